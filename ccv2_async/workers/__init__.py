@@ -7,7 +7,7 @@ same code runs on any number of machines.
 from ccv2_async.uploads.ledger import BulkState
 
 try:
-    from ccv2_async.workers.application import Asked, Workers
+    from ccv2_async.workers.application import EnqueuedJob, Workers
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.settings import WorkerSettings
     from ccv2_async.workers.stores import StoreUnavailable
@@ -21,4 +21,4 @@ except ModuleNotFoundError as _error:
         name=_error.name,
     ) from None
 
-__all__ = ["Asked", "BulkState", "JobRecord", "StoreUnavailable", "WorkerSettings", "Workers"]
+__all__ = ["BulkState", "EnqueuedJob", "JobRecord", "StoreUnavailable", "WorkerSettings", "Workers"]

@@ -70,7 +70,7 @@ _PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 @attrs.frozen
-class Asked:
+class EnqueuedJob:
     """A job that was submitted to the workers.
 
     Attributes:
@@ -137,7 +137,7 @@ class Workers:
         if self.embedded:  # the queue of an earlier process is gone, but its jobs are on record
             with contextlib.suppress(StoreUnavailable):
                 for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
-                    await self._hand_out(record)
+                    await self._enqueue(record)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -172,7 +172,7 @@ class Workers:
         """Whether everything runs in this process."""
         return self.settings.redis_url is None
 
-    async def ask_upload(
+    async def enqueue_upload(
         self,
         path: str | os.PathLike[str],
         *,
@@ -180,7 +180,7 @@ class Workers:
         name: str | None = None,
         description: str = "",
         key: str | None = None,
-    ) -> Asked:
+    ) -> EnqueuedJob:
         """Submit the upload of a file; return when the job is on record and in the queue.
 
         Args:
@@ -195,11 +195,13 @@ class Workers:
             InvalidField: The service would refuse a value. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes; the key keeps the job from being done twice.
         """
-        return await self._asked(
+        return await self._submit(
             self.upload_record(path_text(path), folder_id, name, description, key)
         )
 
-    async def ask_activity(self, activity: str, *, key: str | None = None, **given: Any) -> Asked:
+    async def enqueue_activity(
+        self, activity: str, *, key: str | None = None, **given: Any
+    ) -> EnqueuedJob:
         """Submit the start of a bulk activity; return when the job is on record and in the queue.
 
         Args:
@@ -213,7 +215,7 @@ class Workers:
             InvalidField: There is no such activity. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes, with the same key.
         """
-        return await self._asked(
+        return await self._submit(
             self._activity_record(activity, given, key or secrets.token_hex(16))
         )
 
@@ -261,7 +263,7 @@ class Workers:
     async def sweep(self) -> Round:
         """Check all open jobs once; do nothing while another worker does it."""
         sweeper = Sweeper(
-            self._store, self._working_client, self._clock, self.settings, self._hand_out
+            self._store, self._working_client, self._clock, self.settings, self._enqueue
         )
         try:
             done = await self._lease(SWEEP_LOCK).run(sweeper.round, Round())
@@ -307,19 +309,15 @@ class Workers:
             key=key, task=task, arguments=given, created=now, attend_at=now + patience, **more
         )
 
-    async def _asked(self, record: JobRecord) -> Asked:
+    async def _submit(self, record: JobRecord) -> EnqueuedJob:
         await self._store.add(record)
-        return Asked(record.key, await self._hand_out(record))
+        return EnqueuedJob(record.key, await self._enqueue(record))
 
-    async def _hand_out(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
-        task: AsyncTaskiqTask[Answer]
+    async def _enqueue(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
         if record.task == UPLOAD_TASK:
-            task = await answered(self.tasks.upload.kiq(**record.arguments, key=record.key))
-        else:
-            task = await answered(
-                self.tasks.start_activity.kiq(record.task, record.arguments, record.key)
-            )
-        return task
+            return await answered(self.tasks.upload.kiq(**record.arguments, key=record.key))
+        start = self.tasks.start_activity
+        return await answered(start.kiq(record.task, record.arguments, record.key))
 
     def _register(self) -> Tasks:
         """Register the tasks. The broker renames the functions, so they are made here."""

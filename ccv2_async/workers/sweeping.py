@@ -61,7 +61,7 @@ class Sweeper:
         client: The client that asks the service.
         clock: The clock.
         settings: The deadlines, and how long a queued job is left alone.
-        hand_out: Puts a job into the queue.
+        enqueue: Puts a job into the queue.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -69,7 +69,7 @@ class Sweeper:
     client: ConstantContact
     clock: Clock
     settings: WorkerSettings
-    hand_out: Callable[[JobRecord], Awaitable[object]]
+    enqueue: Callable[[JobRecord], Awaitable[object]]
     jitter: Callable[[], float] = random.random
 
     async def round(self) -> Round:
@@ -152,7 +152,7 @@ class Sweeper:
     async def _recover(self) -> int:
         """Queue the jobs that no worker has: a worker died, or it is time to try again."""
         now = self.clock.time()
-        handed_out = 0
+        enqueued = 0
         again = self.settings.redeliver_seconds
         for record in await self.store.upcoming("send", LEFT_BEHIND_IN_A_ROUND):
             if record.attend_at > now:
@@ -162,9 +162,9 @@ class Sweeper:
             wait = again if held else patience(record, now, again)
             await self.store.schedule(record.key, "send", now + wait)
             if not held:
-                await self.hand_out(record)
-                handed_out += 1
-        return handed_out
+                await self.enqueue(record)
+                enqueued += 1
+        return enqueued
 
 
 def patience(record: JobRecord, now: float, redeliver_seconds: float) -> float:

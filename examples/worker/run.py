@@ -38,7 +38,7 @@ def settings_of(stack: contextlib.ExitStack) -> WorkerSettings:
 async def upload(settings: WorkerSettings, paths: Sequence[Path]) -> bool:
     """Hand the files to the workers and print their outcomes; return whether all went well."""
     async with Workers(settings) as workers:
-        asked = [await workers.ask_upload(path) for path in paths]
+        asked = [await workers.enqueue_upload(path) for path in paths]
         sys.stdout.write(f"{len(asked)} files asked for\n")
         well = True
         async for record in workers.settled(one.key for one in asked):

@@ -120,9 +120,9 @@ async def test_the_worker_uploads_reports_health_logs_outcomes_and_ends_on_sigte
             assert status_of(port, "/healthz") == 200
             assert status_of(port, "/other") == 404
             async with Workers(WorkerSettings.from_env(environment)) as workers:
-                job = await workers.ask_upload(path)
+                job = await workers.enqueue_upload(path)
                 (record,) = [record async for record in workers.settled([job.key])]
-                refused = await workers.ask_upload(tmp_path / "missing.pdf")
+                refused = await workers.enqueue_upload(tmp_path / "missing.pdf")
                 (failed,) = [record async for record in workers.settled([refused.key])]
             assert record.error == ""
             assert failed.error

@@ -100,7 +100,7 @@ async def test_a_task_returns_the_token_at_once_and_a_sweep_records_the_outcome(
 ) -> None:
     sandbox.admin.configure(mode="looks", looks=1)
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     answer = await answer_of(asked)
     assert answer["state"] == "accepted"
     assert answer["token"].startswith("ccv2p1.")
@@ -115,7 +115,7 @@ async def test_a_task_returns_the_token_at_once_and_a_sweep_records_the_outcome(
 
 
 async def test_task_results_are_plain_json(start: Callable[..., Any], picture: Path) -> None:
-    answer = await answer_of(await (await start()).ask_upload(picture))
+    answer = await answer_of(await (await start()).enqueue_upload(picture))
     assert json.loads(json.dumps(answer)) == answer
 
 
@@ -124,12 +124,12 @@ async def test_a_redelivered_job_is_sent_once(
 ) -> None:
     sandbox.admin.fault("delay_answer", "POST", seconds=0.2)
     workers = await start()
-    asked = await asyncio.gather(*(workers.ask_upload(picture) for _ in range(5)))
+    asked = await asyncio.gather(*(workers.enqueue_upload(picture) for _ in range(5)))
     await asyncio.gather(*(answer_of(one) for one in asked))
-    again = await answer_of(await workers.ask_upload(picture))
+    again = await answer_of(await workers.enqueue_upload(picture))
     assert again["state"] == "accepted"
     await workers.sweep()
-    assert (await answer_of(await workers.ask_upload(picture)))["state"] in ("accepted", "done")
+    assert (await answer_of(await workers.enqueue_upload(picture)))["state"] in ("accepted", "done")
     assert len(sandbox.admin.requests("POST")) == 1
 
 
@@ -137,9 +137,9 @@ async def test_a_file_may_be_deleted_after_it_was_sent(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start()
-    first = await answer_of(await workers.ask_upload(picture))
+    first = await answer_of(await workers.enqueue_upload(picture))
     picture.unlink()
-    assert await answer_of(await workers.ask_upload(picture)) == first
+    assert await answer_of(await workers.enqueue_upload(picture)) == first
 
 
 async def test_another_key_is_another_job(
@@ -147,7 +147,7 @@ async def test_another_key_is_another_job(
 ) -> None:
     workers = await start()
     for key in ("monday", "tuesday"):
-        await answer_of(await workers.ask_upload(picture, key=key))
+        await answer_of(await workers.enqueue_upload(picture, key=key))
     assert len(sandbox.admin.files()) == 2
 
 
@@ -184,7 +184,7 @@ async def test_a_changed_file_of_an_interrupted_job_is_left_to_its_owner(
     workers = await start()
     record = workers.upload_record(str(picture), "0", None, "", None)
     await workers._store.save(attrs.evolve(record, state=BulkState.SENDING, size=1, since=1.0))
-    answer = await answer_of(await workers.ask_upload(picture))
+    answer = await answer_of(await workers.enqueue_upload(picture))
     assert answer["state"] == "ambiguous"
     assert "picture.png" in answer["error"]
     assert not sandbox.admin.requests()
@@ -198,7 +198,7 @@ async def test_identical_files_are_not_taken_for_each_other(
         path.parent.mkdir()
         path.write_bytes(bytes([number]) * 100)
     workers = await start()
-    left = await answer_of(await workers.ask_upload(paths[0]))
+    left = await answer_of(await workers.enqueue_upload(paths[0]))
     record = workers.upload_record(str(paths[1]), "0", None, "", None)
     stat = paths[1].stat()
     now = workers._clock.time()
@@ -211,7 +211,7 @@ async def test_identical_files_are_not_taken_for_each_other(
             since=now,
         )
     )
-    right = await answer_of(await workers.ask_upload(paths[1]))
+    right = await answer_of(await workers.enqueue_upload(paths[1]))
     assert left["id"] != right["id"]
     assert len(sandbox.admin.files()) == 2
 
@@ -222,7 +222,7 @@ async def test_a_job_is_postponed_while_an_identical_file_is_uploaded(
     workers = await start()
     record = workers.upload_record(str(picture), "0", None, "", None)
     assert await workers._store.hold(record.lock, "somebody", 60)
-    answer = await answer_of(await workers.ask_upload(picture))
+    answer = await answer_of(await workers.enqueue_upload(picture))
     assert answer["state"] == "pending"
     assert not sandbox.admin.requests()
     await workers._store.release(record.lock, "somebody")
@@ -238,7 +238,7 @@ async def test_temporary_failures_are_retried_later_but_not_forever(
     # The client's clock does not follow that of the workers; an hour later, a probe would be due.
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", 0.0)
     workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     await answer_of(asked)
     states = []
     for _ in range(MOST_ATTEMPTS):
@@ -255,7 +255,7 @@ async def test_a_job_postponed_during_an_outage_does_not_fail(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start(base_url=f"http://127.0.0.1:{await unused_port()}/v2")
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     await answer_of(asked)
     for _ in range(3 * MOST_ATTEMPTS):
         workers._clock.shift += HOURS
@@ -278,7 +278,7 @@ async def test_an_upload_hit_by_an_outage_is_settled_afterward(
     sandbox.admin.fault(kind, "POST")
     sandbox.admin.fault("server_error", "GET", "*", times=None)
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     assert (await answer_of(asked))["state"] == "sending"
     sandbox.admin.clear_faults()
 
@@ -309,7 +309,7 @@ async def test_after_any_outage_a_job_stores_its_file_once(  # noqa: PLR0917  # 
     monkeypatch.setattr("ccv2_async.transport.calls.circuit.LONGEST_INTERVAL", 0.0)
     sandbox.admin.fault(kind, times=2 if length == "short" else None)
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     await answer_of(asked)
     for _ in range(3 if length == "long" else 0):
         workers._clock.shift += HOURS
@@ -335,7 +335,7 @@ async def test_a_job_stopped_by_the_daily_quota_continues_the_next_day(
 ) -> None:
     sandbox.admin.fault("over_ratelimit", "POST")
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     assert (await answer_of(asked))["state"] == "pending"
     assert (await workers.sweep()).sent_again == 0
     workers._clock.shift += 25 * HOURS
@@ -349,7 +349,7 @@ async def test_a_refusal_is_recorded_with_its_reason(
 ) -> None:
     sandbox.admin.fault("inactive", "POST")
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     answer = await answer_of(asked)
     assert answer["state"] == "failed"
     assert (await record_of(workers, asked.key)).error_type == "Forbidden"
@@ -358,7 +358,7 @@ async def test_a_refusal_is_recorded_with_its_reason(
 
 async def test_a_missing_file_fails_alone(start: Callable[..., Any]) -> None:
     workers = await start()
-    answer = await answer_of(await workers.ask_upload("/nowhere/x.png"))
+    answer = await answer_of(await workers.enqueue_upload("/nowhere/x.png"))
     assert answer["state"] == "failed"
     assert "/nowhere/x.png" in answer["error"]
 
@@ -368,13 +368,13 @@ async def test_an_invalid_job_is_refused_before_it_is_recorded(
 ) -> None:
     workers = await start()
     with pytest.raises(InvalidField):
-        await workers.ask_upload("/x/notes.txt")
+        await workers.enqueue_upload("/x/notes.txt")
     with pytest.raises(InvalidField):
-        await workers.ask_upload(5)
+        await workers.enqueue_upload(5)
     with pytest.raises(InvalidField):
-        await workers.ask_activity("launch_rockets")
+        await workers.enqueue_activity("launch_rockets")
     with pytest.raises(InvalidField):
-        await workers.ask_activity("clear_lists", lists=["1"], lane=0)
+        await workers.enqueue_activity("clear_lists", lists=["1"], lane=0)
     assert await workers.counts() == {}
 
 
@@ -384,7 +384,7 @@ async def test_a_stuck_job_ends_at_its_deadline_with_a_recorded_error(
     path = tmp_path / "stuck.png"
     path.write_bytes(b"x" * 10)
     workers = await start()
-    asked = await workers.ask_upload(path)
+    asked = await workers.enqueue_upload(path)
     await answer_of(asked)
     workers._clock.shift += UPLOAD.deadline - 1
     assert (await workers.sweep()).settled == 0
@@ -402,7 +402,7 @@ async def test_jobs_do_not_time_out_while_the_service_cannot_be_reached(
     path = tmp_path / "stuck.png"
     path.write_bytes(b"x" * 10)
     workers = await start()
-    asked = await workers.ask_upload(path)
+    asked = await workers.enqueue_upload(path)
     await answer_of(asked)
     sandbox.admin.fault("unavailable", "GET", times=None)
     workers._clock.shift += UPLOAD.deadline + 1
@@ -416,7 +416,7 @@ async def test_a_virus_is_recorded_as_such(start: Callable[..., Any], tmp_path: 
     path = tmp_path / "virus.png"
     path.write_bytes(b"x" * 10)
     workers = await start()
-    asked = await workers.ask_upload(path)
+    asked = await workers.enqueue_upload(path)
     await answer_of(asked)
     workers._clock.shift += 60
     await workers.sweep()
@@ -432,7 +432,7 @@ async def test_a_file_that_the_service_forgets_is_lost_after_several_looks(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     await answer_of(asked)
     sandbox.admin.reset()
     for _ in range(3):
@@ -446,7 +446,7 @@ async def test_a_token_of_other_credentials_fails_only_its_job(
     start: Callable[..., Any], picture: Path
 ) -> None:
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     await answer_of(asked)
     foreign = attrs.evolve(
         workers.upload_record(str(picture), "0", None, "", "foreign"),
@@ -469,7 +469,7 @@ async def test_two_hundred_open_jobs_cost_two_or_three_requests(
     for number in range(200):
         path = tmp_path / f"{number}.png"
         path.write_bytes(b"x" * 10)
-        asked.append(await workers.ask_upload(path))
+        asked.append(await workers.enqueue_upload(path))
     await workers.broker.wait_all()
     workers._clock.shift += 60
     assert (await workers.sweep()).settled == 200
@@ -479,7 +479,7 @@ async def test_two_hundred_open_jobs_cost_two_or_three_requests(
 
 async def test_only_one_sweep_runs_at_a_time(start: Callable[..., Any], picture: Path) -> None:
     workers = await start()
-    await answer_of(await workers.ask_upload(picture))
+    await answer_of(await workers.enqueue_upload(picture))
     workers._clock.shift += 60
     assert await workers._store.hold("sweep", "another worker", 60)
     assert (await workers.sweep()).looked_at == 0
@@ -493,7 +493,7 @@ async def test_activities_are_started_once_and_their_counts_are_recorded(
     workers = await start()
     answers = [
         await answer_of(
-            await workers.ask_activity(
+            await workers.enqueue_activity(
                 "add_contacts", key="import", contacts=str(contacts), lists=["1"]
             )
         )
@@ -512,7 +512,7 @@ async def test_an_activity_with_invalid_arguments_fails_with_their_names(
     start: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     workers = await start()
-    answer = await answer_of(await workers.ask_activity("clear_lists", list="1"))
+    answer = await answer_of(await workers.enqueue_activity("clear_lists", list="1"))
     assert answer["state"] == "failed"
     assert "list" in answer["error"]
     assert not sandbox.admin.requests()
@@ -524,7 +524,7 @@ async def test_a_stuck_activity_ends_at_its_own_deadline(
     contacts = tmp_path / "stuck.csv"
     contacts.write_text("EMAIL\na@example.com\n")
     workers = await start()
-    asked = await workers.ask_activity("add_contacts", contacts=str(contacts), lists=["1"])
+    asked = await workers.enqueue_activity("add_contacts", contacts=str(contacts), lists=["1"])
     await answer_of(asked)
     workers._clock.shift += ACTIVITY.deadline + 1
     assert (await workers.sweep()).settled == 1
@@ -547,14 +547,14 @@ async def test_jobs_in_a_file_continue_in_the_next_process(
 async def test_settled_jobs_are_reported_as_they_end(sandbox: Sandbox, picture: Path) -> None:
     settings = WorkerSettings(**sandbox.client_options(), sweep_seconds=0.1)
     async with Workers(settings) as workers:
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         told = [record async for record in workers.settled([asked.key, "unheard of"], every=0.05)]
     assert [record.state for record in told] == [BulkState.DONE]
 
 
 async def test_workers_leave_nothing_behind(sandbox: Sandbox, picture: Path) -> None:
     async with nothing_left(), Workers(WorkerSettings(**sandbox.client_options())) as workers:
-        await answer_of(await workers.ask_upload(picture))
+        await answer_of(await workers.enqueue_upload(picture))
 
 
 async def test_a_job_that_loses_its_lock_is_aborted(start: Callable[..., Any]) -> None:
@@ -659,7 +659,7 @@ async def test_a_second_copy_is_recorded_and_named_in_the_result(
     nothing = '{"meta": {"pagination": {}}, "results": []}'  # the listing lags
     sandbox.admin.fault("answer", "GET", "/library/files", status=200, body=nothing, times=3)
     workers = await start()
-    asked = await workers.ask_upload(picture)
+    asked = await workers.enqueue_upload(picture)
     answer = await answer_of(asked)
 
     first, second = (file["id"] for file in sandbox.admin.files())
@@ -671,10 +671,10 @@ async def test_a_worker_does_not_adopt_the_file_of_another_worker(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
     store = str(tmp_path / "jobs.sqlite")
-    first = await answer_of(await (await start(store=store)).ask_upload(picture, key="one"))
+    first = await answer_of(await (await start(store=store)).enqueue_upload(picture, key="one"))
     two = await start(store=store)
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
-    second = await answer_of(await two.ask_upload(picture, key="two"))
+    second = await answer_of(await two.enqueue_upload(picture, key="two"))
     assert first["id"] != second["id"]
     assert len(sandbox.admin.files()) == 2
 
@@ -682,14 +682,14 @@ async def test_a_worker_does_not_adopt_the_file_of_another_worker(
 @pytest.mark.parametrize(
     ("refused", "ask"),
     [
-        ("path", lambda workers: workers.ask_upload("/\udcff/a.png")),
-        ("key", lambda workers: workers.ask_upload("/a.png", key="\ud800")),
-        ("key", lambda workers: workers.ask_upload("/a.png", key=[1])),
-        ("key", lambda workers: workers.ask_activity("clear_lists", key=5, lists=["1"])),
-        ("file", lambda workers: workers.ask_activity("add_contacts", file=object())),
-        ("lists", lambda workers: workers.ask_activity("clear_lists", lists={"1"})),
-        ("lists", lambda workers: workers.ask_activity("clear_lists", lists=["\ud800"])),
-        ("lists", lambda workers: workers.ask_activity("clear_lists", lists={1: 2})),
+        ("path", lambda workers: workers.enqueue_upload("/\udcff/a.png")),
+        ("key", lambda workers: workers.enqueue_upload("/a.png", key="\ud800")),
+        ("key", lambda workers: workers.enqueue_upload("/a.png", key=[1])),
+        ("key", lambda workers: workers.enqueue_activity("clear_lists", key=5, lists=["1"])),
+        ("file", lambda workers: workers.enqueue_activity("add_contacts", file=object())),
+        ("lists", lambda workers: workers.enqueue_activity("clear_lists", lists={"1"})),
+        ("lists", lambda workers: workers.enqueue_activity("clear_lists", lists=["\ud800"])),
+        ("lists", lambda workers: workers.enqueue_activity("clear_lists", lists={1: 2})),
         ("state", lambda workers: workers.records("paused")),
         ("most", lambda workers: workers.records(BulkState.DONE, most=2**70)),
         ("key", lambda workers: workers.record(5)),

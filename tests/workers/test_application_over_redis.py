@@ -68,7 +68,7 @@ async def test_a_job_requested_in_one_process_is_done_in_another(
     path.write_bytes(b"x" * 100)
     settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, per_second=50)
     async with Workers(settings) as office:
-        asked = await office.ask_upload(path)  # before any worker has ever run
+        asked = await office.enqueue_upload(path)  # before any worker has ever run
         async with working(settings):
             result = await asked.task.wait_result(check_interval=0.02, timeout=50)
             told = [record async for record in office.settled([asked.key], every=0.05)]
@@ -95,7 +95,7 @@ async def test_outcomes_are_recorded_while_a_long_queue_is_still_being_sent(
         for number in range(60):
             path = tmp_path / f"{number}.png"
             path.write_bytes(b"x")
-            await office.ask_upload(path)
+            await office.enqueue_upload(path)
         async with working(settings):
             counts: dict[BulkState, int] = {}
             while not counts.get(BulkState.DONE):
@@ -184,7 +184,7 @@ async def test_a_queue_that_takes_no_job_is_an_error_and_the_job_stays_on_record
     async with Workers(settings_for(sandbox, redis_server)) as workers:
         monkeypatch.setattr(workers.broker, "kick", kick)
         with pytest.raises(StoreUnavailable):
-            await workers.ask_upload(tmp_path / "a.png", key="one")
+            await workers.enqueue_upload(tmp_path / "a.png", key="one")
         assert await workers.record("one") is not None
 
 

@@ -80,7 +80,7 @@ async def test_three_killed_workers_upload_every_file_once_within_one_quota(
         with Crew(environment, 3, tmp_path / "workers.log") as crew:
             async with Workers(settings) as workers:
                 await asyncio.to_thread(crew.wait_for_workers)
-                asked = [await workers.ask_upload(path) for path in paths]
+                asked = [await workers.enqueue_upload(path) for path in paths]
                 counts: Counter[Any] = Counter()
                 kills = list(KILL_AT)
                 while counts[BulkState.DONE] < FILES:

@@ -50,7 +50,7 @@ provider.add_span_processor(SimpleSpanProcessor(spans))
 
 async def main(path, step):
     async with Workers(on_event=Tracing(provider)) as workers:
-        asked = await workers.ask_upload(path)
+        asked = await workers.enqueue_upload(path)
         if step == "upload":
             await asked.task.wait_result(check_interval=0.01)
         else:
@@ -100,7 +100,7 @@ async def test_the_event_hook_sees_what_workers_do(guarded: Sandbox, picture: Pa
     told: list[Event] = []
     settings = WorkerSettings(**guarded.client_options(), sweep_seconds=0.1)
     async with Workers(settings, on_event=told.append) as workers:
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         (record,) = [one async for one in workers.settled([asked.key], every=0.05)]
     assert record.state is BulkState.DONE
     assert [type(event) for event in told] == [
@@ -163,7 +163,7 @@ async def test_spans_of_workers_over_redis_are_linked_and_contain_no_secret(
     given: dict[str, Any] = {"per_second": None, "per_day": None}
     settings = settings_for(guarded, redis_server, sweep_seconds=3600, **given)
     async with Workers(settings) as office:
-        asked = await office.ask_upload(picture)
+        asked = await office.enqueue_upload(picture)
         async with working(settings, on_event=sender.tracing):
             await asked.task.wait_result(check_interval=0.02, timeout=50)
         settings = settings_for(guarded, redis_server, sweep_seconds=0.1, **given)

@@ -176,7 +176,7 @@ async def test_workers_start_and_sweep_despite_an_unreadable_record(
     options = {**sandbox.client_options(), "per_second": None, "per_day": None}
     settings = WorkerSettings(**options, store=path, sweep_seconds=3600.0)
     async with Workers(settings) as workers:
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         result = await asked.task.wait_result(check_interval=0.01, timeout=20)
         assert result.return_value["state"] == "accepted"
         assert [record async for record in workers.settled(["bad"], every=0.01)] == []

@@ -62,7 +62,7 @@ async def test_a_store_that_is_away_at_acceptance_is_waited_for(
 ) -> None:
     async with workers_of(sandbox) as workers:
         failures = fail_to_keep_accepted(workers, monkeypatch, WRITE_ATTEMPTS - 1)
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         answer = await answer_of(asked)
         assert len(failures) == WRITE_ATTEMPTS - 1
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
@@ -73,12 +73,12 @@ async def test_a_job_is_found_later_when_the_store_stays_away_at_acceptance(
 ) -> None:
     async with workers_of(sandbox) as workers:
         failures = fail_to_keep_accepted(workers, monkeypatch, WRITE_ATTEMPTS)
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         result = await asked.task.wait_result(check_interval=0.01, timeout=20)
         assert result.is_err
         assert len(failures) == WRITE_ATTEMPTS
         assert (await record_of(workers, asked.key)).state is BulkState.SENDING
-        answer = await answer_of(await workers.ask_upload(picture))
+        answer = await answer_of(await workers.enqueue_upload(picture))
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
 
 
@@ -93,7 +93,7 @@ async def test_nothing_is_sent_when_another_worker_took_the_lock_meanwhile(
             return await file_ids(lock)
 
         monkeypatch.setattr(workers._store, "file_ids", lose_the_lock)
-        asked = await workers.ask_upload(picture)
+        asked = await workers.enqueue_upload(picture)
         answer = await answer_of(asked)
         assert (answer["state"], uploads(sandbox)) == ("pending", 0)
 
@@ -105,7 +105,7 @@ async def test_a_job_that_an_earlier_version_put_on_record_under_another_lock_is
         # It made the lock of the name as it was given, which on macOS is decomposed.
         record = workers.upload_record(str(picture), "0", None, "", "key")
         await workers._store.add(attrs.evolve(record, lock="lock of an earlier version"))
-        answer = await answer_of(await workers.ask_upload(picture, key="key"))
+        answer = await answer_of(await workers.enqueue_upload(picture, key="key"))
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
         assert not await workers._store.is_held("lock of an earlier version")
 

@@ -91,8 +91,8 @@ def test_a_link_that_is_swapped_after_the_check_is_refused(
 async def test_a_worker_with_roots_refuses_other_files(sandbox: Sandbox, outbox: Path) -> None:
     settings: dict[str, Any] = {**sandbox.client_options(), "roots": [outbox]}
     async with Workers(WorkerSettings(**settings)) as workers:
-        jobs = {name: await workers.ask_upload(outbox / name) for name in [*GOOD[:3], *BAD]}
-        activity = await workers.ask_activity(
+        jobs = {name: await workers.enqueue_upload(outbox / name) for name in [*GOOD[:3], *BAD]}
+        activity = await workers.enqueue_activity(
             "add_contacts", contacts=str(outbox.parent / "secret.csv"), lists=["1"]
         )
         keys = {job.key: name for name, job in jobs.items()} | {activity.key: "activity"}
