@@ -8,11 +8,11 @@ kind                what happens
 ==================  ==========================================================================
 ``answer``          `status`, `headers` and `body` are answered in place of the operation
 ``delay``           `seconds` pass before the request is carried out
-``delay_answer``    the request is carried out; its response follows `seconds` later
+``delay_response``  the request is carried out; its response follows `seconds` later
 ``hang``            no response ever; the request is not carried out
 ``trickle``         carried out; the response comes `size` bytes at a time, `seconds` apart
-``lose_answer``     carried out to the end; then the connection is reset instead of a response
-``cut_answer``      carried out; the connection is closed in the middle of the response
+``lose_response``   carried out to the end; then the connection is reset instead of a response
+``cut_response``    carried out; the connection is closed in the middle of the response
 ``reset``           the connection is reset after `after_bytes` of the body; not carried out
 ``raw``             `body` is written to the socket as it is, and the connection closed
 ``echo``            `status`, and an error that repeats the key, the token and the headers
@@ -189,8 +189,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "gzip_bomb": {"size": 256 * 1024 * 1024},
     "echo": {"status": 400},
 }
-_Slow = Literal["delay", "delay_answer", "hang", "trickle"]
-_Broken = Literal["cut_answer", "lose_answer", "raw", "reset", "shorten"]
+_Slow = Literal["delay", "delay_response", "hang", "trickle"]
+_Broken = Literal["cut_response", "lose_response", "raw", "reset", "shorten"]
 _Odd = Literal["answer", "echo", "gzip", "gzip_bomb", "huge", "location"]
 _OverQuota = Literal["over_qps", "over_ratelimit", "quota_exceeded", "throttled"]
 _Refused = Literal["gone", "inactive", "too_large_early", "too_many_requests", "unauthorized"]
@@ -390,7 +390,7 @@ class Exchange:
         await asyncio.sleep(fault.seconds)
         await self.run()
 
-    async def _delay_answer(self, fault: Fault) -> None:
+    async def _delay_response(self, fault: Fault) -> None:
         messages = await self._held()
         await asyncio.sleep(fault.seconds)
         await self._send_all(messages)
@@ -405,11 +405,11 @@ class Exchange:
             await asyncio.sleep(fault.seconds)
         await self._connection.close()
 
-    async def _lose_answer(self, _fault: Fault) -> None:
+    async def _lose_response(self, _fault: Fault) -> None:
         await self._held()
         await self._connection.reset()
 
-    async def _cut_answer(self, _fault: Fault) -> None:
+    async def _cut_response(self, _fault: Fault) -> None:
         head, separator, body = as_bytes(await self._held()).partition(b"\r\n\r\n")
         await self._write(head + separator + body[: len(body) // 2] if body else head)
 

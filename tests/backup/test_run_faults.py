@@ -237,7 +237,7 @@ async def test_records_that_cannot_be_fetched_fail_alone_and_are_tried_again(
     assert {each["id"]: each for each in lines(tmp_path / "campaigns.jsonl")}[draft]["subject"]
 
 
-@pytest.mark.parametrize("kind", ["cut_answer", "shorten", "page", "server_error", "range"])
+@pytest.mark.parametrize("kind", ["cut_response", "shorten", "page", "server_error", "range"])
 async def test_a_file_that_cannot_be_fetched_fails_alone_and_is_tried_again(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, kind: Any
 ) -> None:

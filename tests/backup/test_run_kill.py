@@ -34,13 +34,13 @@ def arm_faults(sandbox: Sandbox) -> None:
     """Let calls and downloads fail in every way that ends well on the next attempt."""
     content = {"path": "/content/*", "times": None}
     for kind, chance in (
-        *(("cut_answer", 0.03), ("shorten", 0.03), ("lose_answer", 0.02)),
+        *(("cut_response", 0.03), ("shorten", 0.03), ("lose_response", 0.02)),
         *(("server_error", 0.03), ("unavailable", 0.02), ("page", 0.02)),
     ):
         sandbox.admin.fault(kind, chance=chance, **content)  # type: ignore[arg-type]
     for kind, chance in (
-        *(("over_qps", 0.02), ("server_error", 0.03), ("cut_answer", 0.03)),
-        *(("lose_answer", 0.02), ("unavailable", 0.02)),
+        *(("over_qps", 0.02), ("server_error", 0.03), ("cut_response", 0.03)),
+        *(("lose_response", 0.02), ("unavailable", 0.02)),
     ):
         sandbox.admin.fault(kind, chance=chance, times=None)  # type: ignore[arg-type]
     sandbox.admin.fault("over_ratelimit", skip=40, times=2)  # the day's calls are used up

@@ -415,7 +415,7 @@ def test_a_slow_service_is_reported_while_the_command_waits(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_options, "SLOW_ANSWER", 0.05)
-    service.admin.fault("delay_answer", "GET", "/lists", seconds=0.5)
+    service.admin.fault("delay_response", "GET", "/lists", seconds=0.5)
     ran = ccv2("lists")
     assert ran.code == Exit.OK
     assert "the service has not answered for 0.05 s; still waiting" in ran.err

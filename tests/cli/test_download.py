@@ -111,7 +111,7 @@ def test_a_file_that_fails_does_not_stop_the_others(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, ids: dict[str, str]
 ) -> None:
     service.admin.fault("page", path=f"/content/*{ids['a.png']}*", times=None)
-    service.admin.fault("cut_answer", path=f"/content/*{ids['b.png']}*")
+    service.admin.fault("cut_response", path=f"/content/*{ids['b.png']}*")
     ran = ccv2("files", "get", "--all", "--to", tmp_path / "out", "--json")
     assert ran.code == Exit.SOME_FAILED
     assert names(tmp_path / "out") == ["b.png", "c.pdf"]

@@ -230,7 +230,7 @@ def test_no_wait_prints_a_token_for_each_file_and_poll_accepts_them(
 def test_concurrency_limits_how_many_files_are_sent_at_once(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
-    service.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.02)
+    service.admin.fault("delay_response", "POST", "/library/files", times=None, seconds=0.02)
     paths = [picture(f"{number}.png") for number in range(9)]
     assert ccv2("upload", *paths, "--jobs", "3", "--no-wait").code == Exit.OK
     assert service.admin.state()["requests"]["most_running"] == 3
@@ -240,7 +240,7 @@ def test_an_ambiguous_upload_outranks_other_failures(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
     service.admin.configure(keep_content=0)  # what was stored cannot be compared with the file
-    service.admin.fault("lose_answer", "POST", "/library/files")
+    service.admin.fault("lose_response", "POST", "/library/files")
     lost, virus = picture("lost.png"), picture("virus.png")
     ran = ccv2("upload", lost, virus, "--jobs", "1", "--json")
     assert ran.code == Exit.AMBIGUOUS

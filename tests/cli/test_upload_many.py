@@ -70,7 +70,7 @@ def test_after_sigkill_the_same_command_continues_where_it_stopped(
     pictures: Callable[[int], Path],
     tmp_path: Path,
 ) -> None:
-    service.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.05)
+    service.admin.fault("delay_response", "POST", "/library/files", times=None, seconds=0.05)
     folder, journal = pictures(12), tmp_path / "x.db"
     process = start("upload", folder, "--journal", journal, "--jobs", "2", "--json")
     assert process.stdout is not None
@@ -489,7 +489,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "500": {"kind": "server_error"},
     "502 HTML": {"kind": "html"},
     "reset": {"kind": "reset"},
-    "answers lost": {"kind": "lose_answer"},
+    "answers lost": {"kind": "lose_response"},
     "hang": {"kind": "hang"},
 }
 

@@ -72,5 +72,5 @@ async def test_real_runs_take_exactly_the_transitions_that_are_drawn(
     await upload("refused.png", "answer", status=400)
     await upload("refused.png")
     await upload("no-access.png", "unauthorized", times=None)
-    await upload("unanswered.png", "lose_answer")
+    await upload("unanswered.png", "lose_response")
     assert arrows == set(drawings.BULK_ARROWS)

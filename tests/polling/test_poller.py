@@ -436,7 +436,7 @@ async def test_failed_status_requests_are_repeated_while_there_is_time(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("server_error", "GET", STATUS, times=14)
-    sandbox.admin.fault("lose_answer", "GET", STATUS, times=7)
+    sandbox.admin.fault("lose_response", "GET", STATUS, times=7)
 
     assert (await (await begin(client))).status == "Active"
 

@@ -456,7 +456,7 @@ async def test_a_spreadsheet_is_sent_unchanged(tmp_path: Path, threads: FileThre
     assert b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" in content
 
 
-@pytest.mark.parametrize("kind", ["lose_answer", "unavailable"])
+@pytest.mark.parametrize("kind", ["lose_response", "unavailable"])
 async def test_an_unanswered_import_is_sent_once_more(
     client: ConstantContact, sandbox: Sandbox, guests: Path, kind: Any
 ) -> None:
@@ -480,7 +480,7 @@ async def test_an_unanswered_import_is_sent_once_more(
 async def test_the_effect_of_a_call_decides_how_often_a_lost_answer_is_retried(
     client: ConstantContact, sandbox: Sandbox, begin: Callable[..., Any], attempts: int
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST", "/activities/*", times=None)
+    sandbox.admin.fault("lose_response", "POST", "/activities/*", times=None)
     with pytest.raises(errors.ConnectionLost) as caught:
         await begin(client.activities)
     assert caught.value.sent == "wholly"

@@ -165,7 +165,7 @@ async def test_a_lost_answer_to_a_schedule_never_sends_the_campaign_twice(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     campaign_id = await stock.id("campaignId")
-    sandbox.admin.fault("lose_answer", method="POST", path="*/schedules")
+    sandbox.admin.fault("lose_response", method="POST", path="*/schedules")
     with pytest.raises(errors.OutcomeUnknown):
         await client.campaigns.create_schedule(campaign_id, LATER)
     assert len(sandbox.admin.requests("POST", "*/schedules")) == 1

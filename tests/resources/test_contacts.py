@@ -188,7 +188,7 @@ async def test_a_lost_answer_to_create_makes_no_second_contact(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     list_id = await stock.id("listId")
-    sandbox.admin.fault("lose_answer", method="POST", path="/contacts")
+    sandbox.admin.fault("lose_response", method="POST", path="/contacts")
     with pytest.raises(errors.OutcomeUnknown):
         await client.contacts.create(samples.new_contact("ann@example.com", list_id))
     assert len(sandbox.admin.requests("POST", "/contacts")) == 1
@@ -199,7 +199,7 @@ async def test_a_lost_answer_to_a_replacement_is_retried(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     await stock.bring(["contactId"])
-    sandbox.admin.fault("lose_answer", method="PUT")
+    sandbox.admin.fault("lose_response", method="PUT")
     written = samples.contact(stock["contactId"], stock["listId"])
     assert (await client.contacts.replace(written)).first_name == "Anna"
     assert len(sandbox.admin.requests("PUT")) == 2

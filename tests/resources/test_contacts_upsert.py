@@ -174,7 +174,7 @@ async def test_a_lost_answer_is_settled_by_looking_again(
     news, _ = await two_lists(client)
     if method == "PUT":
         sandbox.admin.add_contacts(1)
-    sandbox.admin.fault("lose_answer", method=method, path="/contacts*")
+    sandbox.admin.fault("lose_response", method=method, path="/contacts*")
     contact = await client.contacts.upsert(ANN, lists=[news])
     assert news in lists_of(contact)
     assert len(await client.contacts.all().collect()) == 1

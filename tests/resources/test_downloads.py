@@ -109,7 +109,7 @@ async def test_a_record_without_a_url_is_read_once_more(
 async def test_progress_is_reported(
     client: ConstantContact, sandbox: Sandbox, file: LibraryFile, tmp_path: Path
 ) -> None:
-    strike(sandbox, "cut_answer")
+    strike(sandbox, "cut_response")
     seen: list[Progress] = []
     await client.library.download(file, tmp_path / "a.png", on_progress=seen.append)
     assert {event.total for event in seen} == {len(CONTENT)}
@@ -119,7 +119,7 @@ async def test_progress_is_reported(
 
 
 @pytest.mark.parametrize(
-    "kind", ["cut_answer", "shorten", "lose_answer", "server_error", "unavailable", "html"]
+    "kind", ["cut_response", "shorten", "lose_response", "server_error", "unavailable", "html"]
 )
 async def test_a_download_that_fails_for_a_moment_starts_over(
     client: ConstantContact, sandbox: Sandbox, file: LibraryFile, tmp_path: Path, kind: str
@@ -134,7 +134,7 @@ async def test_a_download_that_fails_for_a_moment_starts_over(
 @pytest.mark.parametrize(
     ("kind", "error", "reason", "requests"),
     [
-        ("cut_answer", errors.ConnectionLost, "connection", ATTEMPTS),
+        ("cut_response", errors.ConnectionLost, "connection", ATTEMPTS),
         ("shorten", errors.ConnectionLost, "640,002 of its 1,280,004 bytes came", ATTEMPTS),
         ("server_error", errors.ServerError, "answered 500", ATTEMPTS),
         ("page", errors.DecodeError, "a page came instead of the file", 1),
@@ -219,7 +219,7 @@ async def test_an_expired_url_is_replaced_in_the_middle_of_the_attempts(
         if (event.attempt, event.sent) == (1, 0):
             sandbox.admin.expire_urls(403)
 
-    strike(sandbox, "cut_answer")
+    strike(sandbox, "cut_response")
     to = tmp_path / "a.png"
     assert await client.library.download(file, to, on_progress=expire) == len(CONTENT)
     assert [entry.status for entry in sandbox.admin.downloads()] == [None, 403, 200]

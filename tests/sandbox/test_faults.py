@@ -154,7 +154,7 @@ def test_the_garbage_fault_sends_invalid_json(sandbox: Sandbox, api: httpx.Clien
 
 
 def test_an_answer_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, upload: Upload) -> None:
-    sandbox.admin.fault("lose_answer", "POST", "/library/files")
+    sandbox.admin.fault("lose_response", "POST", "/library/files")
     with pytest.raises(httpx.ReadError):
         upload("a.png", b"x" * 300_000)
     (stored,) = sandbox.admin.files()
@@ -164,7 +164,7 @@ def test_an_answer_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, uploa
 def test_a_fault_also_strikes_the_answer_to_a_wrong_token(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
-    sandbox.admin.fault("lose_answer")
+    sandbox.admin.fault("lose_response")
     wrong = {"authorization": "Bearer wrong"}
     with pytest.raises(httpx.ReadError):
         api.get("/library/info", headers=wrong)
@@ -194,7 +194,7 @@ def test_an_answer_before_the_body_is_read_reaches_the_client(
 
 
 def test_an_answer_can_be_cut(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
-    sandbox.admin.fault("cut_answer", times=2)
+    sandbox.admin.fault("cut_response", times=2)
     with pytest.raises(httpx.RemoteProtocolError):
         upload()
     with pytest.raises(httpx.RemoteProtocolError, match="peer closed"):
@@ -214,7 +214,7 @@ def test_delays_come_before_or_after_the_operation(
     sandbox: Sandbox, api: httpx.Client, upload: Upload
 ) -> None:
     sandbox.admin.fault("delay", "GET", seconds=30)
-    sandbox.admin.fault("delay_answer", "POST", seconds=30)
+    sandbox.admin.fault("delay_response", "POST", seconds=30)
     with pytest.raises(httpx.ReadTimeout):
         api.get("/library/info", timeout=0.2)
     api.timeout = httpx.Timeout(0.5)

@@ -246,7 +246,7 @@ def test_the_sandbox_supports_tls(tmp_path: Path) -> None:
     ):
         assert sandbox.base_url.startswith("https://")
         assert client.get("/library/info").status_code == 200
-        sandbox.admin.fault("lose_answer")
+        sandbox.admin.fault("lose_response")
         with pytest.raises(httpx.TransportError):
             client.get("/library/info")
         assert client.get("/library/info").status_code == 200
@@ -310,7 +310,7 @@ async def test_the_app_runs_in_process_without_a_socket() -> None:
         headers={"authorization": "Bearer sandbox-token"},
     ) as client:
         assert (await client.get("/library/info")).status_code == 200
-        sandbox.admin.fault("lose_answer")
+        sandbox.admin.fault("lose_response")
         with pytest.raises(ConnectionResetError):
             await client.get("/library/info")
         assert len(sandbox.admin.requests()) == 2

@@ -216,7 +216,7 @@ def receiving_a_webhook(body: bytes, signature: str | None) -> None:
 
 async def the_sandbox() -> None:
     async with Sandbox(mode="looks", looks=2) as sandbox:
-        sandbox.admin.fault("lose_answer", "POST", "/library/files", times=1)
+        sandbox.admin.fault("lose_response", "POST", "/library/files", times=1)
         async with ConstantContact(**sandbox.client_options()) as cc:
             await cc.library.upload(b"...", name="menu.pdf")
         assert_type(sandbox.admin.files(), list[dict[str, Any]])

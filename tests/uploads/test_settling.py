@@ -47,7 +47,7 @@ def looks(sandbox: Sandbox) -> int:
     )
 
 
-@pytest.mark.parametrize("kind", ["lose_answer", "cut_answer"])
+@pytest.mark.parametrize("kind", ["lose_response", "cut_response"])
 async def test_a_lost_upload_that_arrived_is_adopted(
     connect: Callable[..., Any], sandbox: Sandbox, kind: Any
 ) -> None:
@@ -59,7 +59,7 @@ async def test_a_lost_upload_that_arrived_is_adopted(
     assert sends(sandbox) == 1
 
 
-@pytest.mark.parametrize("kind", ["lose_answer", "server_error", "unavailable", "html"])
+@pytest.mark.parametrize("kind", ["lose_response", "server_error", "unavailable", "html"])
 async def test_an_upload_into_a_folder_is_settled_there(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
@@ -68,7 +68,7 @@ async def test_an_upload_into_a_folder_is_settled_there(
     file = await cc.library.upload(b"abc", name="menu.pdf", folder_id=folder.id)
     assert file.folder_id == folder.id
     assert len(sandbox.admin.files()) == 1
-    arrived = kind == "lose_answer"
+    arrived = kind == "lose_response"
     assert sends(sandbox) == (1 if arrived else 2)
     assert looks(sandbox) == (1 if arrived else 4), "three before the resend, one after it"
 
@@ -105,7 +105,7 @@ async def test_an_upload_without_any_answer_is_sent_at_most_twice(
 
 async def test_a_second_lost_answer_is_settled_too(cc: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     file = await cc.library.upload(b"abc", name="menu.pdf")
     assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
     assert sends(sandbox) == 2
@@ -114,7 +114,7 @@ async def test_a_second_lost_answer_is_settled_too(cc: ConstantContact, sandbox:
 async def test_a_lost_upload_does_not_adopt_the_file_of_a_cancelled_one(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("delay_answer", "POST", seconds=30)
+    sandbox.admin.fault("delay_response", "POST", seconds=30)
     given_up = asyncio.create_task(cc.library.begin_upload(b"abc", name="menu.pdf"))
     await until(sandbox.admin.files)
     given_up.cancel()
@@ -131,7 +131,7 @@ async def test_a_lost_upload_does_not_adopt_the_file_of_a_cancelled_one(
 async def test_on_ambiguous_raise_neither_looks_nor_resends(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     with pytest.raises(errors.AmbiguousUpload, match=r"menu.pdf"):
         await cc.library.upload(b"abc", name="menu.pdf", on_ambiguous="raise")
     assert (sends(sandbox), looks(sandbox)) == (1, 0)
@@ -143,7 +143,7 @@ async def test_on_ambiguous_raise_neither_looks_nor_resends(
 async def test_an_upload_is_ambiguous_if_looking_fails(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     sandbox.admin.fault(kind, "GET", times=None)
     with pytest.raises(errors.AmbiguousUpload, match=r"and looking for it failed: ") as caught:
         await cc.library.upload(b"abc", name="menu.pdf")
@@ -177,7 +177,7 @@ async def test_a_file_of_another_client_with_the_same_name_and_size_is_not_adopt
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc, other = await connect(sandbox), await connect(sandbox)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     sandbox.admin.fault("delay", "GET", path="/library/files", seconds=0.05)
     mine = asyncio.create_task(cc.library.upload(b"abc", name="menu.pdf"))
     await until(lambda: looks(sandbox))
@@ -191,7 +191,7 @@ async def test_a_file_of_another_client_with_the_same_name_and_size_is_not_adopt
 async def test_identical_uploads_do_not_adopt_the_files_of_each_other(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST", times=4)
+    sandbox.admin.fault("lose_response", "POST", times=4)
     twins = [cc.library.upload(b"abc", name="menu.pdf") for _ in range(8)]
     files = await asyncio.gather(*twins)
     assert len({file.id for file in files}) == len(sandbox.admin.files()) == 8
@@ -200,7 +200,7 @@ async def test_identical_uploads_do_not_adopt_the_files_of_each_other(
 async def test_many_unanswered_uploads_are_each_settled_once(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST", times=None, chance=0.3)
+    sandbox.admin.fault("lose_response", "POST", times=None, chance=0.3)
     sandbox.admin.fault("server_error", "POST", times=None, chance=0.2)
     results = await asyncio.gather(
         *(cc.library.begin_upload(b"%d" % n, name=f"{n}.pdf") for n in range(60)),

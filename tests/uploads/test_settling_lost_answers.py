@@ -118,7 +118,7 @@ async def test_the_two_clocks_of_the_service_may_differ(
 ) -> None:
     with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
         cc = await connect(sandbox)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         poller = await upload(cc)
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
@@ -129,7 +129,7 @@ async def test_a_file_dated_by_a_wrong_clock_is_reported_and_not_resent(
 ) -> None:
     with Sandbox(mode="at_once", created_offset=seconds) as sandbox:
         cc = await connect(sandbox)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         with pytest.raises(errors.AmbiguousUpload) as caught:
             await upload(cc)
         assert [file["id"] for file in sandbox.admin.files()] == list(caught.value.candidates)
@@ -142,7 +142,7 @@ async def test_a_second_copy_is_detected_by_the_clock_that_dated_both(
 ) -> None:
     with Sandbox(mode="at_once", created_offset=hours * 3600.0) as sandbox:
         cc = await connect(sandbox)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         poller = await upload(cc)
         assert {file["id"] for file in sandbox.admin.files()} == {poller.id, *poller.duplicates}
         assert len(poller.duplicates) == 1
@@ -226,7 +226,7 @@ async def test_a_lagging_listing_is_waited_for(
 ) -> None:
     with Sandbox(mode="at_once", listing_lag=4.0, clock=clock) as sandbox:
         cc = await connect(sandbox, settle_time=20)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         poller = await upload(cc)
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
@@ -239,7 +239,7 @@ async def test_a_listing_that_lags_longer_reveals_both_copies(
     with Sandbox(mode="at_once", listing_lag=100.0, clock=clock) as sandbox:
         cc = await connect(sandbox, settle_time=90, on_event=seen.append)
         # The settling time ends just before the first copy shows, and begins again after a resend.
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         poller = await upload(cc, on_duplicate=on_duplicate)
         copies = [file["id"] for file in sandbox.admin.files()]
         trashed = [file["id"] for file in sandbox.admin.files() if file["status"] == "Deleted"]
@@ -289,7 +289,7 @@ async def test_a_second_copy_missing_from_listings_is_detected_by_its_numbered_n
     seen: list[Any] = []
     with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
         cc = await patient(sandbox, settle_time=0.1, on_event=seen.append)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         with caplog.at_level(logging.WARNING, "ccv2_async.uploads"):
             poller = await upload(cc)
         assert len(sandbox.admin.files()) == 2
@@ -336,7 +336,7 @@ async def test_a_name_may_be_stored_in_another_unicode_form(
 ) -> None:
     with Sandbox(mode="at_once", composed_names=True) as sandbox:
         cc = await connect(sandbox)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         name = unicodedata.normalize(form, "menü.pdf")
         poller = await cc.library.begin_upload(b"abc", name=name)
         assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
@@ -361,7 +361,7 @@ async def test_a_file_with_unreadable_bytes_is_reported_and_not_adopted(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc = await connect(sandbox)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     sandbox.admin.fault("answer", "GET", path="*content", status=404, times=None)
     sandbox.admin.configure(keep_content=0)
     with pytest.raises(errors.AmbiguousUpload, match="cannot be told from another") as caught:
@@ -387,7 +387,7 @@ async def test_an_unrepeatable_stream_can_be_adopted(
         yield b"c"
 
     cc = await connect(sandbox)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     poller = await cc.library.begin_upload(once(), name="menu.pdf", length=3)
     assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
 
@@ -399,7 +399,7 @@ async def test_a_file_object_that_cannot_seek_can_be_adopted(
     os.write(writing, b"abc")
     os.close(writing)
     cc = await connect(sandbox)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     with open(reading, "rb") as pipe:  # noqa: ASYNC230, PTH123  # a descriptor
         poller = await cc.library.begin_upload(pipe, name="menu.pdf", length=3)
     assert [file["id"] for file in sandbox.admin.files()] == [poller.id]
@@ -410,7 +410,7 @@ async def test_a_file_being_processed_is_followed_until_it_can_be_compared(
 ) -> None:
     with Sandbox(mode="looks", looks=2) as sandbox:
         cc = await connect(sandbox)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         file = await cc.library.upload(b"abc", name="menu.pdf")
         assert [stored["id"] for stored in sandbox.admin.files()] == [file.id]
 
@@ -419,7 +419,7 @@ async def test_simultaneous_looks_share_a_listing(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     cc = await connect(sandbox)
-    sandbox.admin.fault("lose_answer", "POST", times=40)
+    sandbox.admin.fault("lose_response", "POST", times=40)
     sandbox.admin.fault("delay", "GET", path="/library/files", seconds=0.3, times=None)
     pollers = await asyncio.gather(
         *(cc.library.begin_upload(b"%d" % n, name=f"{n}.pdf") for n in range(40))
@@ -431,7 +431,7 @@ async def test_simultaneous_looks_share_a_listing(
 async def test_looking_ends_at_the_deadline(patient: Callable[..., Any]) -> None:
     with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
         cc = await patient(sandbox, settle_time=60)
-        sandbox.admin.fault("lose_answer", "POST")
+        sandbox.admin.fault("lose_response", "POST")
         with pytest.raises(errors.AmbiguousUpload, match=r"0\.5 s were not enough to find it"):
             await upload(cc, deadline=0.5)
         assert posts(sandbox) == 1

@@ -169,7 +169,7 @@ async def test_a_lost_file_of_an_earlier_run_is_settled_after_a_deadline(
         async def run() -> list[Any]:
             return [result async for result in cc.upload_many([file], journal=journal)]
 
-        sandbox.admin.fault("delay_answer", "POST", seconds=30)
+        sandbox.admin.fault("delay_response", "POST", seconds=30)
         killed = asyncio.create_task(run())
         await until(sandbox.admin.files)
         killed.cancel()

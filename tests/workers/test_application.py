@@ -122,7 +122,7 @@ async def test_task_results_are_plain_json(start: Callable[..., Any], picture: P
 async def test_a_redelivered_job_is_sent_once(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
-    sandbox.admin.fault("delay_answer", "POST", seconds=0.2)
+    sandbox.admin.fault("delay_response", "POST", seconds=0.2)
     workers = await start()
     asked = await asyncio.gather(*(workers.enqueue_upload(picture) for _ in range(5)))
     await asyncio.gather(*(answer_of(one) for one in asked))
@@ -266,7 +266,7 @@ async def test_a_job_postponed_during_an_outage_does_not_fail(
     assert (record.state, record.error_type) == (BulkState.PENDING, "ServiceUnavailable")
 
 
-@pytest.mark.parametrize("kind", ["lose_answer", "server_error"])
+@pytest.mark.parametrize("kind", ["lose_response", "server_error"])
 async def test_an_upload_hit_by_an_outage_is_settled_afterward(
     start: Callable[..., Any],
     sandbox: Sandbox,
@@ -292,7 +292,7 @@ async def test_an_upload_hit_by_an_outage_is_settled_afterward(
 
 @pytest.mark.parametrize("length", ["short", "long"])
 @pytest.mark.parametrize(
-    "kind", ["unavailable", "server_error", "html", "reset", "lose_answer", "hang"]
+    "kind", ["unavailable", "server_error", "html", "reset", "lose_response", "hang"]
 )
 async def test_after_any_outage_a_job_stores_its_file_once(  # noqa: PLR0917  # fixtures
     start: Callable[..., Any],
@@ -655,7 +655,7 @@ def test_an_invalid_setting_is_refused(variables: dict[str, str]) -> None:
 async def test_a_second_copy_is_recorded_and_named_in_the_result(
     start: Callable[..., Any], sandbox: Sandbox, picture: Path
 ) -> None:
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     nothing = '{"meta": {"pagination": {}}, "results": []}'  # the listing lags
     sandbox.admin.fault("answer", "GET", "/library/files", status=200, body=nothing, times=3)
     workers = await start()

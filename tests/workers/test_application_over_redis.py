@@ -88,7 +88,7 @@ async def test_a_job_requested_in_one_process_is_done_in_another(
 async def test_outcomes_are_recorded_while_a_long_queue_is_still_being_sent(
     redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.admin.fault("delay_answer", "POST", "/library/files", times=None, seconds=0.2)
+    sandbox.admin.fault("delay_response", "POST", "/library/files", times=None, seconds=0.2)
     given: dict[str, Any] = {"per_second": None, "per_day": None, "concurrency": 1}
     settings = settings_for(sandbox, redis_server, sweep_seconds=0.2, **given)
     async with Workers(settings) as office:

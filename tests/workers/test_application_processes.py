@@ -61,7 +61,7 @@ async def test_three_killed_workers_upload_every_file_once_within_one_quota(
         options = sandbox.client_options()
         # Some answers take their time, so that workers die between the upload and the record.
         sandbox.admin.fault(
-            "delay_answer", "POST", "/library/files", times=None, chance=0.5, seconds=0.5
+            "delay_response", "POST", "/library/files", times=None, chance=0.5, seconds=0.5
         )
         environment = {
             "CCV2_API_KEY": options["api_key"],

@@ -38,7 +38,7 @@ def test_each_fault_that_can_be_armed_is_explained(page: httpx.Client) -> None:
     shown = page.get("/controls").text
     offered = re.findall(r"<option(?: selected)?>(\w+)</option>", shown.partition("</select>")[0])
     explained = dict(re.findall(r"<dt><code>(\w+)</code></dt><dd>(.+?)</dd>", shown))
-    assert "lose_answer" in offered
+    assert "lose_response" in offered
     assert sorted(offered) == sorted(explained)
     assert explained["unavailable"] == "status 503; not carried out"
     assert explained["hang"] == "no response ever; the request is not carried out"

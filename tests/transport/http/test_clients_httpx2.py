@@ -94,9 +94,9 @@ async def test_httpx2_errors_are_handled_like_those_of_httpx(
     with pytest.raises(errors.ConnectFailed, match="Nothing was sent"):
         await cc.library.info()
     cc = await connect(sandbox, http_client=own)
-    sandbox.admin.fault("lose_answer", "POST")
+    sandbox.admin.fault("lose_response", "POST")
     assert (await cc.library.upload(b"abc", name="a.pdf")).size == 3
-    sandbox.admin.fault("cut_answer", "GET")
+    sandbox.admin.fault("cut_response", "GET")
     assert len(await cc.library.files().collect()) == 1
     sandbox.admin.fault("redirect")
     with pytest.raises(errors.UnexpectedRedirect):

@@ -134,7 +134,7 @@ async def test_a_folder_created_by_someone_else_in_the_meantime_is_used(
     assert sorted(names) == ["Documents", "Images", "Spring", "Tulips"]
 
 
-@pytest.mark.parametrize("fault", ["lose_answer", "server_error", "cut_answer"])
+@pytest.mark.parametrize("fault", ["lose_response", "server_error", "cut_response"])
 async def test_a_folder_with_a_lost_answer_is_not_created_twice(
     client: ConstantContact, sandbox: Sandbox, fault: Any
 ) -> None:

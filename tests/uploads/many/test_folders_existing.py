@@ -146,7 +146,7 @@ async def test_the_file_of_an_interrupted_upload_may_be_an_existing_one_for_anot
         path.parent.mkdir()
         path.write_bytes(PNG + path.parent.name.encode())
     options: dict[str, Any] = {"journal": tmp_path / "journal", "skip_existing": True}
-    sandbox.admin.fault("delay_answer", "POST", seconds=30)
+    sandbox.admin.fault("delay_response", "POST", seconds=30)
     interrupted = asyncio.create_task(upload(client, [second], **options))
     await until(sandbox.admin.files)
     interrupted.cancel()

@@ -253,7 +253,7 @@ async def test_a_file_in_state_sending_with_two_candidates_stays_ambiguous(
 async def test_the_next_run_looks_for_a_file_that_could_not_be_looked_for(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
-    sandbox.admin.fault("lose_answer", *POSTS)
+    sandbox.admin.fault("lose_response", *POSTS)
     sandbox.admin.fault("server_error", "GET", times=None)
 
     with pytest.raises(errors.ServiceUnavailable):
@@ -461,7 +461,7 @@ async def test_files_with_the_same_name_are_sent_in_sequence(
     client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
     paths = pictures(*(f"{place}/a.png" for place in "abcdef"))
-    sandbox.admin.fault("lose_answer", *POSTS, chance=0.5, times=None)
+    sandbox.admin.fault("lose_response", *POSTS, chance=0.5, times=None)
     most = 0
     upload = client.upload_many(paths, journal=journal)
 

@@ -646,7 +646,7 @@ async def test_fail_fast_counts_a_failure_of_an_earlier_run(
 async def test_a_lost_answer_is_settled_and_nothing_is_sent_twice(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", *POSTS, times=None, chance=0.3)
+    sandbox.admin.fault("lose_response", *POSTS, times=None, chance=0.3)
 
     results = await results_of(client.upload_many(pieces(*(f"{n}.png" for n in range(40)))))
 
@@ -659,7 +659,7 @@ async def test_a_lost_answer_is_settled_and_nothing_is_sent_twice(
 async def test_a_lost_answer_is_ambiguous_if_settling_is_off(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", *POSTS)
+    sandbox.admin.fault("lose_response", *POSTS)
 
     upload = client.upload_many(pieces("a.png"), on_ambiguous="raise")
     (result,) = await results_of(upload)
@@ -703,7 +703,7 @@ async def test_a_refused_status_request_ends_the_upload(
 async def test_the_daily_quota_ends_the_upload_and_reports_the_file_being_settled(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("lose_answer", *POSTS)
+    sandbox.admin.fault("lose_response", *POSTS)
     sandbox.admin.fault("over_ratelimit", "GET")
     seen: list[UploadResult] = []
 

@@ -49,13 +49,13 @@ def make_files(folder: Path, seed: int) -> dict[str, bytes]:
 
 def switch_faults_on(sandbox: Sandbox) -> None:
     arm = sandbox.admin.fault
-    arm("lose_answer", chance=0.05, **POST)
-    arm("cut_answer", chance=0.02, **POST)
+    arm("lose_response", chance=0.05, **POST)
+    arm("cut_response", chance=0.02, **POST)
     arm("reset", chance=0.03, after_bytes=500, **POST)
     arm("unavailable", chance=0.02, **POST)
     arm("unavailable", chance=0.02, headers={"Retry-After": "1"}, **POST)
     arm("over_qps", chance=0.03, **ANY)
-    arm("lose_answer", chance=0.02, **ANY)
+    arm("lose_response", chance=0.02, **ANY)
     arm("server_error", chance=0.02, method="GET", **ANY)
 
 

@@ -41,7 +41,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "read_body": True,
     },
     "reset": {"kind": "reset"},
-    "answers lost": {"kind": "lose_answer"},
+    "answers lost": {"kind": "lose_response"},
 }
 
 

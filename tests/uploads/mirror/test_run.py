@@ -519,7 +519,7 @@ async def test_a_change_whose_answer_is_lost_leaves_the_old_file_until_it_is_set
     uploads = len(sent(sandbox, "POST"))
 
     def break_looks(_: MirrorResult) -> None:
-        sandbox.admin.fault("lose_answer", "POST", "/library/files")
+        sandbox.admin.fault("lose_response", "POST", "/library/files")
         sandbox.admin.fault("answer", "GET", "/library/files", status=400, times=None)
 
     result = await client.library.mirror(root, delete=True, on_plan=break_looks)
@@ -540,7 +540,7 @@ async def test_a_file_that_changed_after_a_lost_answer_is_sent_as_it_is_now(
     root = tree({"a.png": "one"})
 
     def break_looks(_: MirrorResult) -> None:
-        sandbox.admin.fault("lose_answer", "POST", "/library/files")
+        sandbox.admin.fault("lose_response", "POST", "/library/files")
         sandbox.admin.fault("answer", "GET", "/library/files", status=400, times=None)
 
     await client.library.mirror(root, on_plan=break_looks)

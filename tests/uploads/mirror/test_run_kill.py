@@ -49,7 +49,7 @@ async def test_each_version_is_stored_and_trashed_once_after_kills_at_any_moment
         await run_to_the_end(Mirroring(sandbox, tmp_path))
         names = names_after_each_request(sandbox, monkeypatch)
         for method in ("POST", "PUT", "DELETE"):
-            sandbox.admin.fault("lose_answer", method, "/library/files*", chance=0.1, times=None)
+            sandbox.admin.fault("lose_response", method, "/library/files*", chance=0.1, times=None)
         lasting = {f"picture-{number}.png" for number in range(FILES // 2)}
         killed = 0
         for round_ in range(KILLS):
