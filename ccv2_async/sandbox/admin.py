@@ -42,10 +42,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.dispatch import JSON_LIMIT, read_json
 from ccv2_async.sandbox.faults import make_fault
 from ccv2_async.sandbox.gateway import API
+from ccv2_async.sandbox.responses import Answer, Refusal
 from ccv2_async.sandbox.settings import check_value
 
 if TYPE_CHECKING:

@@ -33,7 +33,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from ccv2_async.sandbox.admin import PREFIX, admin_routes
-from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.areas import (
     account,
     activities,
@@ -50,6 +49,7 @@ from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
 from ccv2_async.sandbox.page import is_page, page_routes
+from ccv2_async.sandbox.responses import Answer, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.demo import png
 from ccv2_async.sandbox.faults import CONTENT, Exchange
+from ccv2_async.sandbox.responses import Refusal, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from ccv2_async.sandbox.answers import Refusal, bad_query
 from ccv2_async.sandbox.fields import Field, Model, check_id_types
 from ccv2_async.sandbox.forms import boundary_of, read_form
 from ccv2_async.sandbox.gateway import API, ENTRY, QUERY
 from ccv2_async.sandbox.operations import Call, read_cursor
+from ccv2_async.sandbox.responses import Refusal, bad_query
 from ccv2_async.sandbox.settings import GROUPS
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
-from ccv2_async.sandbox.answers import missing, picked
+from ccv2_async.sandbox.responses import missing, picked
 from ccv2_async.sandbox.settings import check_fields
 from ccv2_async.sandbox.wire import Connection, as_bytes, send_raw
 

@@ -30,8 +30,8 @@ from typing import Any, Literal, cast, get_args
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field
 
 _Text = Literal["string", "id", "email", "datetime"]
 Kind = Literal[_Text, "integer", "number", "boolean", "object", "array", "any"]

@@ -12,7 +12,7 @@ import attrs
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

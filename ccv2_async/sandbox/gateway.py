@@ -7,8 +7,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.faults import Exchange
+from ccv2_async.sandbox.responses import Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

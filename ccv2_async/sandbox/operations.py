@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
-from ccv2_async.sandbox.answers import NOTHING, Answer, bad_query
 from ccv2_async.sandbox.clock import read_stamp
 from ccv2_async.sandbox.fields import describe, model_of
+from ccv2_async.sandbox.responses import NOTHING, Answer, bad_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

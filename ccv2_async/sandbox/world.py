@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import picked
 from ccv2_async.sandbox.clock import ShiftedClock
 from ccv2_async.sandbox.demo import fill_campaigns, fill_contacts, fill_jobs, fill_library
 from ccv2_async.sandbox.faults import Faults
 from ccv2_async.sandbox.jobs import carry_out
+from ccv2_async.sandbox.responses import picked
 from ccv2_async.sandbox.saved import fill_parts, read_file, write_parts
 from ccv2_async.sandbox.settings import DEMO
 from ccv2_async.sandbox.state.activities import Activities

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async.sandbox.answers import Refusal
 from ccv2_async.sandbox.clock import offset_stamp, read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import MODELS, Field, Model, check_id_types, define, describe
 from ccv2_async.sandbox.operations import read_cursor, write_cursor
+from ccv2_async.sandbox.responses import Refusal
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Answer, Refusal
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ, Operations
+from ccv2_async.sandbox.responses import Answer, Refusal
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from ccv2_async.sandbox import jobs
-from ccv2_async.sandbox.answers import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.clock import utc_stamps
 from ccv2_async.sandbox.fields import Model, define, describe
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import Operations
+from ccv2_async.sandbox.responses import Answer, absent_field, bad_field, missing
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Entry, Work
 from ccv2_async.sandbox.state.contacts import check_address
 

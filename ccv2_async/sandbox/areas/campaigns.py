@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, picked
 from ccv2_async.sandbox.areas.tracking import tracking_summary
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ, UPDATE, Operations, modified_since, page
+from ccv2_async.sandbox.responses import Refusal, absent_field, picked
 from ccv2_async.sandbox.state.campaigns import CLICK
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.answers import Answer
     from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.responses import Answer
     from ccv2_async.sandbox.state.campaigns import Campaign
 
 OPERATIONS = Operations()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Refusal, bad_field, picked
 from ccv2_async.sandbox.clock import utc_stamp, utc_stamps
 from ccv2_async.sandbox.fields import MODELS, Field, define
 from ccv2_async.sandbox.operations import Operations, modified_since, page
+from ccv2_async.sandbox.responses import Refusal, bad_field, picked
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.answers import Answer
     from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.responses import Answer
     from ccv2_async.sandbox.state.contacts import Contact, ContactList
 
 OPERATIONS = Operations()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import (
     CREATE_BELOW,
@@ -20,13 +19,14 @@ from ccv2_async.sandbox.operations import (
     Operation,
     Operations,
 )
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field
 from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async.sandbox.answers import Answer
     from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.responses import Answer
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()

@@ -10,8 +10,8 @@ from ccv2_async.sandbox.operations import READ, Operations, page
 from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
-    from ccv2_async.sandbox.answers import Answer
     from ccv2_async.sandbox.operations import Call
+    from ccv2_async.sandbox.responses import Answer
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import Answer, Refusal, absent_field, picked
 from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.content import icon_url, url_of
 from ccv2_async.sandbox.fields import MODELS, define
 from ccv2_async.sandbox.operations import READ, Operations, page
+from ccv2_async.sandbox.responses import Answer, Refusal, absent_field, picked
 from ccv2_async.sandbox.state.library import home
 
 if TYPE_CHECKING:

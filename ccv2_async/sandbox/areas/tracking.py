@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ccv2_async.sandbox.answers import missing
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ_ONE, Operation, Operations, page
+from ccv2_async.sandbox.responses import missing
 from ccv2_async.sandbox.state.campaigns import BOUNCE, BOUNCE_CODES, CLICK, UNSUBSCRIBE
 
 if TYPE_CHECKING:

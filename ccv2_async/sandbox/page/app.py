@@ -23,10 +23,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from ccv2_async.sandbox.admin import Admin
-from ccv2_async.sandbox.answers import Refusal, missing
 from ccv2_async.sandbox.page.actions import ACTIONS, Actions
 from ccv2_async.sandbox.page.showing import clock_text, size_text
 from ccv2_async.sandbox.page.views import FILE_ENDS, JOB_ENDS, Views
+from ccv2_async.sandbox.responses import Refusal, missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox import faults
-from ccv2_async.sandbox.answers import missing, picked
 from ccv2_async.sandbox.faults import CONTENT, KINDS, PRESETS
 from ccv2_async.sandbox.page import showing
+from ccv2_async.sandbox.responses import missing, picked
 from ccv2_async.sandbox.settings import GROUPS
 from ccv2_async.sandbox.state.campaigns import BOUNCE, CLICK, FORWARD, OPEN, SEND, UNSUBSCRIBE
 from ccv2_async.sandbox.state.gateway import HIDDEN

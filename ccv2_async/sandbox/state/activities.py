@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, lookup
+from ccv2_async.sandbox.responses import Refusal, lookup
 from ccv2_async.sandbox.transitions import activity_script, ended, held, plan_job
 
 if TYPE_CHECKING:

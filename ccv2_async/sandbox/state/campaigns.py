@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field, missing
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, bad_field, highest, lookup
 from ccv2_async.sandbox.fields import ADDRESS_LENGTH
+from ccv2_async.sandbox.responses import Refusal, bad_field, highest, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, absent_field, bad_field, lookup, missing
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, lookup, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

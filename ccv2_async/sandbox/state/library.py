@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ccv2_async.sandbox.answers import Refusal, bad_field, highest, lookup, missing
+from ccv2_async.sandbox.responses import Refusal, bad_field, highest, lookup, missing
 from ccv2_async.sandbox.transitions import plan_job, upload_script
 
 if TYPE_CHECKING:
