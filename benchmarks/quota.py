@@ -25,10 +25,9 @@ import httpx
 
 from benchmarks import virtual_time
 from benchmarks.results import Case, Series
-from ccv2_async import ConstantContact
+from ccv2_async import ConstantContact, FileToUpload
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.quota.budget import Budget
-from ccv2_async.uploads.many import FileToUpload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Generic, NoReturn, Self, TypeVar
 
-__all__ = ["HIDDEN", "Secret"]
-
 T = TypeVar("T")
 
 HIDDEN = "[hidden]"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["all_ended", "ends_task", "uninterrupted"]
-
 
 def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
     """Return whether an exception ends a task from outside, or the program.

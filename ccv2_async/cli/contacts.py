@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ccv2_async.cli.listings import Columns, Find
     from ccv2_async.models import Contact
 
-__all__ = ["contacts", "find"]
-
 _PAGE = 500
 _NAME = joined("first_name", "last_name")
 

@@ -19,7 +19,8 @@ from ccv2_async.models.validation import (
 )
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
-from ccv2_async.transport.files.sources import FileObjectSource, StreamSource, as_source
+from ccv2_async.transport.files.objects import FileObjectSource
+from ccv2_async.transport.files.sources import StreamSource, as_source
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import checked_lane
 from ccv2_async.uploads.looks import DigestedSource

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.observe import CallSent
-from ccv2_async.uploads.many import BulkState, FileToUpload
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:

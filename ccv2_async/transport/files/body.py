@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 # Copying a block of this size is faster than sending another piece.
 _JOINED_UP_TO = 128 * 1024
 
-__all__ = [
-    "Body",
-    "BodyAttempt",
-    "BytesBody",
-    "MultipartBody",
-    "Progress",
-    "ProgressCallback",
-    "ProgressReporter",
-]
-
 
 class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
     """One attempt at sending a body: an async stream of bytes that can be iterated once.

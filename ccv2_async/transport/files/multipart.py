@@ -27,8 +27,6 @@ from ccv2_async.errors import InvalidField
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FilePart", "MultipartLayout", "boundary_from", "escape_name", "lay_out"]
-
 _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(; ?[ -~]+)?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MOST_BYTES", "SafeNames", "folded", "safe_name"]
-
 MOST_BYTES = 255
 """The longest name that common file systems accept, in UTF-8."""
 

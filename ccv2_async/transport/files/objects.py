@@ -20,8 +20,6 @@ from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
 
-__all__ = ["BinaryFile", "FileObjectSource", "is_file_object", "path_of"]
-
 # Two uploads may share a file object, so seeking and reading must be one step. A lock lives as long
 # as a source that holds it and the file, so an ID always belongs to the same file.
 _locks: WeakValueDictionary[int, Any] = WeakValueDictionary()

@@ -26,17 +26,6 @@ from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
 
-__all__ = [
-    "CheckedFile",
-    "FileState",
-    "OpenFile",
-    "Opened",
-    "last_part",
-    "measure",
-    "open_and_read",
-    "state_of",
-]
-
 # The first and the last block of a large file, which threads read. They are small, so that sending
 # begins soon, and because each thread keeps some of the memory that it has used.
 _END_BLOCK = 64 * 1024

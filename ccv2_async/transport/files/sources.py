@@ -32,21 +32,6 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.reading import FileState, Opened
     from ccv2_async.transport.files.threads import FileThreads
 
-__all__ = [
-    "AsyncReader",
-    "BinaryFile",
-    "BytesSource",
-    "FileInput",
-    "FileObjectSource",
-    "OpenSource",
-    "PathSource",
-    "Source",
-    "StreamFactory",
-    "StreamInput",
-    "StreamSource",
-    "as_source",
-]
-
 _log = logging.getLogger("ccv2_async")
 
 _CLOSING_SECONDS = 5.0

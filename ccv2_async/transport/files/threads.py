@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-__all__ = ["WHOLE_FILE_LIMIT", "FileThreads"]
-
 T = TypeVar("T")
 P = ParamSpec("P")
 

@@ -11,8 +11,6 @@ import httpx
 
 from ccv2_async.errors import UsageError
 
-__all__ = ["context_for"]
-
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")  # OpenSSL finds certificates by these names only
 

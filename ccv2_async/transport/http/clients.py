@@ -23,8 +23,6 @@ from ccv2_async.transport.http.protocol import closed_properly
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-__all__ = ["ProvenBody", "UsersClient", "never_connected", "shows_visible_url", "users_engine"]
-
 # How many pieces are read before other tasks run: a fraction of a millisecond.
 _PIECES_IN_A_ROW = 32
 _UNPACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})

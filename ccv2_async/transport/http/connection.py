@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.protocol import SocketStream
     from ccv2_async.transport.http.proxies import HttpProxy
 
-__all__ = ["Connection"]
-
 # How many seconds the head of a request waits for the first bytes of its body. Most bodies are read
 # from disk in that time, and then both are sent together.
 _HEAD_WAITS = 0.005

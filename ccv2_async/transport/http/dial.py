@@ -17,8 +17,6 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CheckAddress", "dial", "reason"]
-
 CheckAddress: TypeAlias = Callable[[str], object]
 """Called with each resolved IP address before a connection is made; raises to refuse it."""
 

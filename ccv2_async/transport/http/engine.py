@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     _Origin: TypeAlias = tuple[str, str, int]
     _Options: TypeAlias = Mapping[str, Any]
 
-__all__ = ["DirectEngine", "Engine", "ProxyEngine", "open_engine"]
-
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 # Less than the five seconds after which common servers close a connection, so that a request rarely

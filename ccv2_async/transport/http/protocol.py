@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.dial import CheckAddress
     from ccv2_async.transport.http.proxies import HttpProxy
 
-__all__ = ["READ_AHEAD", "SMALL_PIECE", "NothingSent", "SocketStream", "closed_properly", "connect"]
-
 READ_AHEAD = 512 * 1024
 SMALL_PIECE = 32 * 1024
 # Encryption blocks the event loop: for a fraction of a millisecond with this size.

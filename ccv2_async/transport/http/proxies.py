@@ -14,8 +14,6 @@ from ccv2_async.transport.http.messages import ResponseParser, head_of
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["HttpProxy", "environment_proxy", "parse_proxy"]
-
 _READ_SIZE = 4 * 1024
 _LONGEST_ANSWER = 16 * 1024  # with all informational responses before it
 

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DayCount", "path_of_day_count"]
-
 _log = logging.getLogger("ccv2_async.transport")
 
 _PATIENCE = 2.0

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Mode: TypeAlias = Literal["ro", "rw"]
 
-__all__ = ["SUFFIXES", "Journal", "JournalEntry", "JournalFiles", "read_journal", "retry_files"]
-
 VERSION = "1"
 _PURPOSE = "is uploading with this journal"
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed
-from ccv2_async.transport.files.sources import FileObjectSource, as_source
+from ccv2_async.transport.files.objects import FileObjectSource
+from ccv2_async.transport.files.sources import as_source
 from ccv2_async.transport.files.threads import WHOLE_FILE_LIMIT
 from tests.support.disk import write
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from ccv2_async import errors
-from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.uploads.many.folders import FolderMap, check_depth
 from tests.support.servers import serving
 
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.uploads.many import UploadResult
     from tests.support.servers import Request, Wire
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"

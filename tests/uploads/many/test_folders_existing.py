@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from ccv2_async import BulkState, FileToUpload
 from ccv2_async.uploads.ledger import Action
-from ccv2_async.uploads.many import BulkState, FileToUpload
 from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.uploads.many import UploadResult
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"
 PNG = b"\x89PNG\r\n\x1a\n"

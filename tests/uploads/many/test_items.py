@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ccv2_async import FileToUpload
 from ccv2_async.errors import FileRefused
 from ccv2_async.transport.files.threads import FileThreads
-from ccv2_async.uploads.many import FileToUpload
 from ccv2_async.uploads.many.items import count_files, each_file
 from ccv2_async.uploads.many.journal import JournalFiles
 

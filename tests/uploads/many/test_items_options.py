@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
-from ccv2_async.uploads.many import FileToUpload
+from ccv2_async import FileToUpload, errors
 
 if TYPE_CHECKING:
     from ccv2_async import ConstantContact

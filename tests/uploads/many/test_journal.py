@@ -17,11 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccv2_async import errors
+from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import Action
-from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import journal as journal_module
 from ccv2_async.uploads.many.journal import (
     Journal,
@@ -35,8 +34,8 @@ from tests.support.probes import nothing_left, until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
+    from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
-    from ccv2_async.uploads.many import UploadResult
     from tests.support.clocks import SkippingClock
 
 Pictures: TypeAlias = "Callable[..., list[Path]]"

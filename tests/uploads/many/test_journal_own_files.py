@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async import BulkState, FileToUpload
 from ccv2_async.uploads.many.journal import SUFFIXES
 
 if TYPE_CHECKING:

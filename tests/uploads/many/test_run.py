@@ -15,11 +15,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.client import ConstantContact
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.uploads.ledger import Action
-from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many import run as run_module
 from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.many.results import BulkProgress
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from ccv2_async.uploads.many import BulkUpload, FileProgress, UploadResult
+    from ccv2_async import BulkUpload, FileProgress, UploadResult
     from tests.support.servers import Request, Wire
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)

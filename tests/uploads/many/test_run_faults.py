@@ -10,9 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.errors import JournalError
-from ccv2_async.uploads.many import BulkState, FileToUpload
 from ccv2_async.uploads.many.folders import FolderMap
 from tests.support.servers import serving
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
-    from ccv2_async.uploads.many import UploadResult
     from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 

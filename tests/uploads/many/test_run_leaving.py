@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ccv2_async import FileToUpload
 from ccv2_async.client import ConstantContact
-from ccv2_async.uploads.many import FileToUpload
 from tests.support.clocks import SkippingClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from ccv2_async import BulkUpload
     from ccv2_async.sandbox import Sandbox
-    from ccv2_async.uploads.many import BulkUpload
 
 FILES = 12
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from ccv2_async.uploads.many import BulkState, FileToUpload
+from ccv2_async import BulkState, FileToUpload
 from ccv2_async.uploads.many.journal import read_journal
 from tests.support.probes import until
 from tests.support.servers import serving
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
-    from ccv2_async.uploads.many import UploadResult
     from tests.support.servers import Request, Wire
 
 ONE, TWO = "a.png", "a(1).png"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import Timeouts, errors
+from ccv2_async import BulkState, Timeouts, errors
 from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
 from ccv2_async.sandbox import Sandbox
-from ccv2_async.uploads.many import BulkState
 from ccv2_async.uploads.many.journal import read_journal
 from tests.support.lasting_ports import lasting_port
 
