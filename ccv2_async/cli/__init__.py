@@ -35,6 +35,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise
-        process.tell("The ccv2 command needs an extra: pip install 'ccv2-async[cli]'")
+        process.write_error("The ccv2 command needs an extra: pip install 'ccv2-async[cli]'")
         return 2
     return int(run(arguments))

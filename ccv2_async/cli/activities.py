@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ccv2_async import BulkState, errors
 from ccv2_async.cli.exits import Exit, heaviest, message_of
-from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, tell_unfinished
+from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, report_unfinished
 from ccv2_async.cli.listings import Unreadable, show_rows
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import job_fields, show_jobs
@@ -282,14 +282,14 @@ class _Jobs:
         async with shown(self.items, output, totals, results_come=results_come) as display:
             await all_of(works(display), interrupted=lambda: self._interrupted(display))
 
-    def tell_result(self, item: JobItem) -> None:
+    def report_result(self, item: JobItem) -> None:
         """Write the JSON of a job."""
         if self.run.output.as_json:
             self.run.output.record(job_fields(item) | self.more)
 
     def sum_up(self) -> Exit:
         """Report the outcome of the jobs, and return the exit code."""
-        tell_unfinished(self.items, self.run)
+        report_unfinished(self.items, self.run)
         if not self.run.output.as_json:
             show_jobs(self.items, self.run.output)
         return exit_of_items(self.items)
@@ -303,9 +303,9 @@ class _Jobs:
                     f"{item.label}: interrupted before it was known to have started. "
                     "Running it again is safe."
                 )
-        tell_unfinished(left, self.run)
+        report_unfinished(left, self.run)
         for item in left:
-            self.tell_result(item)
+            self.report_result(item)
 
 
 async def _start(
@@ -356,7 +356,7 @@ async def _start(
 
     await jobs.carry_out(lambda display: [work(display)], results_come=output.as_json or not wait)
     output.carry_on = True
-    jobs.tell_result(item)
+    jobs.report_result(item)
     if wait:
         return jobs.sum_up()
     for token in () if output.as_json else item.tokens:
@@ -380,7 +380,7 @@ async def _wait_for(run: Run, named: Mapping[str, str], *, ids_too: bool = False
 
     async def work(item: JobItem, display: Display) -> None:
         await follow(item, display)
-        jobs.tell_result(item)
+        jobs.report_result(item)
 
     await jobs.carry_out(
         lambda display: (work(item, display) for item in jobs.items),

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli.activities import Lists, contacts
-from ccv2_async.cli.listings import Limit, Moment, joined, show_one, show_rows, tell_id
+from ccv2_async.cli.listings import Limit, Moment, joined, print_id, show_one, show_rows
 from ccv2_async.cli.service import Run, command
 from ccv2_async.errors import ConstantContactError, UsageError
 from ccv2_async.models import ContactStatus
@@ -150,4 +150,4 @@ async def add(
     }
     details = {name: value for name, value in given.items() if value is not None}
     stored = await run.client.contacts.upsert(email, lists=lists, **details)  # type: ignore[arg-type]
-    return tell_id(run.output, stored)
+    return print_id(run.output, stored)

@@ -16,7 +16,7 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items
 from ccv2_async.cli.library import PAGE, OptionalId, files, files_of
 from ccv2_async.cli.listings import Unreadable
 from ccv2_async.cli.live import Totals, shown
-from ccv2_async.cli.reports import show_table, tell_refused
+from ccv2_async.cli.reports import report_refused, show_table
 from ccv2_async.cli.service import Flag, LocalPath, Run, between, command
 from ccv2_async.cli.tables import counted, in_bytes
 
@@ -97,7 +97,7 @@ class _Download:
         if not self.overwrite:
             await asyncio.to_thread(_look, items)
             there = [item.label for item in items if item.failed]
-            tell_refused(((name, _OTHER_SIZE) for name in there), output, done="downloaded")
+            report_refused(((name, _OTHER_SIZE) for name in there), output, done="downloaded")
         totals = Totals(items, self.run.client.budget)
 
         def interrupted() -> None:

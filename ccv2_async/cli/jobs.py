@@ -214,7 +214,7 @@ def _codes_of(item: JobItem, good: Container[BulkState]) -> Iterator[Exit]:
         yield Exit.SOME_FAILED
 
 
-def tell_unfinished(items: Iterable[JobItem], run: Run) -> None:
+def report_unfinished(items: Iterable[JobItem], run: Run) -> None:
     """Print the tokens of jobs that continue on the server after this run."""
     open_items = [item for item in items if item.continues]
     if not open_items:

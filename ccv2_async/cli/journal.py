@@ -48,7 +48,7 @@ def show(
             async for row in rows:
                 states[row.state] += 1
                 if state in (None, row.state):
-                    _tell(row, output)
+                    _report(row, output)
         output.say(f"{counted(states.total(), 'file')}.")
         for known in BulkState:
             if states[known]:
@@ -92,7 +92,7 @@ def retry(
     return run(marked, output)
 
 
-def _tell(row: JournalEntry, output: Output) -> None:
+def _report(row: JournalEntry, output: Output) -> None:
     if output.as_json:
         output.record(row.row)
         return

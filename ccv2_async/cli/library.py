@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from ccv2_async import one_line as clean
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import Limit, Unreadable, delete_one, show_rows, tell_id
+from ccv2_async.cli.listings import Limit, Unreadable, delete_one, print_id, show_rows
 from ccv2_async.cli.service import Flag, Id, Run, command, group
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder, FileTypeQuery, unstructure
@@ -162,7 +162,7 @@ async def create(run: Run, name: str, /, *, parent: OptionalId = None) -> Exit:
         parent: ID of the folder to create it in; the top level by default. Folders can be three
             levels deep.
     """
-    return tell_id(run.output, await run.client.library.create_folder(name, parent_id=parent))
+    return print_id(run.output, await run.client.library.create_folder(name, parent_id=parent))
 
 
 @folders.command
@@ -175,7 +175,7 @@ async def rename(run: Run, folder: Id, name: str, /) -> Exit:
         folder: Its ID.
         name: At most 40 characters.
     """
-    return tell_id(run.output, await run.client.library.update_folder(folder, name=name))
+    return print_id(run.output, await run.client.library.update_folder(folder, name=name))
 
 
 @folders.command(name="delete")

@@ -133,7 +133,7 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
     return Exit.OK
 
 
-def tell_id(output: Output, stored: ContactList | Contact | LibraryFolder) -> Exit:
+def print_id(output: Output, stored: ContactList | Contact | LibraryFolder) -> Exit:
     """Print the ID of what was stored, or all of it as JSON; return the exit code."""
     if output.as_json:
         output.record(unstructure(stored))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import delete_one, show_rows, tell_id
+from ccv2_async.cli.listings import delete_one, print_id, show_rows
 from ccv2_async.cli.service import Flag, Run, command, group
 from ccv2_async.models import ContactListStatus
 
@@ -36,7 +36,7 @@ async def create(run: Run, name: str, /, *, hidden: Flag = False) -> Exit:
         hidden: Create it with the status HIDDEN.
     """
     status = ContactListStatus.HIDDEN if hidden else ContactListStatus.ACTIVE
-    return tell_id(run.output, await run.client.lists.create(name, status=status))
+    return print_id(run.output, await run.client.lists.create(name, status=status))
 
 
 @lists.command
@@ -49,7 +49,7 @@ async def rename(run: Run, list: str, name: str, /) -> Exit:  # noqa: A002  # as
         list: Its ID; see 'ccv2 lists'.
         name: At most 255 characters. It must be unique.
     """
-    return tell_id(run.output, await run.client.lists.update(list, name=name))
+    return print_id(run.output, await run.client.lists.update(list, name=name))
 
 
 @lists.command

@@ -180,16 +180,16 @@ class Board:
         if self._redrawing is not None:
             self._redrawing.cancel()
             self._redrawing = None
-            self._mend()
+            self._erase_folded_lines()
             self._live.stop()
 
     async def _redraw(self) -> None:
         while True:
             await asyncio.sleep(1.0 / _FRAMES)
-            self._mend()
+            self._erase_folded_lines()
             self._live.refresh()
 
-    def _mend(self) -> None:
+    def _erase_folded_lines(self) -> None:
         """Erase the rest of the last frame after a terminal got narrower: its lines have folded.
 
         The frame is erased from its last line up, as many lines as it was drawn in. The lines

@@ -51,7 +51,7 @@ def end_at_once_on_signals(code: int) -> None:
     atexit.register(_handle, signal.SIG_IGN)
 
 
-def tell(sentence: str) -> None:
+def write_error(sentence: str) -> None:
     """Write one line to stderr, or to stdout if there is no stderr."""
     for stream in (sys.stderr, sys.stdout):
         # Written to the descriptor: a signal may have interrupted a write to the stream itself.
@@ -61,7 +61,7 @@ def tell(sentence: str) -> None:
 
 
 def _end_quietly(number: int, _frame: FrameType | None) -> None:
-    tell("Interrupted; nothing was sent.")
+    write_error("Interrupted; nothing was sent.")
     os._exit(_SIGNALED + number)
 
 

@@ -51,7 +51,9 @@ def refusal_of(error: errors.ConstantContactError) -> str:
     return message_of(error)
 
 
-def tell_refused(refused: Iterable[tuple[str, str]], output: Output, *, done: str = "sent") -> None:
+def report_refused(
+    refused: Iterable[tuple[str, str]], output: Output, *, done: str = "sent"
+) -> None:
     """Report files that were refused: one line for each reason, with the first few names.
 
     Args:
@@ -98,7 +100,7 @@ def show_files(items: Sequence[JobItem], output: Output) -> None:
     """Show a table of the files that were sent, and report those that got another name."""
     rows = [item for item in items if item.word != BulkState.PENDING.value]
     show_table(rows, output)
-    _tell_numbered(items, output)
+    _report_numbered(items, output)
 
 
 def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) -> None:
@@ -115,7 +117,7 @@ def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) ->
         output.line(f"and {counted(len(rows) - MOST_ROWS, 'file')} more that failed")
 
 
-def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
+def _report_numbered(items: Sequence[JobItem], output: Output) -> None:
     """Report files that the library stored under a numbered name, and how to avoid that."""
     numbered = [
         item
@@ -132,7 +134,7 @@ def _tell_numbered(items: Sequence[JobItem], output: Output) -> None:
         output.say("To skip files that are already there, use --skip-existing.")
 
 
-def tell_sum(
+def report_totals(
     items: Sequence[JobItem], output: Output, *, refused: int, waited: bool, cost: str
 ) -> None:
     """Report in one sentence how many files succeeded.
@@ -214,7 +216,7 @@ def show_jobs(items: Sequence[JobItem], output: Output) -> None:
     """Show a table of jobs, after the rows of each that failed."""
     closing = table("job", "state", "result")
     for item in items:
-        _tell_rows(item, output)
+        _report_rows(item, output)
         closing.add_row(item.label, _state(item), _result_of(item))
     if items:
         output.show(closing)
@@ -237,7 +239,7 @@ def _result_of(item: JobItem) -> Text:
     return Text(f"{counted(total, 'contact')}: {stored:,} stored, {failed:,} failed")
 
 
-def _tell_rows(item: JobItem, output: Output) -> None:
+def _report_rows(item: JobItem, output: Output) -> None:
     """Report the rows of an activity that failed, and those accepted with a warning."""
     activity = _activity_of(item)
     if activity is None:

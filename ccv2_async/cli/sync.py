@@ -14,7 +14,7 @@ from ccv2_async import BulkState, MirrorAction, errors
 from ccv2_async.cli.exits import Exit, exit_of_item, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem
 from ccv2_async.cli.live import Totals, shown
-from ccv2_async.cli.reports import MOST_ROWS, refusal_of, tell_refused
+from ccv2_async.cli.reports import MOST_ROWS, refusal_of, report_refused
 from ccv2_async.cli.service import Flag, Id, LocalPath, Run, command
 from ccv2_async.cli.tables import counted, table
 from ccv2_async.cli.upload import Jobs
@@ -144,7 +144,7 @@ class _Sync:
         rows = table("action", "file", "size", "id")
         work = [entry for entry in plan.entries if entry.error is None]
         refused = ((entry.path, refusal_of(_error(entry))) for entry in plan.failed)
-        tell_refused(refused, self.output)
+        report_refused(refused, self.output)
         for entry in work[:MOST_ROWS]:
             ids = ", ".join(filter(None, (entry.file_id, *entry.replaces)))
             rows.add_row(entry.action.value, _label(entry), entry.size, ids)

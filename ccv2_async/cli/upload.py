@@ -11,17 +11,17 @@ import attrs
 
 from ccv2_async import Action, BulkState, FileToUpload, errors
 from ccv2_async.cli.exits import Exit, heaviest, message_of
-from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, tell_unfinished
+from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, report_unfinished
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import (
     MOST_ROWS,
     file_fields,
     refusal_of,
     refused_fields,
+    report_refused,
+    report_totals,
     show_files,
     show_plan,
-    tell_refused,
-    tell_sum,
 )
 from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command
 from ccv2_async.cli.tables import counted
@@ -193,7 +193,7 @@ class _Upload:
             else:
                 refused.append((result.path, refusal_of(error)))
                 self.refused += getattr(error, "files", 1)
-        tell_refused(refused, self.output)
+        report_refused(refused, self.output)
         for path, reason in refused if self.output.as_json else ():
             self.output.record(refused_fields(path, error=f"Not sent: {reason}."))
         return found
@@ -225,7 +225,7 @@ class _Upload:
                 interrupted=lambda: self._interrupted(display, totals),
             )
         if self.how["wait"]:
-            self._tell_unfinished(items)
+            self._report_unfinished(items)
         self._sum_up(totals)
 
     async def _receive(self, files: Iterable[FileToUpload], display: Display) -> None:
@@ -309,7 +309,7 @@ class _Upload:
     def _interrupted(self, display: Display, totals: Totals) -> None:
         """Say immediately what was not finished, and how to continue."""
         display.stop()
-        self._tell_unfinished([item for item in self.items.values() if item not in self.reported])
+        self._report_unfinished([item for item in self.items.values() if item not in self.reported])
         self._leave(errors.UsageError("Interrupted: not sent."), accepted_too=False)
         self._sum_up(totals)
 
@@ -337,11 +337,11 @@ class _Upload:
             f"have arrived: {advice}."
         )
 
-    def _tell_unfinished(self, items: Sequence[JobItem]) -> None:
+    def _report_unfinished(self, items: Sequence[JobItem]) -> None:
         """Say how to continue with what was not finished."""
         journal = self.options["journal"]
         if journal is None or self.run.sandbox:
-            tell_unfinished(items, self.run)
+            report_unfinished(items, self.run)
             return
         left = [item for item in items if not item.ended or item.continues]
         if left:
@@ -356,7 +356,7 @@ class _Upload:
         self.output.carry_on = True
         if self.how["wait"] and not self.output.as_json:
             show_files(items, self.output)
-        tell_sum(
+        report_totals(
             items,
             self.output,
             refused=self.refused,

@@ -48,13 +48,13 @@ def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
     return [whole] if isinstance(whole, BadRow) else [*whole]
 
 
-def _row(told: FileUploadStatus) -> tuple[str, Row]:
-    status = str(told.status)
+def _row(row: FileUploadStatus) -> tuple[str, Row]:
+    status = str(row.status)
     if not status.strip():
-        return told.file_id, Row(status="", unreadable="an empty status")
+        return row.file_id, Row(status="", unreadable="an empty status")
     # Thousands of rows hold equal strings. Interning them keeps one copy.
-    description = sys.intern((told.description or "")[:LONGEST_TEXT])
-    return told.file_id, Row(status=status, description=description)
+    description = sys.intern((row.description or "")[:LONGEST_TEXT])
+    return row.file_id, Row(status=status, description=description)
 
 
 async def fetch(session: Session, job: Job) -> LibraryFile:

@@ -328,5 +328,5 @@ def test_a_narrowed_terminal_keeps_nothing_of_the_last_frame(before: int, after:
     screen.output.err.width = after
     for more in (folded, 0):
         with screen.output.err.capture() as captured:
-            screen.board._mend()
+            screen.board._erase_folded_lines()
         assert captured.get().count("\x1b[1A") == more

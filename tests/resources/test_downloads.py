@@ -315,7 +315,7 @@ async def test_links_into_private_networks_and_odd_links_are_not_followed(
     async def public(_url: object) -> bool:
         return False
 
-    monkeypatch.setattr("ccv2_async.transport.calls.download.lives_privately", public)
+    monkeypatch.setattr("ccv2_async.transport.calls.download.has_only_private_addresses", public)
     async with serving(whole) as server:
         cc = await connect(server)
         with pytest.raises(errors.DecodeError, match="cannot be followed"):

@@ -158,7 +158,7 @@ async def _send(engine: Engine, request: httpx.Request, base_url: str, what: str
         return await engine.send(request)
     except NotPublic as error:
         refused = error.address
-    if not await lives_privately(httpx.URL(base_url)):
+    if not await has_only_private_addresses(httpx.URL(base_url)):
         raise errors.DecodeError(
             f"{what}: the service gave a link that cannot be followed: {request.url.host} "
             f"has the address {refused}, which is not public. Nothing was sent to it."
@@ -258,7 +258,7 @@ def is_public(address: str) -> bool:
     return parsed.version == 4 or parsed in _GLOBAL_UNICAST
 
 
-async def lives_privately(base_url: httpx.URL) -> bool:
+async def has_only_private_addresses(base_url: httpx.URL) -> bool:
     """Return whether the host of a URL has only addresses that are not public.
 
     A host whose name cannot be found counts as public.

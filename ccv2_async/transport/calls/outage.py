@@ -40,12 +40,12 @@ class Outage:
         self._circuit = Circuit()
         self._lock = asyncio.Lock()
         self._why = ""
-        self._told = False
+        self._reported = False
         self.openings: int = 0
         """How many times the circuit has opened so far, including after failed probes."""
 
     @property
-    def goes_on(self) -> bool:
+    def is_ongoing(self) -> bool:
         """Whether the service is down, as far as the client knows."""
         return self._is(State.OPEN)
 
@@ -95,7 +95,7 @@ class Outage:
         These include status checks once a caller waits for the end of the outage, because they
         are repeated at growing intervals anyway.
         """
-        concerned = lane is Lane.BULK or (lane is Lane.POLL and self._told)
+        concerned = lane is Lane.BULK or (lane is Lane.POLL and self._reported)
         return concerned and self._circuit.state is State.OPEN
 
     def refusal(self, what: str) -> errors.ServiceUnavailable:
@@ -132,7 +132,7 @@ class Outage:
         if self._is(State.CLOSED):
             yield
             return
-        self._tell()
+        self._report()
         async with self._lock:
             while self._is(State.OPEN):
                 if limit is not None and limit.left <= 0.0:
@@ -174,11 +174,11 @@ class Outage:
             if self._circuit.state is State.OPEN and self._circuit.probe_at == due:
                 raise  # it says nothing about an outage
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Report once that the service is down."""
-        if self._told:
+        if self._reported:
             return
-        self._told = True
+        self._reported = True
         logger.warning(
             "The service is not available (%s). The work is paused, and continues by itself "
             "when the service is back.",
@@ -187,8 +187,8 @@ class Outage:
         self._hook(OutageBegan(self._why))
 
     def _over(self, lasted: float) -> None:
-        if self._told:
-            self._told = False
+        if self._reported:
+            self._reported = False
             logger.warning("The service is back after %.0f s. The work continues.", lasted)
             self._hook(OutageEnded(lasted))
 

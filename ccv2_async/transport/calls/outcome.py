@@ -129,7 +129,7 @@ class Judge:
             kind = FailureKind.PARTLY_SENT
         else:
             kind = FailureKind.UNANSWERED
-        told = self.told(failure)
+        why = self.described(failure)
         done = _DONE[sent] if call.body is not None else "no complete response arrived"
         if overdue:
             error: errors.TransportError = errors.DeadlineExceeded(
@@ -137,15 +137,15 @@ class Judge:
             )
         elif connecting:
             error = errors.ConnectFailed(
-                f"{call.what}: no connection to {self._host} ({told}). "
+                f"{call.what}: no connection to {self._host} ({why}). "
                 "Nothing was sent; check the network and the base URL (CCV2_BASE_URL), then try "
                 "again."
             )
         else:
-            error = errors.ConnectionLost(f"{call.what}: {done} ({told}).", sent=sent)
+            error = errors.ConnectionLost(f"{call.what}: {done} ({why}).", sent=sent)
         return Failed(kind, error, final=overdue)
 
-    def told(self, failure: BaseException) -> str:
+    def described(self, failure: BaseException) -> str:
         """Return an exception in a few words, without secrets."""
         return self._credentials.redact(described(failure), 200)
 
@@ -160,7 +160,7 @@ def without_frames(error: E) -> E:
     return error.with_traceback(None)
 
 
-def raise_what_is_no_accident(failure: BaseException, attempt: BodyAttempt | None) -> None:
+def raise_unless_connection_failed(failure: BaseException, attempt: BodyAttempt | None) -> None:
     """Raise anything but a failed connection: our errors, the user's, and interrupts.
 
     Some engines hide an error of the user's source behind a connection error. One engine sends

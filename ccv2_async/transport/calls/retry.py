@@ -152,11 +152,6 @@ class Tries:
         """The number of the next attempt, from 1; a fresh token or a wait counts too."""
         return self.sent + self.waits + 1
 
-    @property
-    def repeats(self) -> int:
-        """How many attempts have failed."""
-        return self.sent
-
     def decide(self, kind: FailureKind, effect: Effect) -> Decision:
         """Return the decision of the table, or RAISE if the call has no such retry left.
 

@@ -32,7 +32,7 @@ from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
     Failed,
     Judge,
-    raise_what_is_no_accident,
+    raise_unless_connection_failed,
     without_frames,
 )
 from ccv2_async.transport.calls.retry import (
@@ -77,7 +77,7 @@ PROBE = Call(
 )
 """The call that asks whether the service is back: cheap, and it changes nothing."""
 
-TELL_OF_WAITS_FROM = 0.001
+REPORT_WAITS_FROM = 0.001
 
 LATE = 0.1
 """Seconds that opening a file and connecting may take. After that, the call has lost its turn."""
@@ -359,7 +359,7 @@ class Session:
                 try:
                     return await work()
                 except SYMPTOMS:
-                    if not self.outage.goes_on:
+                    if not self.outage.is_ongoing:
                         raise
 
     async def _carry_out(
@@ -389,7 +389,7 @@ class Session:
                         outcome = await self._attempt(call, tries, ends, finish, report)
                         report.outcome = self._note(call, outcome)
                     if not isinstance(outcome, Failed):
-                        self._allowance.succeeded(tries.repeats)
+                        self._allowance.succeeded(tries.sent)
                         if tries.doubtful and isinstance(outcome, Answer):
                             return attrs.evolve(outcome, doubtful=tries.doubtful)
                         return outcome
@@ -477,7 +477,7 @@ class Session:
             raise self.outage.refusal(call.what)
         if self.hook.active:
             waited = self.clock.monotonic() - since
-            if waited >= TELL_OF_WAITS_FROM:
+            if waited >= REPORT_WAITS_FROM:
                 self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
     async def _keep_turn(self, call: Call, tries: Tries) -> None:
@@ -561,7 +561,7 @@ class Session:
             )
             if call.effect is Effect.SAFE and _is_garbled(failure):
                 return _garbled(failure, tries.number)
-            raise_what_is_no_accident(failure, attempt)
+            raise_unless_connection_failed(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
@@ -610,7 +610,7 @@ class Session:
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         return errors.ConnectionLost(
             f"{call.what}: the connection broke while the response was read "
-            f"({self._judge.told(failure)}). Ask for it again.",
+            f"({self._judge.described(failure)}). Ask for it again.",
             sent="wholly",
         )
 
@@ -702,7 +702,7 @@ class Session:
         except errors.ConstantContactError as error:
             return self.credentials.redact(error.message)
         except Exception as error:  # noqa: BLE001  # the user's own code
-            return self._judge.told(error)
+            return self._judge.described(error)
         finally:
             renewal.is_running = False
             _renewal.set(outer)

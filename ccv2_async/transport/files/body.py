@@ -311,31 +311,31 @@ class ProgressReporter:
         self._clock = clock
         self._attempt = 0
         self._total = 0
-        self._told = 0
-        self._told_at = 0.0
+        self._reported = 0
+        self._reported_at = 0.0
 
     async def begin(self, total: int) -> None:
         """Report that an attempt to send `total` bytes begins."""
         self._attempt += 1
         self._total = total
-        await self._tell(0)
+        await self._report(0)
 
     async def advance(self, sent: int) -> None:
         """Report that `sent` bytes were sent, if it is time to."""
         due = (
-            sent - self._told >= _BYTES_BETWEEN
-            or self._clock.monotonic() - self._told_at >= _SECONDS_BETWEEN
+            sent - self._reported >= _BYTES_BETWEEN
+            or self._clock.monotonic() - self._reported_at >= _SECONDS_BETWEEN
         )
         if due:
-            await self._tell(sent)
+            await self._report(sent)
 
     async def finish(self) -> None:
         """Report that all bytes were sent."""
-        await self._tell(self._total)
+        await self._report(self._total)
 
-    async def _tell(self, sent: int) -> None:
-        self._told = sent
-        self._told_at = self._clock.monotonic()
+    async def _report(self, sent: int) -> None:
+        self._reported = sent
+        self._reported_at = self._clock.monotonic()
         if self._callback is None:
             return
         event = Progress(name=self._name, sent=sent, total=self._total, attempt=self._attempt)

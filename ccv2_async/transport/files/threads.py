@@ -92,12 +92,12 @@ class FileThreads:
         done: asyncio.Future[T] = loop.create_future()
         job = self.executor.submit(work, *args)
 
-        def tell(job: Future[T]) -> None:
+        def pass_on(job: Future[T]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop did not wait and is closed
                 loop.call_soon_threadsafe(_hand_over, job, done)
 
         # Half of what `asyncio.wrap_future` costs, and one turn of the loop less.
-        job.add_done_callback(tell)
+        job.add_done_callback(pass_on)
         try:
             return await done
         except asyncio.CancelledError:

@@ -102,8 +102,8 @@ class Reporter:
         self.started: float = self._clock.monotonic()
         self._calls_before = self._budget.used
         self._pace = Pace()
-        self._told_at = float("-inf")
-        self._counts = self._told = BulkProgress()
+        self._reported_at = float("-inf")
+        self._counts = self._reported = BulkProgress()
 
     @property
     def progress(self) -> BulkProgress:
@@ -155,16 +155,16 @@ class Reporter:
                 async with self._clock.timeout(PROGRESS_EVERY):
                     return await come()
             except TimeoutError:
-                await self.tell()
+                await self.notify()
 
-    async def tell(self, *, last: bool = False) -> None:
+    async def notify(self, *, last: bool = False) -> None:
         """Report the progress if it has changed and was not reported a moment ago."""
         now = self._clock.monotonic()
-        news = self._counts is not self._told or self._outage.seconds is not None
-        early = now - self._told_at < PROGRESS_EVERY or not news
+        news = self._counts is not self._reported or self._outage.seconds is not None
+        early = now - self._reported_at < PROGRESS_EVERY or not news
         if self._on_progress is None or (early and not last):
             return
-        self._told_at, self._told = now, self._counts
+        self._reported_at, self._reported = now, self._counts
         try:
             answer: Any = self._on_progress(self.progress)
             if inspect.isawaitable(answer):
@@ -179,22 +179,22 @@ class Reporter:
 
         def note(now: Progress) -> None:
             state = BulkState.SENDING
-            self._tell_of(file, state, now.total, sent=now.sent, attempt=now.attempt)
+            self._report_file(file, state, now.total, sent=now.sent, attempt=now.attempt)
 
-        self._tell_of(file, BulkState.SENDING, entry.size)
+        self._report_file(file, BulkState.SENDING, entry.size)
         return attrs.evolve(upload, on_progress=note)
 
     def of_refusal(self, file: FileToUpload, entry: JournalEntry) -> None:
         """Report that a file is waiting again, because its error ends the whole upload."""
-        self._tell_of(file, BulkState.PENDING, entry.size)
+        self._report_file(file, BulkState.PENDING, entry.size)
 
     def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:
         """Report that the service has a file, and the status it gives."""
         if self._on_file is not None:
             state, size, token = BulkState.ACCEPTED, entry.size, poller.token()
-            self._tell_of(file, state, size, sent=size, status=poller.status, token=token)
+            self._report_file(file, state, size, sent=size, status=poller.status, token=token)
 
-    def _tell_of(self, file: FileToUpload, state: BulkState, size: int, **more: Any) -> None:
+    def _report_file(self, file: FileToUpload, state: BulkState, size: int, **more: Any) -> None:
         if self._on_file is not None:
             try:
                 self._on_file(FileProgress(file.label, state, size, **more))

@@ -259,10 +259,10 @@ class Run:
         until = Until.END if options.on_file is None else Until.CHANGE
         watched = JobSet(parts.sweep, until)
         self._follower = _Follower(
-            parts.session, parts.sweep, watched, self._tell_accepted, self._end_followed
+            parts.session, parts.sweep, watched, self._report_accepted, self._end_followed
         )
         # Files of the journal in progress, each with its repetitions in the input.
-        self._under_way: dict[tuple[str, str, str], list[FileToUpload]] = {}
+        self._in_progress: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
@@ -289,11 +289,11 @@ class Run:
                 outcome = await self.report.meanwhile(self._results.get)
                 self._room.set()
                 if outcome is None:
-                    await self.report.tell(last=True)
+                    await self.report.notify(last=True)
                     return
                 error = outcome if isinstance(outcome, BaseException) else None
                 if isinstance(outcome, UploadResult):
-                    await self.report.tell()
+                    await self.report.notify()
                     yield outcome
                     error = outcome.error if self._options.fail_fast else None
                 if error is not None:
@@ -396,12 +396,12 @@ class Run:
         try:
             upload, entry = await describe(file, self._options, self._parts.threads)
             if self._options.journal is not None:
-                same = self._under_way.get(entry.key)
+                same = self._in_progress.get(entry.key)
                 if same is not None:
                     entry = None
                     same.append(file)  # it ends like the first one
                     return
-                self._under_way[entry.key] = []
+                self._in_progress[entry.key] = []
             known = await self._store.find(entry.key) or entry
             action = action_for(known, entry.size, entry.written_ns)
             if self._options.dry_run:
@@ -529,8 +529,8 @@ class Run:
         # The look for it may have been held back, although the service is back by now.
         held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
         outage = self._parts.session.outage
-        goes_on = held_back or outage.goes_on or outage.openings != openings
-        if not goes_on or not sending.upload.source.repeatable:
+        ongoing = held_back or outage.is_ongoing or outage.openings != openings
+        if not ongoing or not sending.upload.source.repeatable:
             return False
         if isinstance(error, errors.AmbiguousUpload):
             return self._options.on_ambiguous != "raise"
@@ -565,7 +565,7 @@ class Run:
         else:
             self._end(file, result_of(entry), entry)
 
-    def _tell_accepted(self, followed: _Followed) -> None:
+    def _report_accepted(self, followed: _Followed) -> None:
         self.report.of_acceptance(followed.file, followed.entry, self._poller(followed.job))
 
     async def _end_followed(self, followed: _Followed) -> None:
@@ -593,7 +593,7 @@ class Run:
         self, file: FileToUpload, result: UploadResult, entry: JournalEntry | None = None
     ) -> None:
         """Report a file's result; `entry` is given if the file was compared with the journal."""
-        same = self._under_way.pop(entry.key, ()) if entry is not None else ()
+        same = self._in_progress.pop(entry.key, ()) if entry is not None else ()
         for each in (file, *same):
             self._give(attrs.evolve(result, path=each.label, folders=each.folders))
 

@@ -108,7 +108,7 @@ def test_a_wait_for_the_quota_is_not_an_attempt() -> None:
     tries = Tries()
     for _ in range(RATE_WAITS):
         assert tries.decide(FailureKind.OVER_RATE, Effect.ADDITIVE) is W
-    assert tries.repeats == 0
+    assert tries.sent == 0
     assert tries.number == RATE_WAITS + 1
     assert tries.decide(FailureKind.PARTLY_SENT, Effect.ADDITIVE) is ONCE
 
