@@ -483,9 +483,9 @@ class Settler:
         if trashed:
             outcome = f"moved to the trash: {', '.join(trashed)}"
         elif result.duplicates:
-            outcome = f"further copies: {', '.join(result.duplicates)}"
+            outcome = f"duplicates: {', '.join(result.duplicates)}"
         else:
-            outcome = "the folder does not show yet whether there is a further copy"
+            outcome = "the folder does not show yet whether there is a duplicate"
         logger.warning(
             "%s: a response was lost, and the file may have been stored more than once in "
             "folder %s (ID %s; %s).",
