@@ -190,7 +190,7 @@ def poller_states(kind: JobKind, result: str) -> str:
     }
     failures = [(status, _exception(kind, status)) for status in by_outcome[Outcome.FAILURE]]
     pending = [*by_outcome[Outcome.PENDING], "any word not known here"]
-    sheet = Sheet(760, 330, f"The states of an {kind.noun} and what awaiting its poller gives")
+    sheet = Sheet(760, 330, f"The states of an {kind.name} and what awaiting its poller gives")
     sheet.state(170, 84, 200, [State.PENDING.name, *pending], BLUE)
     bottom = 84 + 40 + 18 * len(pending)
     sheet.dot(40, 130, INK, r=6)

@@ -137,7 +137,6 @@ def failure(job: Job, token: str) -> errors.JobError:
 
 ACTIVITY = JobKind(
     name="activity",
-    noun="activity",
     path=STATUS_PATH,
     outcomes=ACTIVITY_OUTCOMES,
     most=50,

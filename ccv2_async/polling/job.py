@@ -142,8 +142,7 @@ class JobKind:
     """How to ask for jobs of one kind, and what the responses mean.
 
     Attributes:
-        name: Its name in resume tokens.
-        noun: Its name in messages.
+        name: Its name, in resume tokens and messages.
         path: The path of the status resource; `{}` takes the ID.
         outcomes: The outcome for each known status.
         most: The maximum number of IDs in one status request.
@@ -156,7 +155,6 @@ class JobKind:
     """
 
     name: JobKindName
-    noun: str
     path: str
     outcomes: Mapping[Any, Outcome]
     most: int
@@ -182,19 +180,19 @@ class JobKind:
         known = self._words.get(status.casefold())
         if known is not None:
             return known
-        _warn(self.noun, status[:LONGEST_WORD])
+        _warn(self.name, status[:LONGEST_WORD])
         return status[:LONGEST_WORD], State.PENDING
 
 
-def _warn(noun: str, word: str) -> None:
+def _warn(kind: str, word: str) -> None:
     """Log an unknown status once. The number of logged ones is limited."""
-    if (noun, word) in _warned or len(_warned) >= MOST_WARNINGS:
+    if (kind, word) in _warned or len(_warned) >= MOST_WARNINGS:
         return
-    _warned.add((noun, word))
+    _warned.add((kind, word))
     logger.warning(
         "The service gave an %s the status %r, which this version does not know; "
         "it counts as pending.%s",
-        noun,
+        kind,
         word,
         " Further ones are not logged." if len(_warned) == MOST_WARNINGS else "",
     )
@@ -323,7 +321,7 @@ class Job:
         before = self.unreadable
         if before is None:
             before = Unreadable("", since=now, looks=0)
-            logger.info("The status of %s %s cannot be read.", self.kind.noun, self.label)
+            logger.info("The status of %s %s cannot be read.", self.kind.name, self.label)
         looks = before.looks + 1
         self.unreadable = Unreadable(row.unreadable, before.since, looks)
         return is_unreadable(now - before.since, looks) and self.change(None, State.LOST)

@@ -170,7 +170,7 @@ class Poller(Generic[Result_co]):
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` is true.
         """
         if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
-            raise _too_late(f"status of {self._job.kind.noun} {self._job.label}")
+            raise _too_late(f"status of {self._job.kind.name} {self._job.label}")
         return self._job.last_answer
 
     async def __aiter__(self) -> AsyncIterator[Update]:
@@ -209,14 +209,12 @@ class Poller(Generic[Result_co]):
 
     async def _outcome(self) -> Result_co:
         job = self._job
-        match job.state:
-            case State.SUCCEEDED:
-                if job.result is None:
-                    await self._fetch()
-                result: Result_co = job.result
-                return result
-            case _:
-                raise self.failure()
+        if job.state is not State.SUCCEEDED:
+            raise self.failure()
+        if job.result is None:
+            await self._fetch()
+        result: Result_co = job.result
+        return result
 
     async def _fetch(self) -> None:
         """Fetch the result once for all waiters; if one of them is cancelled, another does it."""
@@ -261,7 +259,7 @@ class Poller(Generic[Result_co]):
     def _error(self, kind: type[E], text: str, **more: Any) -> E:
         """Return an exception about the job; its message begins with the job's name."""
         job = self._job
-        message = f"{job.kind.noun} {job.label}{text}"
+        message = f"{job.kind.name} {job.label}{text}"
         return kind(message, id=job.id, status=job.status, token=self.token(), **more)
 
 

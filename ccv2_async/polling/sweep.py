@@ -158,7 +158,7 @@ class Sweep:
         if self._closed:
             waiter.fail(_closed(job))
             return
-        self._session.require_loop(f"waiting for {job.kind.noun} {job.label}")
+        self._session.require_loop(f"waiting for {job.kind.name} {job.label}")
         queue, now = self._queue(job.kind), self._clock.monotonic()
         queue.watch(job, waiter)
         # Others may have the time to wait for the next day's quota. For a new waiter, the job is
@@ -247,6 +247,6 @@ class JobSet(JobWaiter):
 
 def _closed(job: Job) -> ClientClosed:
     return ClientClosed(
-        f"{job.kind.noun} {job.label}: the client was closed during this wait. The job continues "
+        f"{job.kind.name} {job.label}: the client was closed during this wait. The job continues "
         "on the server; resume it with its token."
     )

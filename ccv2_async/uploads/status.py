@@ -90,7 +90,6 @@ def failure(job: Job, token: str) -> errors.JobError:
 
 UPLOAD = JobKind(
     name="upload",
-    noun="upload",
     path=STATUS_PATH,
     outcomes=FILE_OUTCOMES,
     most=100,

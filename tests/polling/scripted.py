@@ -110,7 +110,6 @@ class Service:
 
         return JobKind(
             name=name,
-            noun=name,
             path=f"/{name}/{{}}",
             outcomes=outcomes,
             most=most,
