@@ -48,6 +48,7 @@ ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 _CLEANED = 4096
 # The maximum number of bytes that are read of a document that is not JSON.
 _QUOTED = 64 * 1024
+_MOST_DIGITS = 100
 
 
 @attrs.frozen(weakref_slot=False)
@@ -195,7 +196,7 @@ def raw_text(value: object, redact: Redact | None) -> str:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
         try:
-            text = json.dumps(value, default=str)
+            text = json.dumps(value, default=bytes.decode)
         except RecursionError:
             text = f"<{type(value).__name__}>"
     text = one_line(_clean(text, redact))
@@ -231,16 +232,6 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
         ) from None
 
 
-@attrs.frozen
-class _NotFinite:
-    """A number in JSON that no float can hold, as it was written."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
 def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple[Any, bool]:
     """Return the JSON in `content`, and whether parts of it must pass `_checked_text` before use.
 
@@ -258,14 +249,24 @@ def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple
         error = problem
     try:
         text = bytes(content).decode("utf-8", "surrogateescape")
-        return json.loads(text, parse_constant=_NotFinite, parse_float=_finite), True
+        return json.loads(
+            text, parse_constant=str.encode, parse_float=_finite, parse_int=_short
+        ), True
     except (ValueError, RecursionError):
         raise error from None
 
 
-def _finite(text: str) -> float | _NotFinite:
+# A number that JSON cannot carry becomes bytes, which `_checked_text` refuses too.
+
+
+def _finite(text: str) -> float | bytes:
     number = float(text)
-    return number if math.isfinite(number) else _NotFinite(text)
+    return number if math.isfinite(number) else text.encode()
+
+
+def _short(text: str) -> int | bytes:
+    # Converting thousands of digits takes long, and only twenty fit into 64 bits.
+    return int(text) if len(text) <= _MOST_DIGITS else text.encode()
 
 
 def _checked_text(value: Any) -> Any:

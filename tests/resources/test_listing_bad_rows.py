@@ -96,6 +96,7 @@ UNREADABLE_TEXT: dict[str, bytes] = {
     "half of an emoji in a name of a field": rb'{"id": "3", "name": "3.png", "\ud83d": 1}',
     "bytes that are not UTF-8": b'{"id": "3", "name": "\xe9.png", "size": 3}',
     "a number beyond all floats": b'{"id": "3", "name": "3.png", "size": 1e400}',
+    "a number of 5,000 digits": b'{"id": "3", "name": "3.png", "size": %s}' % (b"9" * 5000),
     "a deep nest": b'{"id": "3", "name": "3.png", "size": 3, "more": %s}'
     % (b"[" * 300 + b'"\\ud83d"' + b"]" * 300),
     "NaN": b'{"id": "3", "name": "3.png", "size": 3, "ratio": NaN}',

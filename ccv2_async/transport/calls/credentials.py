@@ -225,8 +225,8 @@ class Redacting:
 
         A limit saves time, and never leaves a part of a secret at the end.
         """
-        # With a limit, most of a long string need not be searched.
-        if (limit is None or len(text) <= _STEP) and not self._may_be_in_text(text):
+        # A secret that begins before the limit ends in this part: do not search the rest.
+        if not self._may_be_in_text(text if limit is None else text[: limit + self._longest]):
             return text[:limit]
         pieces: list[str] = []
         room = len(text) * len(HIDDEN) if limit is None else limit
