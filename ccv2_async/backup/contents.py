@@ -17,7 +17,7 @@ from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, vers
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
-from ccv2_async.transport.files.partial import PartialFile, sync_directory
+from ccv2_async.transport.files.partial import PartialFile, remove_leftovers, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ccv2_async.backup.journal import FileEntry, Journal
 
 PARTS = ".ccv2-parts"
-_LEFTOVERS = ".ccv2-*.part"
 
 
 class Contents:
@@ -52,8 +51,7 @@ class Contents:
             parts = self.root / PARTS
             parts.mkdir(exist_ok=True)
             for place in (self.root, parts, self.root / "campaigns"):
-                for leftover in place.glob(_LEFTOVERS):
-                    leftover.unlink()
+                remove_leftovers(place)
             if whole := {each.name for each in parts.iterdir()}:
                 for entry in self._journal.files():
                     if entry.version is not None and part_name(entry, entry.version) in whole:
@@ -64,7 +62,7 @@ class Contents:
         wanted = {part_name(entry, entry.wanted or "") for entry in self._journal.files()}
         with explained(self.root):
             for part in (self.root / PARTS).iterdir():
-                if part.name not in wanted:
+                if part.name not in wanted and not part.name.startswith("."):
                     part.unlink()
 
     def part(self, entry: FileEntry) -> Path:

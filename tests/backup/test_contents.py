@@ -8,6 +8,7 @@ import pytest
 
 from ccv2_async.backup.contents import PARTS, Contents, digest_of, part_name
 from ccv2_async.backup.journal import Journal
+from ccv2_async.transport.files.partial import _PREFIX, PartialFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,24 +78,29 @@ def test_a_file_that_changed_and_moved_before_its_bytes_were_moved_keeps_the_new
     assert journal.moves() == []
 
 
-def test_half_files_of_a_killed_run_are_removed_and_whole_parts_are_kept(
+def test_half_files_of_a_killed_run_are_removed_and_those_of_others_are_kept(
     contents: Contents, journal: Journal, tmp_path: Path
 ) -> None:
     (tmp_path / "campaigns").mkdir()
-    half = [
-        tmp_path / ".ccv2-0a.part",
-        tmp_path / PARTS / ".ccv2-0b.part",
-        tmp_path / "campaigns" / ".ccv2-0c.part",
-    ]
-    for path in half:
+    folders = (tmp_path, tmp_path / PARTS, tmp_path / "campaigns")
+    half = [folder / f"{_PREFIX}0a.part" for folder in folders]
+    others = [folder / ".ccv2-0123abcd-0a.part" for folder in folders]  # of another machine
+    for path in (*half, *others):
         path.write_bytes(b"half")
+    writing = [PartialFile(str(folder / "a.json")) for folder in folders]
     listed(journal, record("1", "a.png"))
     contents.plan()
     entry = journal.file("library", "1")
     assert entry is not None
     contents.part(entry).write_bytes(b"abc")
-    Contents(tmp_path, journal).prepare()
+    again = Contents(tmp_path, journal)
+    again.prepare()
+    again.tidy()
     assert not [path for path in half if path.exists()]
+    assert all(path.exists() for path in others)
+    for partial in writing:
+        partial.keep()
+    assert all((folder / "a.json").exists() for folder in folders)
     assert contents.part(entry).read_bytes() == b"abc"
     assert digest_of(contents.part(entry)) == (3, hashlib.sha256(b"abc").hexdigest())
     assert digest_of(tmp_path / "none") is None
