@@ -12,15 +12,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
+import orjson
 
+from ccv2_async.backup.datasets import BY_NAME, CAMPAIGNS, LIBRARY, TRASH, ids_in
+from ccv2_async.clock import in_dates
 from ccv2_async.errors import JournalError, UsageError
-from ccv2_async.transport.files.databases import address_of, take_lock
+from ccv2_async.transport.files.databases import address_of, columns_of, misfit, take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 VERSION = "1"
 NAME = ".ccv2-backup.sqlite"
@@ -28,52 +32,54 @@ NAME = ".ccv2-backup.sqlite"
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE scopes (
-  dataset TEXT NOT NULL,
-  scope TEXT NOT NULL,
-  run INTEGER NOT NULL,
-  began TEXT NOT NULL,
-  cursor TEXT NOT NULL DEFAULT '',
-  position INTEGER NOT NULL DEFAULT 0,
-  done INTEGER NOT NULL DEFAULT 0,
-  since TEXT NOT NULL DEFAULT '',
-  version TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (dataset, scope)
+  dataset TEXT NOT NULL, scope TEXT NOT NULL, run INTEGER NOT NULL, began TEXT NOT NULL,
+  cursor TEXT NOT NULL DEFAULT '', position INTEGER NOT NULL DEFAULT 0,
+  done INTEGER NOT NULL DEFAULT 0, since TEXT NOT NULL DEFAULT '',
+  version TEXT NOT NULL DEFAULT '', PRIMARY KEY (dataset, scope)
 ) WITHOUT ROWID;
 CREATE TABLE rows (
-  dataset TEXT NOT NULL,
-  scope TEXT NOT NULL,
-  id TEXT NOT NULL,
-  run INTEGER NOT NULL,
-  listed TEXT NOT NULL,
-  fetched TEXT,
-  record TEXT,
-  vanished TEXT,
+  dataset TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL,
+  listed TEXT NOT NULL, fetched TEXT, record TEXT, vanished TEXT,
   PRIMARY KEY (dataset, scope, id)
 );
 CREATE TABLE files (
-  place TEXT NOT NULL,
-  id TEXT NOT NULL,
-  source TEXT NOT NULL,
-  path TEXT NOT NULL,
-  key TEXT NOT NULL UNIQUE,
-  was TEXT,
-  turn INTEGER NOT NULL,
-  wanted TEXT,
-  version TEXT,
-  size INTEGER,
-  sha256 TEXT,
-  PRIMARY KEY (place, id)
+  place TEXT NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, path TEXT NOT NULL,
+  key TEXT NOT NULL UNIQUE, was TEXT, turn INTEGER NOT NULL, wanted TEXT, version TEXT,
+  size INTEGER, sha256 TEXT, PRIMARY KEY (place, id)
 );
 CREATE TABLE notes (
-  dataset TEXT NOT NULL,
-  scope TEXT NOT NULL,
-  id TEXT NOT NULL,
-  run INTEGER NOT NULL,
-  failed INTEGER NOT NULL,
-  text TEXT NOT NULL,
-  PRIMARY KEY (dataset, scope, id)
+  dataset TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL,
+  failed INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (dataset, scope, id)
 ) WITHOUT ROWID;
 """
+_MOST_RUNS = 2**53
+_TYPES = columns_of(_SCHEMA) | {"number": int | None}
+
+
+def _is_record(text: str) -> bool:
+    row = orjson.loads(text)
+    return isinstance(row, dict) and bool(orjson.dumps(row))  # this fails if it is nested deeply
+
+
+def _is_scope(text: str) -> bool:
+    return all(isinstance(id_, str) for id_ in ids_in(text))
+
+
+def _is_path(text: str) -> bool:
+    top, *names = text.split("/")
+    return "\0" not in text and top in _TOPS and bool(names) and not _NO_NAMES & {*names}
+
+
+_TOPS = (LIBRARY, TRASH, CAMPAIGNS)
+_NO_NAMES = {"", ".", ".."}
+_MEANT: dict[str, Callable[[str], bool]] = {
+    "record": _is_record,
+    "scope": _is_scope,
+    "path": _is_path,
+    "was": _is_path,
+    "since": lambda text: not text or in_dates(float(text)) == float(text),
+}
+"""Whether a text of a column has the form that the backup writes; it may also raise an error."""
 
 
 @attrs.frozen
@@ -226,6 +232,7 @@ class Journal:
                     ("UPDATE rows SET fetched=NULL", [()]),
                     ("UPDATE files SET version='' WHERE version IS NOT NULL", [()]),
                 )
+        self._write((_REPAIR, [()]))
         self.remember(**facts)
 
     def close(self) -> None:
@@ -237,28 +244,33 @@ class Journal:
 
     def about(self) -> dict[str, str]:
         """Return the facts about the whole backup."""
-        return dict(self._rows("SELECT name, value FROM about"))
+        about = dict(self._rows("SELECT name, value FROM about"))
+        try:
+            valid = isfinite(float(about.get("skew", 0))) and int(about.get("run", 0)) < _MOST_RUNS
+        except ValueError:
+            valid = False
+        if not valid:
+            raise self._failed("read", "the number of the run, or its clock, is not a number")
+        return about
 
     def counts(self) -> dict[str, Any]:
         """Return the contents of the backup so far, as the fields of `Counts`."""
         queries = {
-            "files_here": "SELECT count(version) FROM files WHERE place='library'",
-            "size_here": "SELECT total(size) FROM files WHERE place='library' AND version NOTNULL",
-            "campaigns_here": "SELECT count(fetched) FROM rows WHERE dataset='campaigns'",
-            "tracked_here": (
-                "SELECT count(*) FROM scopes WHERE dataset='tracking' AND version<>''"
-            ),
-            "contacts_here": "SELECT max(since<>'') FROM scopes WHERE dataset='contacts'",
+            "files_here": "count(version) AS number FROM files WHERE place='library'",
+            "size_here": "sum(size) AS number FROM files WHERE place='library' AND version NOTNULL",
+            "campaigns_here": "count(fetched) AS number FROM rows WHERE dataset='campaigns'",
+            "tracked_here": "sum(version<>'') AS number FROM scopes WHERE dataset='tracking'",
+            "contacts_here": "max(since<>'') AS number FROM scopes WHERE dataset='contacts'",
         }
-        return {name: int(self._rows(query)[0][0] or 0) for name, query in queries.items()}
+        return {name: self._rows(f"SELECT {query}")[0][0] or 0 for name, query in queries.items()}
 
     def newest(self, dataset: str, scope: str) -> str:
         """Return the newest `modified_date` of a listing's rows, or ""."""
         query = (
-            "SELECT max(json_extract(listed, '$.modified_date')) FROM rows "
-            "WHERE dataset=? AND scope=?"
+            "SELECT CAST(coalesce(max(json_extract(listed, '$.modified_date')), '') AS TEXT) "
+            "AS text FROM rows WHERE dataset=? AND scope=?"
         )
-        return str(self._rows(query, (dataset, scope))[0][0] or "")
+        return str(self._rows(query, (dataset, scope))[0][0])
 
     def remember(self, **facts: str) -> None:
         """Keep facts about the whole backup."""
@@ -375,7 +387,7 @@ class Journal:
 
     def has_unreadable(self, dataset: str, scope: str) -> bool:
         """Return whether a listing of this run had rows that cannot be read."""
-        query = "SELECT 1 FROM notes WHERE dataset=? AND scope=? AND run=? AND id<>''"
+        query = "SELECT run FROM notes WHERE dataset=? AND scope=? AND run=? AND id<>''"
         return bool(self._rows(query, (dataset, scope, self.run)))
 
     def missed(self, dataset: str, scope: str) -> list[str]:
@@ -417,11 +429,14 @@ class Journal:
         A row whose full record could not be fetched yet gives the row of the listing.
         """
         query = (
-            "SELECT scope, id, coalesce(record, listed) AS text, coalesce(vanished, '') FROM rows "
-            "WHERE dataset=? AND (vanished IS NULL) <> ? AND json_type(text) NOTNULL "
-            "ORDER BY scope, id"
-        )  # json_type fails if it is not JSON
-        return self._each(query, (dataset, vanished))
+            "SELECT scope, id, coalesce(record, listed) AS record, coalesce(vanished, '') AS text "
+            "FROM rows WHERE dataset=? AND (vanished IS NULL) <> ? ORDER BY scope, id"
+        )
+        parents = BY_NAME[dataset].path.count("{}")
+        for row in self._each(query, (dataset, vanished)):
+            if len(ids_in(row[0])) != parents:
+                raise self._failed("read", f"a row of {dataset} has no ID of its parent")
+            yield row
 
     def record(self, dataset: str, scope: str, own: str) -> str | None:
         """Return one record."""
@@ -509,8 +524,13 @@ class Journal:
 
     def _each(self, query: str, values: Iterable[object]) -> Iterator[Any]:
         try:
-            yield from self._database.execute(query, tuple(values))
-        except sqlite3.DatabaseError as trouble:
+            found = self._database.execute(query, tuple(values))
+            names = [name for name, *_ in found.description]
+            for row in found:
+                if flaw := _flaw(list(zip(names, row, strict=True))):
+                    raise self._failed("read", flaw)
+                yield row
+        except sqlite3.Error as trouble:
             if not self._ready:
                 raise
             raise self._failed("read", trouble) from None
@@ -540,12 +560,27 @@ class Journal:
                 raise
             raise self._failed("written", trouble) from None
 
-    def _failed(self, verb: str, trouble: Exception) -> JournalError:
+    def _failed(self, verb: str, trouble: object) -> JournalError:
         return JournalError(
             f"{self._path}: the journal cannot be {verb} ({trouble}), so the backup stopped. "
-            "Fix that and run it again; it continues where it stopped."
+            "Fix that, or restore the file from a copy, and run it again; it continues where it "
+            "stopped. If neither is possible, back up into another directory."
         )
 
 
+def _flaw(row: list[tuple[str, Any]]) -> str:
+    """Return why a row is damaged, or ""."""
+    if flaw := misfit(row, _TYPES):
+        return flaw
+    for name, value in row:
+        try:
+            if value is not None and name in _MEANT and not _MEANT[name](value):
+                return f"{name} is not valid"
+        except (ValueError, TypeError, RecursionError):
+            return f"{name} is not valid"
+    return ""
+
+
+_REPAIR = "UPDATE files SET version=NULL WHERE size IS NULL OR sha256 IS NULL"  # fetched again
 _NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM notes WHERE dataset=? AND scope=? AND id=?"

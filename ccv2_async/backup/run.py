@@ -30,7 +30,7 @@ from ccv2_async.backup.journal import NAME, Journal, Note
 from ccv2_async.backup.pages import Collection, one, page_of
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
 from ccv2_async.backup.write import Exports
-from ccv2_async.clock import date_of
+from ccv2_async.clock import date_of, in_dates
 from ccv2_async.models.convert import structure
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
@@ -536,11 +536,11 @@ class Backup:
     @property
     def _now(self) -> float:
         """The service's time, in seconds since 1970."""
-        return self._session.clock.time() + self._skew
+        return in_dates(in_dates(self._session.clock.time()) + self._skew)
 
     def _set_clock(self, when: float | None) -> None:
         if when is not None:
-            self._skew = when - self._session.clock.time()
+            self._skew = when - in_dates(self._session.clock.time())
 
     async def _do(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         """Run work on the journal in its thread."""

@@ -15,6 +15,7 @@ from ccv2_async.backup.write import FORMAT, MANIFEST
 from ccv2_async.errors import UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.saving import checked_path
+from ccv2_async.transport.files.databases import misfit
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BLOCK = 1024 * 1024
+_NOT_READABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+_FILE = {"path": str, "bytes": int, "sha256": str, "rows": int}
 
 
 @attrs.frozen
@@ -150,8 +153,8 @@ def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
                 lines += block.count(b"\n")
     except FileNotFoundError:
         return "it is missing"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror or error})"
+    except (OSError, ValueError) as error:  # such as a path with a NUL
+        return f"it cannot be read ({getattr(error, 'strerror', error)})"
     if lines != entry.get("rows", lines):
         return f"it has {lines:,} lines instead of {entry['rows']:,}"
     if size != entry["bytes"]:
@@ -171,11 +174,10 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
             )
         files = found["files"]
         for entry in files:
-            if not isinstance(entry["path"], str) or not isinstance(entry["bytes"], int):
-                raise TypeError("a file without a path or a size")  # noqa: TRY301
-            entry["sha256"].lower()
+            if misfit([(name, {"rows": 0, **entry}[name]) for name in _FILE], _FILE):
+                raise TypeError("a value of another type")
         if len(files) != found["number_of_files"]:
-            raise ValueError("not all files are listed")  # noqa: TRY301
+            raise ValueError("not all files are listed")
         manifest = BackupManifest(
             directory=str(root),
             service=str(found["service"]),
@@ -201,7 +203,7 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
         ) from None
     except UsageError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _NOT_READABLE as error:
         raise UsageError(
             f"{one_line(str(path))}: the manifest is damaged ({type(error).__name__}), so the "
             "files cannot be checked. Run the backup again; it writes a new one."

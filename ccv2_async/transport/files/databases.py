@@ -1,18 +1,54 @@
-"""Journals on disk: the address of a SQLite file, and a lock that ends with its process."""
+"""Journals on disk: the address of a SQLite file, the types of its values, and its lock."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from typing import Literal
+import re
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from ccv2_async.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TYPES: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "REAL": float}
+_LARGEST = 2**62  # counting on from it still fits into SQLite
 
 
 def address_of(path: str, mode: Literal["ro", "rw"]) -> str:
     """Return the file's URI for SQLite; a file may be named ":memory:". It must exist."""
     return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
+
+
+def columns_of(schema: str) -> dict[str, Any]:
+    """Return the Python types of the values of each column, by the column's name."""
+    found = re.findall(r"(\w+) (TEXT|INTEGER|REAL)( NOT NULL)?", schema)
+    return {name: _TYPES[kind] if full else _TYPES[kind] | None for name, kind, full in found}
+
+
+def text_or_bytes(value: bytes) -> str | bytes:
+    """Return the text of a column, or its bytes if they are not UTF-8, for `misfit`."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def is_utf8(value: bytes | None) -> bool:
+    """Return whether the bytes of a text can be read; NULL has none."""
+    return isinstance(text_or_bytes(value or b""), str)
+
+
+def misfit(row: Iterable[tuple[str, object]], types: Mapping[str, Any]) -> str:
+    """Return why a row is damaged, or "": SQLite stores values of any type in any column."""
+    for name, value in row:
+        if not isinstance(value, types[name]):
+            return f"{name} is a {type(value).__name__}"
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            return f"{name} is out of range"
+    return ""
 
 
 def take_lock(path: str, purpose: str) -> int:
