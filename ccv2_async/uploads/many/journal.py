@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import attrs
 
-from ccv2_async.errors import InvalidField, JournalError, UsageError
+from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
-from ccv2_async.transport.files.databases import address_of, take_lock, unopened
+from ccv2_async.transport.files.databases import (
+    address_of,
+    columns_of,
+    is_utf8,
+    misfit,
+    take_lock,
+    text_or_bytes,
+    unopened,
+)
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -39,31 +47,17 @@ SCHEMA = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """
 CREATE TABLE files (
-  path TEXT NOT NULL,
-  folder TEXT NOT NULL,
-  name TEXT NOT NULL,
-  size INTEGER NOT NULL,
-  written_ns INTEGER NOT NULL,
-  state TEXT NOT NULL,
-  since REAL,
-  file_id TEXT NOT NULL DEFAULT '',
-  folder_id TEXT NOT NULL DEFAULT '',
-  token TEXT NOT NULL DEFAULT '',
-  status TEXT,
-  final INTEGER NOT NULL DEFAULT 0,
-  error TEXT NOT NULL DEFAULT '',
-  updated REAL NOT NULL,
-  PRIMARY KEY (path, folder, name)
+  path TEXT NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
+  size INTEGER NOT NULL, written_ns INTEGER NOT NULL, state TEXT NOT NULL, since REAL,
+  file_id TEXT NOT NULL DEFAULT '', folder_id TEXT NOT NULL DEFAULT '',
+  token TEXT NOT NULL DEFAULT '', status TEXT, final INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '', updated REAL NOT NULL, PRIMARY KEY (path, folder, name)
 ) WITHOUT ROWID
 """,
 )
 
 
-_SQL_TYPES = {"TEXT": str, "INTEGER": int, "REAL": float}
-_TYPES = {
-    name: _SQL_TYPES[kind]
-    for name, kind in re.findall(r"^  ([a-z_]+) ([A-Z]+)", SCHEMA[1], re.MULTILINE)
-}
+_TYPES = columns_of(SCHEMA[1])
 COLUMNS = list(_TYPES)
 UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
@@ -75,12 +69,17 @@ _MARK = (
     "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
     "final = 0, error = '' WHERE state = ? RETURNING path"
 )
+_STRANGE = (
+    "SELECT 1 FROM files WHERE typeof(path) || typeof(folder) || typeof(name) <> 'texttexttext' "
+    "OR NOT is_utf8(CAST(path || folder || name AS BLOB)) LIMIT 1"
+)
 _PORTION = (
     f"SELECT {', '.join(COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
     "ORDER BY path, folder, name LIMIT 500"
 )
 
 
+_LARGEST_SKEW = 3600.0
 _COPIES = re.compile(r"further copies in the folder: ([^;]+)(?:; )?")
 _SENDS = re.compile(r"sent (\d+) times; ")
 
@@ -123,9 +122,8 @@ class JournalEntry(Entry):
             ValueError: The row is not valid in this version of the journal.
         """
         row = dict(zip(COLUMNS, columns, strict=True))
-        for name, value in row.items():  # SQLite stores values of any type in any column
-            if not isinstance(value, _TYPES[name] | None):
-                raise ValueError(f"{name} is a {type(value).__name__}")  # noqa: TRY004  # of a row
+        if flaw := misfit(row.items(), _TYPES):
+            raise ValueError(flaw)
         token, error = row.pop("token"), row.pop("error")
         sent = _SENDS.match(error)
         if sent is not None:
@@ -133,7 +131,12 @@ class JournalEntry(Entry):
         copies = _COPIES.match(error)
         if copies is not None:
             row["duplicates"], error = copies[1].split(", "), error[copies.end() :]
-        return cls(**row, tokens=[token] if token else (), error=error)
+        entry = cls(**row, tokens=[token] if token else (), error=error)
+        if entry.size < 0:  # it would count as new
+            raise ValueError("size is negative")
+        if entry.begun > entry.updated + _LARGEST_SKEW:  # no file would seem to be this one
+            raise ValueError("since is later than updated")
+        return entry
 
 
 def storable(path: str) -> str:
@@ -224,6 +227,7 @@ class Journal:
         Raises:
             UsageError: It is not a journal, belongs to another account or service, cannot be
                 created there, or another process is using it.
+            JournalError: The key of a row is damaged.
         """
         if dry_run and not await threads.run(_has_content, path):
             return None
@@ -236,6 +240,9 @@ class Journal:
             about = {"version": VERSION, "account": account, "service": base_url}
             if not await journal._check(about, make=not dry_run):
                 return None
+            await database.create_function("is_utf8", 1, is_utf8)
+            if await journal._read(_STRANGE):
+                raise journal._unreadable("nobody can tell which file one of its rows is about")
             journal._resources = resources.pop_all()
         return journal
 
@@ -294,17 +301,22 @@ class Journal:
         """Return the entry that is kept under a key, or None.
 
         Raises:
-            JournalError: It cannot be read, or another version wrote it.
+            AmbiguousUpload: Its row is damaged, or another version wrote it.
+            JournalError: It cannot be read.
         """
         query = f"SELECT {', '.join(COLUMNS)} FROM files WHERE path=? AND folder=? AND name=?"  # noqa: S608  # our own names
         rows = await self._read(query, key)
-        return self._entry(rows[0]) if rows else None
-
-    def _entry(self, row: Iterable[Any]) -> JournalEntry:
         try:
-            return JournalEntry.from_row(row)
-        except ValueError as trouble:
-            raise self._unreadable(trouble) from None
+            return JournalEntry.from_row(rows[0]) if rows else None
+        except ValueError as flaw:
+            raise AmbiguousUpload(
+                f"{key[0]}: its row in the journal {self._path} is damaged ({flaw}), so it may "
+                "have been sent before. It was not sent now. Restore the journal from a copy; or "
+                "look for the file in the library, and upload it without this journal if it is "
+                "missing.",
+                file_name=key[2],
+                folder_id=key[1],
+            ) from None
 
     async def write(self, entry: JournalEntry, /) -> JournalEntry:
         """Write the row and return the entry. The row is written even if the caller is cancelled.
@@ -342,7 +354,7 @@ class Journal:
             JournalError: It cannot be read.
         """
         query = "SELECT file_id FROM files WHERE token != '' ORDER BY since"
-        return [row[0] for row in await self._read(query)]
+        return [file_id for (file_id,) in await self._read(query) if isinstance(file_id, str)]
 
     async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
         import sqlite3  # noqa: PLC0415  # only with a journal
@@ -352,7 +364,7 @@ class Journal:
         except sqlite3.Error as trouble:
             raise self._unreadable(trouble) from None
 
-    def _unreadable(self, trouble: Exception) -> JournalError:
+    def _unreadable(self, trouble: object) -> JournalError:
         return JournalError(
             f"{self._path}: the journal cannot be read ({trouble}), so the upload stopped. Fix "
             "it or restore it from a copy, then run it again; do not start with an empty one, "
@@ -474,6 +486,7 @@ async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Con
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
         raise unopened(path, error) from None
+    connection.text_factory = text_or_bytes
     database = aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
 
     async def begin() -> None:

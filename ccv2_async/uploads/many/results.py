@@ -182,5 +182,7 @@ def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
 
 
 def refused_result(error: errors.ConstantContactError) -> UploadResult:
-    """Return the result of a file that was refused before it reached the journal."""
-    return UploadResult(path="", name="", folder_id="", state=BulkState.FAILED, error=error)
+    """Return the result of a file that was refused, or that its journal may have sent before."""
+    unsure = isinstance(error, errors.AmbiguousUpload)
+    state = BulkState.AMBIGUOUS if unsure else BulkState.FAILED
+    return UploadResult(path="", name="", folder_id="", state=state, error=error)

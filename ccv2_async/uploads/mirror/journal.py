@@ -11,29 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.transport.files.databases import columns_of, misfit
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal
+from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
 from ccv2_async.uploads.mirror.plan import Known, Unfinished, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.mirror.plan import Key
 
 _MIRRORED = """
 CREATE TABLE mirrored (
-  base TEXT NOT NULL,
-  folders TEXT NOT NULL,
-  name TEXT NOT NULL,
-  file_id TEXT NOT NULL,
-  size INTEGER NOT NULL,
-  written_ns INTEGER NOT NULL,
-  digest TEXT NOT NULL,
-  replaces TEXT NOT NULL,
-  PRIMARY KEY (base, folders, name)
+  base TEXT NOT NULL, folders TEXT NOT NULL, name TEXT NOT NULL,
+  file_id TEXT NOT NULL, size INTEGER NOT NULL, written_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL, replaces TEXT NOT NULL, PRIMARY KEY (base, folders, name)
 ) WITHOUT ROWID
 """
+_TYPES = columns_of(_MIRRORED)
 _RECORD = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM mirrored WHERE base=? AND folders=? AND name=?"
 
@@ -53,15 +48,20 @@ class MirrorJournal(Journal):
     known: dict[Key, Known]
 
     async def load(self, base: str) -> None:
-        """Read the records of the files of a folder."""
+        """Read the records of the files of a folder.
+
+        Raises:
+            JournalError: They cannot be read, or one is damaged.
+        """
         self.base = base
-        query = "SELECT folders, name, file_id, size, written_ns, digest, replaces FROM mirrored"
-        self.known = {
-            (folders, name): Known(file_id, size, written_ns, digest, tuple(replaces.split()))
-            for folders, name, file_id, size, written_ns, digest, replaces in await self._read(
-                f"{query} WHERE base=?", (base,)
-            )
-        }
+        self.known = {}
+        for row in await self._read("SELECT * FROM mirrored"):
+            if flaw := misfit(zip(_TYPES, row, strict=True), _TYPES):
+                raise self._unreadable(flaw)
+            own, folders, name, file_id, size, written_ns, digest, replaces = row
+            if own == base:
+                known = Known(file_id, size, written_ns, digest, tuple(replaces.split()))
+                self.known[folders, name] = known
 
     async def file_ids(self) -> list[str]:
         """Return the IDs of all files that belong to an upload, now or earlier."""
@@ -127,6 +127,12 @@ class MirrorJournal(Journal):
                 elif entry.may_have_arrived:
                     lost.add(key)
         return Unfinished(pending, lost, unsure, ids)
+
+    def _entry(self, row: Iterable[Any]) -> JournalEntry:
+        try:
+            return JournalEntry.from_row(row)
+        except ValueError as flaw:
+            raise self._unreadable(flaw) from None
 
     async def _forget(self, entry: JournalEntry) -> None:
         await self._change("DELETE FROM files WHERE path=? AND folder=? AND name=?", entry.key)

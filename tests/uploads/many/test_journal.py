@@ -1010,7 +1010,13 @@ def test_a_row_keeps_the_copies_the_sends_and_the_error(
 ) -> None:
     sends = 2 if state is BulkState.AMBIGUOUS else 0
     entry = JournalEntry(
-        path="/a.png", folder="0", state=state, error=error, duplicates=duplicates, sends=sends
+        path="/a.png",
+        folder="0",
+        size=1,
+        state=state,
+        error=error,
+        duplicates=duplicates,
+        sends=sends,
     )
     assert JournalEntry.from_row(entry.row.values()) == entry
 
@@ -1020,6 +1026,7 @@ def test_a_row_keeps_the_copies_the_sends_and_the_error(
     [
         ("size", "ten"),
         ("size", 1.5),
+        ("size", 2**63 - 1),
         ("since", "soon"),
         ("since", b"\x00"),
         ("file_id", b"\x00"),
@@ -1028,7 +1035,7 @@ def test_a_row_keeps_the_copies_the_sends_and_the_error(
         ("updated", "soon"),
     ],
 )
-async def test_a_row_with_a_value_of_another_type_is_an_error_of_the_journal(
+async def test_a_row_with_a_value_of_another_type_says_that_its_file_may_have_arrived(
     journal: Path, threads: FileThreads, column: str, value: object
 ) -> None:
     entry = JournalEntry(path="/a.png", folder="0", name="a.png", size=1, state=BulkState.SENDING)
@@ -1039,9 +1046,73 @@ async def test_a_row_with_a_value_of_another_type_is_an_error_of_the_journal(
     try:
         await opened.write(entry)
         await opened._do(f"UPDATE files SET {column} = ?", (value,))  # noqa: S608
-        with pytest.raises(errors.JournalError, match=f"{column} is a"):
+        with pytest.raises(errors.AmbiguousUpload, match=rf"damaged \({column} is .*\)"):
             await opened.find(entry.key)
-        with pytest.raises(errors.UsageError, match=f"{column} is a"):
+        with pytest.raises(errors.UsageError, match=f"{column} is "):
             await rows_of(journal)
     finally:
         await opened.aclose()
+
+
+DAMAGE = [
+    "size = 'ten'",
+    "size = -1",
+    "written_ns = x'00'",
+    "state = 'paused'",
+    "state = CAST(x'fffe' AS TEXT)",
+    "since = 9e999",
+    "since = 'soon'",
+    "file_id = x'fffe'",
+    "folder_id = x'00'",
+    "token = x'00'",
+    "status = CAST(x'fffe' AS TEXT)",
+    "final = 'no'",
+    "error = x'00'",
+    "updated = 'now'",
+]
+
+
+def damage(journal: Path, statement: str) -> None:
+    with sqlite3.connect(journal) as database:
+        assert database.execute(statement).rowcount == 1
+    database.close()
+
+
+@pytest.mark.parametrize("values", DAMAGE)
+async def test_a_file_whose_row_is_damaged_is_ambiguous_and_the_others_are_sent(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    values: str,
+) -> None:
+    await run(client, pictures("a.png", "b.png"), journal)
+    damage(journal, f"UPDATE files SET {values} WHERE name = 'a.png'")  # noqa: S608  # our own
+    for options in ({"dry_run": True}, {}, {}):
+        results = await run(client, pictures("a.png", "b.png", "c.png"), journal, **options)
+        (bad,) = [result for result in results if result.path.endswith("a.png")]
+        assert bad.state is BulkState.AMBIGUOUS
+        assert isinstance(bad.error, errors.AmbiguousUpload)
+        assert "its row in the journal" in bad.error.message
+        assert "It was not sent now" in bad.error.message
+        assert not [result for result in results if result is not bad and result.error]
+    assert len(sandbox.admin.requests(*POSTS)) == 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [f"{c} = {v}" for c in ("path", "folder", "name") for v in ("x'00'", "CAST(x'ff' AS TEXT)")],
+)
+async def test_a_journal_that_has_lost_the_name_of_a_file_is_refused(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    journal: Path,
+    pictures: Pictures,
+    key: str,
+) -> None:
+    await run(client, pictures("a.png", "b.png"), journal)
+    damage(journal, f"UPDATE files SET {key} WHERE name = 'a.png'")  # noqa: S608  # our own
+    for options in ({"dry_run": True}, {}):
+        with pytest.raises(errors.JournalError, match="which file one of its rows is about"):
+            await run(client, pictures("a.png", "b.png", "c.png"), journal, **options)
+    assert len(sandbox.admin.requests(*POSTS)) == 2

@@ -175,3 +175,26 @@ async def test_an_upload_that_cannot_be_read_is_an_error_of_the_journal(
     await journal._do(f"UPDATE files SET {damage}")  # noqa: S608
     with pytest.raises(JournalError, match="cannot be read"):
         await journal.take_up({})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "base = x'00'",
+        "folders = x'00'",
+        "name = CAST(x'fffe' AS TEXT)",
+        "file_id = x'00'",
+        "size = 'ten'",
+        "written_ns = 1.5",
+        "digest = x'00'",
+        "replaces = x'00'",
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_an_error_of_the_journal(
+    opened: Callable[..., Any], damage: str
+) -> None:
+    journal = await opened()
+    await journal.record(A, Known("7", 10, 1, "digest", ("5", "6")))
+    await journal._do(f"UPDATE mirrored SET {damage}")  # noqa: S608
+    with pytest.raises(JournalError, match=r"cannot be read \(\w+ is a"):
+        await journal.load("0")
