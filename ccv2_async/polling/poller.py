@@ -11,6 +11,7 @@ from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ccv2_async import errors
+from ccv2_async.clock import in_dates
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
@@ -118,9 +119,9 @@ class Poller(Generic[Result_co]):
             kind=job.kind.name,
             id=job.id,
             account=credentials.fingerprint,
-            submitted=int(job.submitted),
-            expires=int(job.submitted + job.kind.kept),
-            not_before=int(clock.time() + self.next_delay),
+            submitted=int(in_dates(job.submitted)),
+            expires=int(in_dates(job.submitted + job.kind.kept)),
+            not_before=int(in_dates(clock.time() + self.next_delay)),
             status=job.status,
         )
         return encode(data, credentials.checksum)

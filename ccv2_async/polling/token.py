@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import orjson
 
+from ccv2_async.clock import in_dates
 from ccv2_async.errors import TokenError
 from ccv2_async.transport.calls.responses import JobKindName, is_id
 
@@ -121,7 +122,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
     data = TokenData(**fields)
     if not _is_valid(data):
         raise TokenError("The resume token has a form that this version does not know.")
-    if now > data.expires:
+    if in_dates(now) > data.expires:
         raise TokenError(
             f"The resume token of {data.kind} {data.id} has expired: the service no longer "
             "answers for that job."

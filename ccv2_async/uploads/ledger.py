@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 import attrs
 
 from ccv2_async import errors
+from ccv2_async.clock import in_dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,7 +127,7 @@ class Entry:
     size: int = -1
     written_ns: int = 0
     state: BulkState = attrs.field(default=BulkState.PENDING, converter=BulkState)
-    since: float | None = None
+    since: float | None = attrs.field(default=None, converter=attrs.converters.optional(in_dates))
     sends: int = 0
     file_id: str = ""
     duplicates: tuple[str, ...] = attrs.field(default=(), converter=_texts)
@@ -134,7 +135,7 @@ class Entry:
     status: str | None = None
     error: str = ""
     final: bool = attrs.field(default=False, converter=bool)
-    updated: float = 0.0
+    updated: float = attrs.field(default=0.0, converter=in_dates)
 
     @property
     def begun(self) -> float:

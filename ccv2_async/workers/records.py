@@ -14,6 +14,7 @@ import attrs
 import orjson
 
 from ccv2_async import errors
+from ccv2_async.clock import in_dates
 from ccv2_async.uploads.ledger import BulkState, Entry, advance
 
 if TYPE_CHECKING:
@@ -53,14 +54,16 @@ class JobRecord(Entry):
     task: str
     arguments: dict[str, Any]
     lock: str
-    accepted: float | None = None
+    accepted: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(in_dates)
+    )
     unknown: int = 0
     looks: int = 0
     attempts: int = 0
-    attend_at: float = 0.0
+    attend_at: float = attrs.field(default=0.0, converter=in_dates)
     result: dict[str, Any] = attrs.field(factory=dict)
     error_type: str = ""
-    created: float = 0.0
+    created: float = attrs.field(default=0.0, converter=in_dates)
 
     def to_json(self) -> bytes:
         """Return the record as JSON for a store."""

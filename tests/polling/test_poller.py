@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
@@ -502,6 +503,20 @@ async def test_a_token_of_an_activity_is_not_resumed_as_an_upload(
     token = client.resume_activity("a07e1l5nydpb").token()
     with pytest.raises(errors.TokenError, match="bulk activity"):
         client.resume_upload(token)
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan, 1e300, -1e300])
+async def test_a_clock_that_fails_makes_a_token_with_a_date(
+    client: ConstantContact,
+    clock: SkippingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: float,
+) -> None:
+    monkeypatch.setattr(clock, "time", lambda: odd)
+    activity = client.resume_activity("a07e1l5nydpb")
+    upload = await begin(client)
+    assert client.resume(activity.token()).id == activity.id
+    assert client.resume(upload.token()).id == upload.id
 
 
 async def test_a_token_of_other_credentials_is_refused(
