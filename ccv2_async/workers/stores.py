@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 import aiosqlite
 import attrs
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
+from ccv2_async.transport.files.databases import is_utf8
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -247,14 +249,8 @@ PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS jobs (
-  key TEXT PRIMARY KEY,
-  line TEXT NOT NULL,
-  state TEXT NOT NULL,
-  attend_at REAL NOT NULL,
-  updated REAL NOT NULL,
-  lock TEXT NOT NULL,
-  file_id TEXT NOT NULL,
-  record TEXT NOT NULL
+  key TEXT PRIMARY KEY, line TEXT NOT NULL, state TEXT NOT NULL, attend_at REAL NOT NULL,
+  updated REAL NOT NULL, lock TEXT NOT NULL, file_id TEXT NOT NULL, record TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS jobs_by_line ON jobs (line, attend_at);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, updated);
@@ -263,6 +259,9 @@ CREATE TABLE IF NOT EXISTS locks (
   name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL
 ) WITHOUT ROWID;
 """
+_STRANGE = (
+    "SELECT 1 FROM jobs WHERE typeof(key) <> 'text' OR NOT is_utf8(CAST(key AS BLOB)) LIMIT 1"
+)
 _WRITE = """
 INSERT OR REPLACE INTO jobs
 SELECT :key, :line, :state, :attend_at, :updated, :lock, :file_id, :record
@@ -271,15 +270,15 @@ AND (:holder = '' OR EXISTS (
   SELECT 1 FROM locks WHERE name = :lock AND holder = :holder AND until > :updated
 )) RETURNING key
 """
-_PAGE = "SELECT CAST(key AS TEXT), record, CAST(attend_at AS REAL) FROM jobs WHERE "
+_PAGE = "SELECT CAST(key AS TEXT), record, coalesce(CAST(attend_at AS REAL), 0.0) FROM jobs WHERE "
 _PAGES = {
     "line": f"{_PAGE} line = ? ORDER BY attend_at, key LIMIT ? OFFSET ?",
     "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
 }
 _HOLD = """
 INSERT INTO locks VALUES (:name, :holder, :until)
-ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until WHERE until <= :now
-RETURNING name
+ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until
+WHERE until <= :now OR typeof(until) <> 'real' RETURNING name
 """
 
 
@@ -313,10 +312,14 @@ class SqliteStore(JobStore):
                     aiosqlite.connect(self._path, isolation_level=None)
                 )
                 await database.executescript(_SCHEMA)
+                await database.create_function("is_utf8", 1, is_utf8)
+                if list(await database.execute_fetchall(_STRANGE)):
+                    raise sqlite3.DataError("nobody can tell which job one of its rows is about")
                 database.text_factory = _text  # a damaged row must not hide the others
             except sqlite3.Error as error:
                 raise errors.UsageError(
-                    f"{self._path}: not a worker job store, or it cannot be opened ({error})."
+                    f"{self._path}: not a worker job store, or it cannot be opened ({error}). "
+                    "Restore it from a copy, or choose another file; nothing was sent."
                 ) from None
             stack.pop_all()
         self._database = database
@@ -340,7 +343,7 @@ class SqliteStore(JobStore):
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""
         rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", lock)
-        return [file_id for (file_id,) in rows]
+        return [file_id for (file_id,) in rows if isinstance(file_id, str)]
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
         """Take the lock for this long if it is free; return whether it was free."""
@@ -362,7 +365,7 @@ class SqliteStore(JobStore):
 
     async def is_held(self, lock: str) -> bool:
         """Return whether the lock is held."""
-        statement = "SELECT 1 FROM locks WHERE name = ? AND until > ?"
+        statement = "SELECT 1 FROM locks WHERE name = ? AND until > ? AND typeof(until) = 'real'"
         return bool(await self._do(statement, lock, self._now()))
 
     async def _document(self, key: str) -> str | None:
@@ -589,12 +592,15 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is
     except errors.ConstantContactError:
         raise
     except (RedisError, OSError, TimeoutError, SendTaskError) as error:
-        reason = type(error.__cause__ or error).__name__
+        cause = error.__cause__ or error
+        late = isinstance(cause, TimeoutError | asyncio.CancelledError | RedisTimeout)
+        why = f"no response within {_REDIS_SECONDS:g} seconds" if late else type(cause).__name__
+        what = "refused a command" if isinstance(cause, ResponseError) else "does not answer"
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
-        reason = f"{type(error).__name__}: the response is not a valid Redis response"
+        what, why = "gave a response that is not valid", type(error).__name__
     raise StoreUnavailable(
-        f"Redis does not answer ({reason}). Work that was not recorded was not done; try again "
-        "when Redis is back."
+        f"Redis {what} ({why}). Work that was not recorded was not done. Check that Redis is "
+        "running and can be reached, then try again."
     )
 
 

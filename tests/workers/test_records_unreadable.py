@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ccv2_async.errors import UsageError
 from ccv2_async.workers import BulkState, Workers, WorkerSettings, stores
 from ccv2_async.workers.records import JobRecord
 from ccv2_async.workers.stores import IN_MEMORY, RecordUnreadable, RedisStore, SqliteStore
@@ -121,15 +122,27 @@ async def test_a_row_that_is_damaged_does_not_hide_other_jobs(tmp_path: Path) ->
             "key = x'fffe'",
             "attend_at = 'soon'",
             "attend_at = x'fffe'",
+            "file_id = x'fffe'",
         )
         for number, damage in enumerate(damages):
             await kept.save(job(f"{number}"))
             await kept._do(f"UPDATE jobs SET {damage} WHERE key = '{number}'")  # noqa: S608
         await kept.save(job("good", attend_at=1.0))
         upcoming = await kept.upcoming("send", 10)
-        assert {record.key for record in upcoming} == {"3", "4", "good"}
+        assert {record.key for record in upcoming} == {"3", "4", "5", "good"}
+        assert await kept.file_ids("l") == []
         assert all(isinstance(record.attend_at, float) for record in upcoming)
         assert "good" in {record.key for record in await kept.listed(BulkState.PENDING, 10)}
+
+
+@pytest.mark.parametrize("key", ["x'00'", "CAST(x'fffe' AS TEXT)"])
+async def test_a_store_that_has_lost_the_key_of_a_job_is_refused(tmp_path: Path, key: str) -> None:
+    path = str(tmp_path / "jobs.db")
+    async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+        await kept.save(job("a"))
+        await kept._do(f"UPDATE jobs SET key = {key}")  # noqa: S608
+    with pytest.raises(UsageError, match="which job one of its rows is about"):
+        await SqliteStore(path, now=lambda: NOON, keep=None).open()
 
 
 async def test_a_name_in_redis_that_is_not_text_does_not_hide_other_jobs(

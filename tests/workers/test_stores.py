@@ -288,6 +288,56 @@ async def test_a_server_that_is_not_redis_only_makes_the_store_unavailable(
         assert found in (None, True, False, [], {}), found
 
 
+async def test_a_redis_that_hangs_is_named_with_the_time_that_was_waited(
+    now: Now, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)
+    async with speaking_resp(lambda _: b"") as server:
+        store = RedisStore(
+            f"redis://127.0.0.1:{server.port}/0", namespace="test", now=now, keep=None
+        )
+        for asked in (store.open(), store.find("k")):
+            with pytest.raises(StoreUnavailable) as caught:
+                await asked
+            assert "does not answer (no response within 0.1 seconds)" in caught.value.message
+            assert "Check that Redis is running and can be reached" in caught.value.message
+        await store.aclose()
+
+
+async def test_a_value_of_another_type_in_redis_is_a_command_that_was_refused(
+    redis_server: RedisServer, now: Now
+) -> None:
+    async with RedisStore(redis_server.url, namespace="test", now=now, keep=None) as store:
+        await store._redis.lpush("test:job:k", "x")
+        await store._redis.set("test:line:send", "x")
+        for ask in (lambda: store.find("k"), lambda: store.upcoming("send", 10)):
+            with pytest.raises(
+                StoreUnavailable, match=r"Redis refused a command \(ResponseError\)"
+            ):
+                await ask()
+
+
+@pytest.mark.parametrize("until", ["'later'", "x'ff'"])
+async def test_a_lock_whose_end_is_damaged_is_free(tmp_path: Path, now: Now, until: str) -> None:
+    async with SqliteStore(str(tmp_path / "jobs.db"), now=now, keep=None) as store:
+        await store.hold("lock", "other", 60)
+        await store._do(f"UPDATE locks SET until = {until}")  # noqa: S608
+        assert not await store.is_held("lock")
+        assert await store.hold("lock", "me", 60)
+        assert await store.is_held("lock")
+
+
+async def test_times_of_a_clock_that_fails_are_stored_as_dates(store: JobStore, now: Now) -> None:
+    now.seconds = float("inf")
+    endless = job(state="pending", attend_at=now.seconds, created=now.seconds)
+    assert await store.add(endless)
+    now.seconds = NOON
+    found = await store.find("k")
+    assert found is not None
+    assert found.created == found.attend_at == found.updated < float("inf")
+    assert [record.key for record in await store.upcoming("send", 10)] == ["k"]
+
+
 async def test_records_that_cannot_be_read_without_end_are_not_read_without_end(
     now: Now,
 ) -> None:
