@@ -10,9 +10,9 @@ A run is one pass over all datasets. A run that was interrupted is continued by 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from contextlib import contextmanager
-from math import isfinite
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -24,7 +24,7 @@ from ccv2_async.errors import JournalError, UsageError
 from ccv2_async.transport.files.databases import address_of, columns_of, misfit, take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 VERSION = "1"
 NAME = ".ccv2-backup.sqlite"
@@ -52,8 +52,8 @@ CREATE TABLE notes (
   failed INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (dataset, scope, id)
 ) WITHOUT ROWID;
 """
-_MOST_RUNS = 2**53
-_TYPES = columns_of(_SCHEMA) | {"number": int | None}
+_TYPES = columns_of(_SCHEMA) | {"digits": str, "number": int | None}
+_PATH = re.compile(rf"({LIBRARY}|{TRASH}|{CAMPAIGNS})(/(?!\.{{1,2}}(/|\Z))[^/\0]+)+")
 
 
 def _is_record(text: str) -> bool:
@@ -61,22 +61,12 @@ def _is_record(text: str) -> bool:
     return isinstance(row, dict) and bool(orjson.dumps(row))  # this fails if it is nested deeply
 
 
-def _is_scope(text: str) -> bool:
-    return all(isinstance(id_, str) for id_ in ids_in(text))
-
-
-def _is_path(text: str) -> bool:
-    top, *names = text.split("/")
-    return "\0" not in text and top in _TOPS and bool(names) and not _NO_NAMES & {*names}
-
-
-_TOPS = (LIBRARY, TRASH, CAMPAIGNS)
-_NO_NAMES = {"", ".", ".."}
-_MEANT: dict[str, Callable[[str], bool]] = {
+_FORMS: Mapping[str, Callable[[str], object]] = {
+    "digits": lambda text: abs(float(text)) < 2**53,
     "record": _is_record,
-    "scope": _is_scope,
-    "path": _is_path,
-    "was": _is_path,
+    "scope": lambda text: all(isinstance(id_, str) for id_ in ids_in(text)),
+    "path": _PATH.fullmatch,
+    "was": _PATH.fullmatch,
     "since": lambda text: not text or in_dates(float(text)) == float(text),
 }
 """Whether a text of a column has the form that the backup writes; it may also raise an error."""
@@ -149,19 +139,16 @@ class FileEntry:
     sha256: str | None
 
 
-_FILE = "place, id, source, path, was, wanted, version, size, sha256"
-
-
 class Journal:
     """The journal of one directory, which no other process can use at the same time.
 
     Use `Journal.open`. All methods block.
     """
 
-    def __init__(self, path: str, database: sqlite3.Connection, lock: int) -> None:
+    def __init__(self, path: str, database: sqlite3.Connection) -> None:
         self._path = path
         self._database = database
-        self._lock = lock
+        self._resources = ExitStack()
         self._ready = False
         self.run: int = 0
 
@@ -174,24 +161,20 @@ class Journal:
                 or another process is using it.
         """
         path = os.path.join(directory, NAME)  # noqa: PTH118  # a plain string
-        lock = take_lock(path, "is backing up into this directory")
-        database = None
-        try:
-            database = sqlite3.connect(
-                address_of(path, "rw"), uri=True, isolation_level=None, check_same_thread=False
-            )
-            journal = cls(path, database, lock)
-            journal._prepare()
-        except BaseException as error:
-            if database is not None:
-                database.close()
-            os.close(lock)
-            if isinstance(error, sqlite3.Error):
+        with ExitStack() as resources:
+            resources.callback(os.close, take_lock(path, "is backing up into this directory"))
+            try:
+                database = sqlite3.connect(
+                    address_of(path, "rw"), uri=True, isolation_level=None, check_same_thread=False
+                )
+                journal = cls(path, resources.enter_context(closing(database)))
+                journal._prepare()
+            except sqlite3.Error as error:
                 raise UsageError(
                     f"{path}: this is not the journal of a backup ({error}). Choose another "
                     "directory; nothing was fetched."
                 ) from None
-            raise
+            journal._resources = resources.pop_all()
         return journal
 
     def _prepare(self) -> None:
@@ -222,7 +205,7 @@ class Journal:
             facts: Other facts to remember.
         """
         about = self.about()
-        self.run = int(about.get("run", 0))
+        self.run = int(float(about.get("run", 0)))
         if self.run == 0 or about.get("ended") or (full and not about.get("full")):
             self.run += 1
             facts |= {"run": str(self.run), "ended": "", "began": now, "full": "1" if full else ""}
@@ -237,21 +220,13 @@ class Journal:
 
     def close(self) -> None:
         """Close the database, then let other processes in."""
-        try:
-            self._database.close()
-        finally:
-            os.close(self._lock)
+        self._resources.close()
 
     def about(self) -> dict[str, str]:
         """Return the facts about the whole backup."""
-        about = dict(self._rows("SELECT name, value FROM about"))
-        try:
-            valid = isfinite(float(about.get("skew", 0))) and int(about.get("run", 0)) < _MOST_RUNS
-        except ValueError:
-            valid = False
-        if not valid:
-            raise self._failed("read", "the number of the run, or its clock, is not a number")
-        return about
+        digits = "iif(name IN ('run', 'skew'), value, '0') AS digits"
+        query = f"SELECT name, value, {digits} FROM about"  # noqa: S608  # our own words
+        return {name: value for name, value, _ in self._rows(query)}
 
     def counts(self) -> dict[str, Any]:
         """Return the contents of the backup so far, as the fields of `Counts`."""
@@ -337,15 +312,10 @@ class Journal:
             "record=coalesce(excluded.record, record)"
         )
         advance = "UPDATE scopes SET cursor=?, position=? WHERE dataset=? AND scope=?"
-        run = self.run
-        self._write(
-            (
-                insert,
-                [(dataset, scope, own, run, row, None if detail else row) for own, row in rows],
-            ),
-            (_NOTE, [(dataset, scope, name, run, 1, why) for name, why in bad]),
-            (advance, [(cursor, position, dataset, scope)]),
-        )
+        kept = [(dataset, scope, own, self.run, row, None if detail else row) for own, row in rows]
+        noted = [(dataset, scope, name, self.run, 1, why) for name, why in bad]
+        moved = [(cursor, position, dataset, scope)]
+        self._write((insert, kept), (_NOTE, noted), (advance, moved))
 
     def restart(self, dataset: str, scope: str, *, drop: bool = False) -> None:
         """Begin a listing from its first page again.
@@ -445,16 +415,12 @@ class Journal:
 
     def files(self, *places: str) -> Iterator[FileEntry]:
         """Yield the files of these places, in the order of their paths; all by default."""
-        marks = ",".join("?" * len(places))
-        where = f"WHERE place IN ({marks}) " if places else ""
-        query = f"SELECT {_FILE} FROM files {where}ORDER BY path"  # noqa: S608  # our own names
-        for row in self._each(query, places):
-            yield FileEntry(*row)
+        where = f"WHERE place IN ({','.join('?' * len(places))}) " if places else ""
+        yield from self._files(f"{where}ORDER BY path", *places)
 
     def file(self, place: str, own: str) -> FileEntry | None:
         """Return the entry of one file."""
-        query = f"SELECT {_FILE} FROM files WHERE place=? AND id=?"  # noqa: S608  # our own names
-        return next((FileEntry(*row) for row in self._rows(query, (place, own))), None)
+        return next(self._files("WHERE place=? AND id=?", place, own), None)
 
     def assign(self, place: str, own: str, source: str, path: str, key: str) -> None:
         """Assign a path to a file, and remember the old one until its bytes have moved.
@@ -481,11 +447,8 @@ class Journal:
 
     def wanted(self, place: str, after: str, most: int) -> list[FileEntry]:
         """Return files that are missing or have changed, by ID, up to a limit."""
-        query = (
-            f"SELECT {_FILE} FROM files WHERE place=? AND id>? AND wanted IS NOT NULL "  # noqa: S608  # our own names
-            "AND wanted IS NOT version ORDER BY id LIMIT ?"
-        )
-        return [FileEntry(*row) for row in self._rows(query, (place, after, most))]
+        wanted = "WHERE place=? AND id>? AND wanted IS NOT NULL AND wanted IS NOT version"
+        return [*self._files(f"{wanted} ORDER BY id LIMIT ?", place, after, most)]
 
     def stored(self, entry: FileEntry, version: str | None, size: int, sha256: str) -> None:
         """Note that the bytes of a file are on disk; None as the version if they are missing."""
@@ -494,8 +457,7 @@ class Journal:
 
     def moves(self) -> list[FileEntry]:
         """Return files whose bytes are at an old path, in the order in which to move them."""
-        query = f"SELECT {_FILE} FROM files WHERE was IS NOT NULL ORDER BY turn"  # noqa: S608  # our own names
-        return [FileEntry(*row) for row in self._rows(query)]
+        return [*self._files("WHERE was IS NOT NULL ORDER BY turn")]
 
     def moved(self, entries: Iterable[FileEntry]) -> None:
         """Note that the bytes of files are at their new paths."""
@@ -518,6 +480,11 @@ class Journal:
             Note(dataset, scope, own, bool(failed), text)
             for dataset, scope, own, failed, text in self._rows(query, (self.run,))
         ]
+
+    def _files(self, rest: str, *values: object) -> Iterator[FileEntry]:
+        fields = "place, id, source, path, was, wanted, version, size, sha256"
+        for row in self._each(f"SELECT {fields} FROM files {rest}", values):  # noqa: S608  # our own words
+            yield FileEntry(*row)
 
     def _rows(self, query: str, values: Iterable[object] = ()) -> list[Any]:
         return list(self._each(query, values))
@@ -564,21 +531,19 @@ class Journal:
         return JournalError(
             f"{self._path}: the journal cannot be {verb} ({trouble}), so the backup stopped. "
             "Fix that, or restore the file from a copy, and run it again; it continues where it "
-            "stopped. If neither is possible, back up into another directory."
+            "stopped. Or back up into another directory."
         )
 
 
 def _flaw(row: list[tuple[str, Any]]) -> str:
     """Return why a row is damaged, or ""."""
-    if flaw := misfit(row, _TYPES):
-        return flaw
-    for name, value in row:
-        try:
-            if value is not None and name in _MEANT and not _MEANT[name](value):
-                return f"{name} is not valid"
-        except (ValueError, TypeError, RecursionError):
-            return f"{name} is not valid"
-    return ""
+    flaw = misfit(row, _TYPES)
+    for name, value in () if flaw else row:
+        with suppress(ValueError, TypeError, RecursionError):
+            if value is None or name not in _FORMS or _FORMS[name](value):
+                continue
+        return f"{name} is not valid"
+    return flaw
 
 
 _REPAIR = "UPDATE files SET version=NULL WHERE size IS NULL OR sha256 IS NULL"  # fetched again

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections import Counter
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -178,11 +179,8 @@ class Backup:
         """Return the contents of the directory that are not fetched again; nothing is created."""
         if self._options.full or not (self._root / NAME).is_file():
             return {}
-        journal = Journal.open(str(self._root))
-        try:
+        with closing(Journal.open(str(self._root))) as journal:
             return journal.counts()
-        finally:
-            journal.close()
 
     async def _sample(
         self, name: str, *ids: str, pages: int = 1

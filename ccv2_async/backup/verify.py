@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BLOCK = 1024 * 1024
-_NOT_READABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 _FILE = {"path": str, "bytes": int, "sha256": str, "rows": int}
 
 
@@ -175,9 +174,9 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
         files = found["files"]
         for entry in files:
             if misfit([(name, {"rows": 0, **entry}[name]) for name in _FILE], _FILE):
-                raise TypeError("a value of another type")
+                raise TypeError("a value of another type")  # noqa: TRY301
         if len(files) != found["number_of_files"]:
-            raise ValueError("not all files are listed")
+            raise ValueError("not all files are listed")  # noqa: TRY301
         manifest = BackupManifest(
             directory=str(root),
             service=str(found["service"]),
@@ -203,7 +202,7 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
         ) from None
     except UsageError:
         raise
-    except _NOT_READABLE as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
         raise UsageError(
             f"{one_line(str(path))}: the manifest is damaged ({type(error).__name__}), so the "
             "files cannot be checked. Run the backup again; it writes a new one."
@@ -213,11 +212,6 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
 
 def _problems(rows: Any) -> tuple[BackupProblem, ...]:
     return tuple(
-        BackupProblem(
-            str(row["dataset"]),
-            str(row.get("id", "")),
-            str(row.get("parent", "")),
-            str(row["reason"]),
-        )
+        BackupProblem(**{"id": "", "parent": ""} | {name: str(text) for name, text in row.items()})
         for row in rows
     )

@@ -10,6 +10,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import orjson
 
 from ccv2_async.backup.contents import explained
@@ -167,5 +168,4 @@ class Exports:
 
 
 def _plain(problem: BackupProblem) -> dict[str, str]:
-    named = {"dataset": problem.dataset, "id": problem.id, "parent": problem.parent}
-    return {name: value for name, value in named.items() if value} | {"reason": problem.reason}
+    return {name: value for name, value in attrs.asdict(problem).items() if value}

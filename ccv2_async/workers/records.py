@@ -54,9 +54,7 @@ class JobRecord(Entry):
     task: str
     arguments: dict[str, Any]
     lock: str
-    accepted: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(in_dates)
-    )
+    accepted: float | None = None
     unknown: int = 0
     looks: int = 0
     attempts: int = 0

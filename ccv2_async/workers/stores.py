@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 import aiosqlite
 import attrs
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeout
 from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
-from ccv2_async.transport.files.databases import is_utf8
+from ccv2_async.transport.files.databases import text_or_bytes
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -259,9 +258,7 @@ CREATE TABLE IF NOT EXISTS locks (
   name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL
 ) WITHOUT ROWID;
 """
-_STRANGE = (
-    "SELECT 1 FROM jobs WHERE typeof(key) <> 'text' OR NOT is_utf8(CAST(key AS BLOB)) LIMIT 1"
-)
+_STRANGE = "SELECT 1 FROM jobs WHERE min(typeof(key), typeof(as_text(CAST(key AS BLOB)))) < 'text'"
 _WRITE = """
 INSERT OR REPLACE INTO jobs
 SELECT :key, :line, :state, :attend_at, :updated, :lock, :file_id, :record
@@ -312,7 +309,7 @@ class SqliteStore(JobStore):
                     aiosqlite.connect(self._path, isolation_level=None)
                 )
                 await database.executescript(_SCHEMA)
-                await database.create_function("is_utf8", 1, is_utf8)
+                await database.create_function("as_text", 1, text_or_bytes)
                 if list(await database.execute_fetchall(_STRANGE)):
                     raise sqlite3.DataError("nobody can tell which job one of its rows is about")
                 database.text_factory = _text  # a damaged row must not hide the others
@@ -434,10 +431,6 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 
-def _as_it_is(response: Any) -> Any:
-    return response
-
-
 def _yes(response: bool | None) -> bool:
     """Return whether Redis did what was asked."""
     if response in (None, 0, 1):
@@ -471,7 +464,7 @@ class RedisStore(JobStore):
 
     async def open(self) -> None:
         """Check that Redis answers; connections are made when they are needed."""
-        await self._ask(self._redis.ping(), _yes)
+        await answered(self._redis.ping(), _yes)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -479,33 +472,33 @@ class RedisStore(JobStore):
 
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Set the time at which a job needs attention, if it is still in this line."""
-        await self._ask(self._redis.zadd(self._name("line", line), {key: at}, xx=True))
+        await answered(self._redis.zadd(self._name("line", line), {key: at}, xx=True))
 
     async def counts(self) -> dict[BulkState, int]:
         """Return how many jobs are in each state."""
         async with self._redis.pipeline(transaction=True) as pipe:
             for state in BulkState:
                 pipe.zcard(self._name("state", str(state)))
-            return await self._ask(
+            return await answered(
                 pipe.execute(),
                 lambda counts: {s: int(n) for s, n in zip(BulkState, counts, strict=True) if n},
             )
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""
-        return await self._ask(
+        return await answered(
             self._redis.smembers(self._name("ids", lock)), lambda ids: [*map(_text, ids)]
         )
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
         """Take the lock for this long if it is free; return whether it was free."""
         name, milliseconds = self._name("lock", lock), int(seconds * 1000)
-        return await self._ask(self._redis.set(name, holder, nx=True, px=milliseconds), _yes)
+        return await answered(self._redis.set(name, holder, nx=True, px=milliseconds), _yes)
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
         """Hold the lock for this long from now; return False if it was lost in the meantime."""
         arguments: list[Any] = [holder, int(seconds * 1000)]
-        return await self._ask(self._renew_script([self._name("lock", lock)], arguments), _yes)
+        return await answered(self._renew_script([self._name("lock", lock)], arguments), _yes)
 
     async def release(self, lock: str, holder: str) -> None:
         """Release the lock if it is still held."""
@@ -513,10 +506,10 @@ class RedisStore(JobStore):
 
     async def is_held(self, lock: str) -> bool:
         """Return whether the lock is held."""
-        return await self._ask(self._redis.exists(self._name("lock", lock)), _yes)
+        return await answered(self._redis.exists(self._name("lock", lock)), _yes)
 
     async def _document(self, key: str) -> bytes | str | None:
-        return await self._ask(self._redis.get(self._name("job", key)))
+        return await answered(self._redis.get(self._name("job", key)))
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
         scores: dict[str, float | str] = {
@@ -546,14 +539,14 @@ class RedisStore(JobStore):
             self._name("ids", record.lock),
             *scores,
         ]
-        return await self._ask(self._save_script(keys, arguments), _yes)
+        return await answered(self._save_script(keys, arguments), _yes)
 
     async def _forget(self, before: float) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for state in BulkState:
                 if Entry(state=state).settled:
                     pipe.zremrangebyscore(self._name("state", state), "-inf", before)
-            await self._ask(pipe.execute())
+            await answered(pipe.execute())
 
     async def _page(
         self, index: Index, value: str, start: int, most: int
@@ -561,11 +554,11 @@ class RedisStore(JobStore):
         name, end = self._name(index, value), start + most - 1
         latest = index == "state"
         ranked = self._redis.zrange(name, start, end, desc=latest, withscores=True)
-        found = await self._ask(ranked, lambda rows: [(_text(key), float(at)) for key, at in rows])
+        found = await answered(ranked, lambda rows: [(_text(key), float(at)) for key, at in rows])
         if not found:
             return []
         names = [self._name("job", key) for key, _ in found]
-        return await self._ask(
+        return await answered(
             self._redis.mget(names),
             lambda documents: [
                 (key, kept, at) for (key, at), kept in zip(found, documents, strict=True)
@@ -575,12 +568,8 @@ class RedisStore(JobStore):
     def _name(self, *parts: str) -> str:
         return ":".join((self._namespace, *parts))
 
-    async def _ask(self, command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is) -> T:
-        """Return the response of Redis to a command, as `read` returns it."""
-        return await answered(command, read)
 
-
-async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is) -> T:
+async def answered(command: Awaitable[Any], read: Callable[[Any], T] = lambda found: found) -> T:
     """Return the response of Redis to a command of a store or of the queue, as `read` returns it.
 
     Raises:
@@ -592,10 +581,10 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = _as_it_is
     except errors.ConstantContactError:
         raise
     except (RedisError, OSError, TimeoutError, SendTaskError) as error:
-        cause = error.__cause__ or error
-        late = isinstance(cause, TimeoutError | asyncio.CancelledError | RedisTimeout)
-        why = f"no response within {_REDIS_SECONDS:g} seconds" if late else type(cause).__name__
-        what = "refused a command" if isinstance(cause, ResponseError) else "does not answer"
+        what = "refused a command" if isinstance(error, ResponseError) else "does not answer"
+        why = type(error.__cause__ or error).__name__
+        if why in ("TimeoutError", "CancelledError"):
+            why = f"no response within {_REDIS_SECONDS:g} seconds"
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
         what, why = "gave a response that is not valid", type(error).__name__
     raise StoreUnavailable(

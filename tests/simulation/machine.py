@@ -80,7 +80,7 @@ class Process:
     wires: dict[object, None] = attrs.field(factory=dict)
     # In the order in which they began, so that a seed does the same each time.
     _tasks: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
-    _handles: list[sqlite3.Connection | int] = attrs.field(factory=list)
+    _handles: list[sqlite3.Connection | BackupJournal | int] = attrs.field(factory=list)
 
     @staticmethod
     def current() -> Process:
@@ -102,7 +102,7 @@ class Process:
         self._tasks[task] = None
         task.add_done_callback(lambda task: self._tasks.pop(task, None))
 
-    def hold(self, handle: sqlite3.Connection | int) -> None:
+    def hold(self, handle: sqlite3.Connection | BackupJournal | int) -> None:
         """Note a database or a descriptor that the system closes when the process dies."""
         self._handles.append(handle)
 
@@ -140,7 +140,7 @@ class Process:
 
     def _close_handles(self) -> None:
         for handle in self._handles:
-            if isinstance(handle, sqlite3.Connection):
+            if not isinstance(handle, int):
                 handle.close()
             elif _is_lock(handle):
                 os.close(handle)
@@ -233,8 +233,7 @@ async def _run(
     await process.pass_time(process.disk)
     result = work(*args)
     if isinstance(result, BackupJournal):
-        process.hold(result._database)  # what the system closes
-        process.hold(result._lock)
+        process.hold(result)  # what the system closes
     elif isinstance(result, sqlite3.Connection) or work is take_lock:
         process.hold(result)
     try:

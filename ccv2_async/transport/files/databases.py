@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _TYPES: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "REAL": float}
-_LARGEST = 2**62  # counting on from it still fits into SQLite
 
 
 def address_of(path: str, mode: Literal["ro", "rw"]) -> str:
@@ -29,16 +28,11 @@ def columns_of(schema: str) -> dict[str, Any]:
 
 
 def text_or_bytes(value: bytes) -> str | bytes:
-    """Return the text of a column, or its bytes if they are not UTF-8, for `misfit`."""
+    """Return the text of a column, or its bytes if they are not UTF-8."""
     try:
         return value.decode()
     except UnicodeDecodeError:
         return value
-
-
-def is_utf8(value: bytes | None) -> bool:
-    """Return whether the bytes of a text can be read; NULL has none."""
-    return isinstance(text_or_bytes(value or b""), str)
 
 
 def misfit(row: Iterable[tuple[str, object]], types: Mapping[str, Any]) -> str:
@@ -46,7 +40,7 @@ def misfit(row: Iterable[tuple[str, object]], types: Mapping[str, Any]) -> str:
     for name, value in row:
         if not isinstance(value, types[name]):
             return f"{name} is a {type(value).__name__}"
-        if isinstance(value, int) and abs(value) > _LARGEST:
+        if isinstance(value, int) and abs(value) > 2**62:  # then counting on might not fit
             return f"{name} is out of range"
     return ""
 
@@ -80,5 +74,5 @@ def take_lock(path: str, purpose: str) -> int:
 
 def unopened(path: str, error: Exception) -> UsageError:
     """Return the error for a journal that cannot be opened."""
-    why = error.strerror if isinstance(error, OSError) else error
+    why = getattr(error, "strerror", error)
     return UsageError(f"{path}: the journal cannot be opened ({why}).")

@@ -17,15 +17,7 @@ import attrs
 from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
-from ccv2_async.transport.files.databases import (
-    address_of,
-    columns_of,
-    is_utf8,
-    misfit,
-    take_lock,
-    text_or_bytes,
-    unopened,
-)
+from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -57,7 +49,7 @@ CREATE TABLE files (
 )
 
 
-_TYPES = columns_of(SCHEMA[1])
+_TYPES = databases.columns_of(SCHEMA[1])
 COLUMNS = list(_TYPES)
 UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
@@ -71,7 +63,7 @@ _MARK = (
 )
 _STRANGE = (
     "SELECT 1 FROM files WHERE typeof(path) || typeof(folder) || typeof(name) <> 'texttexttext' "
-    "OR NOT is_utf8(CAST(path || folder || name AS BLOB)) LIMIT 1"
+    "OR typeof(as_text(CAST(path || folder || name AS BLOB))) <> 'text' LIMIT 1"
 )
 _PORTION = (
     f"SELECT {', '.join(COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
@@ -79,7 +71,6 @@ _PORTION = (
 )
 
 
-_LARGEST_SKEW = 3600.0
 _COPIES = re.compile(r"further copies in the folder: ([^;]+)(?:; )?")
 _SENDS = re.compile(r"sent (\d+) times; ")
 
@@ -122,7 +113,7 @@ class JournalEntry(Entry):
             ValueError: The row is not valid in this version of the journal.
         """
         row = dict(zip(COLUMNS, columns, strict=True))
-        if flaw := misfit(row.items(), _TYPES):
+        if flaw := databases.misfit(row.items(), _TYPES):
             raise ValueError(flaw)
         token, error = row.pop("token"), row.pop("error")
         sent = _SENDS.match(error)
@@ -134,7 +125,7 @@ class JournalEntry(Entry):
         entry = cls(**row, tokens=[token] if token else (), error=error)
         if entry.size < 0:  # it would count as new
             raise ValueError("size is negative")
-        if entry.begun > entry.updated + _LARGEST_SKEW:  # no file would seem to be this one
+        if entry.begun > entry.updated + 3600.0:  # no file would seem to be this one
             raise ValueError("since is later than updated")
         return entry
 
@@ -240,9 +231,9 @@ class Journal:
             about = {"version": VERSION, "account": account, "service": base_url}
             if not await journal._check(about, make=not dry_run):
                 return None
-            await database.create_function("is_utf8", 1, is_utf8)
+            await database.create_function("as_text", 1, databases.text_or_bytes)
             if await journal._read(_STRANGE):
-                raise journal._unreadable("nobody can tell which file one of its rows is about")
+                raise journal._failed("read", "nobody can tell which file one of its rows is about")
             journal._resources = resources.pop_all()
         return journal
 
@@ -254,10 +245,7 @@ class Journal:
         try:
             tables = {name for (name,) in await self._do(_TABLES)}
             if tables and not tables >= self._has:
-                raise UsageError(
-                    f"{path}: this database is not a journal. Choose another file; nothing was "
-                    "sent."
-                )
+                raise sqlite3.DatabaseError("it is another database")  # noqa: TRY301  # as SQLite
             if make:
                 await self._do("PRAGMA journal_mode=WAL")
                 await self._do("PRAGMA synchronous=FULL")
@@ -311,9 +299,8 @@ class Journal:
         except ValueError as flaw:
             raise AmbiguousUpload(
                 f"{key[0]}: its row in the journal {self._path} is damaged ({flaw}), so it may "
-                "have been sent before. It was not sent now. Restore the journal from a copy; or "
-                "look for the file in the library, and upload it without this journal if it is "
-                "missing.",
+                "have been sent. It was not sent now. Restore the journal from a copy; or look in "
+                "the library, and if the file is missing, upload it without this journal.",
                 file_name=key[2],
                 folder_id=key[1],
             ) from None
@@ -326,24 +313,12 @@ class Journal:
         """
         kept = attrs.evolve(entry, updated=self._now())
         if not all(in_place for (in_place,) in await self._change(UPSERT, kept.row.values())):
-            raise JournalError(
-                f"{self._path}: the journal was moved, deleted, or replaced while it was in use, "
-                "so the upload stopped. Put it back and run it again; a new journal does not know "
-                "what was sent."
-            )
+            raise self._failed("written", "it was moved, deleted, or replaced")
         return kept
 
     async def _change(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
         """Execute a statement that writes, and return its rows."""
-        import sqlite3  # noqa: PLC0415  # only with a journal
-
-        try:
-            return await self._do(statement, tuple(values))
-        except sqlite3.Error as trouble:
-            raise JournalError(
-                f"{self._path}: the journal cannot be written ({trouble}), so the upload stopped. "
-                "Fix that and run it again; files that were being sent are looked for first."
-            ) from None
+        return await self._read(statement, tuple(values), verb="written")
 
     async def file_ids(self) -> list[str]:
         """Return the IDs of all files that were accepted, the latest last.
@@ -356,19 +331,21 @@ class Journal:
         query = "SELECT file_id FROM files WHERE token != '' ORDER BY since"
         return [file_id for (file_id,) in await self._read(query) if isinstance(file_id, str)]
 
-    async def _read(self, query: str, values: Iterable[str] = ()) -> list[Any]:
+    async def _read(
+        self, statement: str, values: Iterable[object] = (), *, verb: str = "read"
+    ) -> list[Any]:
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         try:
-            return await self._do(query, values)
+            return await self._do(statement, values)
         except sqlite3.Error as trouble:
-            raise self._unreadable(trouble) from None
+            raise self._failed(verb, trouble) from None
 
-    def _unreadable(self, trouble: object) -> JournalError:
+    def _failed(self, verb: str, trouble: object) -> JournalError:
         return JournalError(
-            f"{self._path}: the journal cannot be read ({trouble}), so the upload stopped. Fix "
-            "it or restore it from a copy, then run it again; do not start with an empty one, "
-            "which does not know what was sent."
+            f"{self._path}: the journal cannot be {verb} ({trouble}), so the upload stopped. Fix "
+            "that or restore it from a copy, then run it again; files that were being sent are "
+            "looked for first. Do not start with an empty one, which does not know what was sent."
         )
 
     async def aclose(self) -> None:
@@ -408,7 +385,7 @@ async def retry_files(
             f"{path}: the journal cannot be written ({error}). Nothing was marked."
         ) from None
     except (sqlite3.DatabaseError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = getattr(error, "strerror", error)
         raise UsageError(f"{path}: this is not a journal ({why}). Nothing was marked.") from None
 
 
@@ -433,12 +410,11 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
             # In batches, because there may be a million rows, and without a cursor: see
             # `Journal._do`.
             while rows := list(await database.execute_fetchall(_PORTION, key)):
-                for row in rows:
-                    entry = JournalEntry.from_row(row)
+                for entry in map(JournalEntry.from_row, rows):
                     yield entry
                 key = entry.key
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = getattr(error, "strerror", error)
         raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
 
 
@@ -466,7 +442,8 @@ async def _open(
 ) -> aiosqlite.Connection:
     """Open the database, first taking the journal's lock if `alone` is true."""
     if alone:
-        resources.callback(os.close, await threads.run(take_lock, path, _PURPOSE, undo=os.close))
+        lock = await threads.run(databases.take_lock, path, _PURPOSE, undo=os.close)
+        resources.callback(os.close, lock)
     database = await _connect(path, threads, mode)
     resources.push_async_callback(lambda: uninterrupted(database.close()))
     return database
@@ -479,14 +456,14 @@ async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Con
 
     def connect() -> sqlite3.Connection:
         # It must exist by now. Do not create a new one here.
-        place = address_of(path, mode)
+        place = databases.address_of(path, mode)
         return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
 
     try:
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
-        raise unopened(path, error) from None
-    connection.text_factory = text_or_bytes
+        raise databases.unopened(path, error) from None
+    connection.text_factory = databases.text_or_bytes
     database = aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
 
     async def begin() -> None:
@@ -509,6 +486,6 @@ def _has_content(path: str) -> bool:
     except FileNotFoundError as error:
         if os.path.isdir(os.path.dirname(path) or "."):  # noqa: PTH112, PTH120  # a plain string
             return False
-        raise unopened(path, error) from None
+        raise databases.unopened(path, error) from None
     except (OSError, ValueError) as error:
-        raise unopened(path, error) from None
+        raise databases.unopened(path, error) from None

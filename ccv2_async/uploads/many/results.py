@@ -183,6 +183,5 @@ def planned_result(entry: JournalEntry, action: Action) -> UploadResult:
 
 def refused_result(error: errors.ConstantContactError) -> UploadResult:
     """Return the result of a file that was refused, or that its journal may have sent before."""
-    unsure = isinstance(error, errors.AmbiguousUpload)
-    state = BulkState.AMBIGUOUS if unsure else BulkState.FAILED
+    state = BulkState.AMBIGUOUS if isinstance(error, errors.AmbiguousUpload) else BulkState.FAILED
     return UploadResult(path="", name="", folder_id="", state=state, error=error)

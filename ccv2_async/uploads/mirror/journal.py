@@ -57,11 +57,11 @@ class MirrorJournal(Journal):
         self.known = {}
         for row in await self._read("SELECT * FROM mirrored"):
             if flaw := misfit(zip(_TYPES, row, strict=True), _TYPES):
-                raise self._unreadable(flaw)
-            own, folders, name, file_id, size, written_ns, digest, replaces = row
+                raise self._failed("read", flaw)
+            own, folders, name, *facts = row
+            facts[-1] = tuple(facts[-1].split())
             if own == base:
-                known = Known(file_id, size, written_ns, digest, tuple(replaces.split()))
-                self.known[folders, name] = known
+                self.known[folders, name] = Known(*facts)
 
     async def file_ids(self) -> list[str]:
         """Return the IDs of all files that belong to an upload, now or earlier."""
@@ -132,7 +132,7 @@ class MirrorJournal(Journal):
         try:
             return JournalEntry.from_row(row)
         except ValueError as flaw:
-            raise self._unreadable(flaw) from None
+            raise self._failed("read", flaw) from None
 
     async def _forget(self, entry: JournalEntry) -> None:
         await self._change("DELETE FROM files WHERE path=? AND folder=? AND name=?", entry.key)

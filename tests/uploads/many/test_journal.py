@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from ccv2_async import BulkState, FileToUpload, errors
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import Action
-from ccv2_async.uploads.many import journal as journal_module
 from ccv2_async.uploads.many.journal import (
     Journal,
     JournalEntry,
@@ -710,7 +710,7 @@ async def test_another_database_is_unchanged(
     database.close()
     before = journal.read_bytes()
 
-    with pytest.raises(errors.UsageError, match="this database is not a journal"):
+    with pytest.raises(errors.UsageError, match="it is another database"):
         await run(client, pictures("a.png"), journal)
 
     assert journal.read_bytes() == before
@@ -862,7 +862,7 @@ async def test_a_cancelled_open_in_a_thread_leaves_nothing_open(
 ) -> None:
     about: dict[str, Any] = {"account": "a", "base_url": "b", "now": lambda: 0.0}
     at_it, go_on = threading.Event(), threading.Event()
-    owner, name = (journal_module, "take_lock") if what == "lock" else (sqlite3, "connect")
+    owner, name = (databases, "take_lock") if what == "lock" else (sqlite3, "connect")
     work = getattr(owner, name)
 
     def slow(*args: Any, **options: Any) -> Any:
