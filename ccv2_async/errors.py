@@ -21,7 +21,7 @@
     │   └── AmbiguousUpload           checking the folder did not settle whether it arrived
     ├── UnexpectedRedirect          the service answered with a redirect, which is not followed
     ├── DecodeError                 a response that does not fit its type or model
-    │   ├── AnswerTooLarge            it is larger than this kind of call can need
+    │   ├── ResponseTooLarge            it is larger than this kind of call can need
     │   └── UnreadableRow             one row of a list cannot be read
     ├── PaginationError             a cursor repeats, or a link cannot be followed
     ├── APIError                    the service refused the call
@@ -65,7 +65,6 @@ __all__ = [
     "APIError",
     "ActivityFailed",
     "AmbiguousUpload",
-    "AnswerTooLarge",
     "AuthenticationFailed",
     "BadRequest",
     "ClientClosed",
@@ -93,6 +92,7 @@ __all__ = [
     "PartialFailure",
     "PollTimeout",
     "QuotaExceeded",
+    "ResponseTooLarge",
     "SentState",
     "ServerError",
     "ServiceUnavailable",
@@ -363,7 +363,7 @@ class DecodeError(ConstantContactError):
         super().__post_init__()
 
 
-class AnswerTooLarge(DecodeError):
+class ResponseTooLarge(DecodeError):
     """A response is larger than this kind of call can need. Only its beginning was read.
 
     The call is not repeated, because the next response is likely to be the same.

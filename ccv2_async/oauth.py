@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 BASE_URL = "https://oauth2.constantcontact.com/oauth2"
 
-_MAX_ANSWER = 64 * 1024
+_MAX_RESPONSE = 64 * 1024
 _STEP_SECONDS = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 10.0}
 _DEADLINE = 60.0
 _LONGEST_REASON = 300
@@ -193,15 +193,15 @@ class OAuthFlow:
         return await self._ask("/tokeninfo.htm", form, TokenInfo)
 
     async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
-        answer = await self._post(path, form)
-        status = answer.status
+        response = await self._post(path, form)
+        status = response.status
         if not 200 <= status < 300:
-            key, said = _reason_of(answer, form)
+            key, said = _reason_of(response, form)
             if status >= 500 and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said)
         try:
-            return decode(model, answer.content)
+            return decode(model, response.content)
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
@@ -214,7 +214,7 @@ class OAuthFlow:
             status=status,
         )
 
-    async def _post(self, path: str, form: _Form) -> _Answer:
+    async def _post(self, path: str, form: _Form) -> _Response:
         """Return the complete response, or raise one of our errors.
 
         An error of the HTTP library is not its cause, because its frames hold the form.
@@ -283,20 +283,20 @@ class _Form:
 
 
 @attrs.frozen
-class _Answer:
+class _Response:
     status: int
     # These may hold a token that was just issued, and tracebacks show every `repr`.
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
 
 
-def _reason_of(answer: _Answer, form: _Form) -> tuple[str, str]:
+def _reason_of(response: _Response, form: _Form) -> tuple[str, str]:
     """Return the error of the OAuth2 server and its description.
 
     Other responses, such as plain text or a page, are left out: they may hold a token that was just
     issued.
     """
-    found = responses.parse_errors(answer.content, answer.headers, form.redact)
+    found = responses.parse_errors(response.content, response.headers, form.redact)
     return next(((key, said) for key, said in found if key), ("", ""))
 
 
@@ -370,15 +370,15 @@ def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactEr
     return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")
 
 
-async def _exchange(engine: Engine, request: httpx.Request) -> _Answer:
+async def _exchange(engine: Engine, request: httpx.Request) -> _Response:
     response = await engine.send(request)
     content = bytearray()
     try:
         async for piece in response.aiter_raw():
             content += piece
-            if len(content) > _MAX_ANSWER:
+            if len(content) > _MAX_RESPONSE:
                 break
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
-    return _Answer(response.status_code, response.headers, bytes(content))
+    return _Response(response.status_code, response.headers, bytes(content))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from tests.support.servers import Request, Wire
 
 KEY = 'k3y/"of"+the&app%'
@@ -416,7 +416,7 @@ async def test_secrets_are_hidden_in_a_stored_answer(options: dict[str, Any]) ->
         await wire.answer("200 OK", ECHO.encode(), f"X-Echo: {ECHO}")
 
     async with serving(echo) as server, client(server, options) as cc:
-        answer: Answer = await cc._open_parts.session.send(Call("GET", "/x", Effect.SAFE, "it"))
+        answer: Response = await cc._open_parts.session.send(Call("GET", "/x", Effect.SAFE, "it"))
         assert_clean(str(answer.headers) + answer.content.decode(), "what came")
     assert_clean(repr(answer), "an answer")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import Body
     from ccv2_async.transport.quota import Lane
@@ -114,8 +114,8 @@ class Starter:
                 deadline=UPLOAD_DEADLINE,
             )
             try:
-                answer = await self._send(call, parts)
-                job = self._sweep.start(ACTIVITY, await started_id(answer), label=label)
+                response = await self._send(call, parts)
+                job = self._sweep.start(ACTIVITY, await started_id(response), label=label)
             except errors.ConstantContactError as error:
                 raise _after(error, parts, count) from None
             parts.append(Part(job, portion.lines))
@@ -123,7 +123,7 @@ class Starter:
             self._session, self._sweep, self._splits, parts, label=label, strict=strict
         )
 
-    async def _send(self, call: Call, parts: Sequence[Part]) -> Answer:
+    async def _send(self, call: Call, parts: Sequence[Part]) -> Response:
         """Send a call. If too many jobs are running, wait for one that was started before."""
         with closing(JobSet(self._sweep, Until.END)) as waiting:
             for part in parts:
@@ -144,23 +144,23 @@ class Starter:
                     raise refused
 
 
-async def started_id(answer: Answer) -> str:
+async def started_id(response: Response) -> str:
     """Return the ID of the activity that was started, from the body or the Location of a response.
 
     Raises:
         OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
     """
     try:
-        named = (await parsed(answer, lambda answer: answer.read(Activity))).id
+        named = (await parsed(response, lambda response: response.read(Activity))).id
     except (errors.DecodeError, errors.OutcomeUnknown):
         named = ""
     if is_id(named):
         return named
-    from_location = job_id("activity", answer.headers.get("location"))
+    from_location = job_id("activity", response.headers.get("location"))
     if from_location is None:
         raise errors.OutcomeUnknown(
-            f"{answer.what}: the service accepted it ({answer.status}) but returned no ID. It is "
-            "in the list of activities, the newest first. It was not sent again."
+            f"{response.what}: the service accepted it ({response.status}) but returned no ID. It "
+            "is in the list of activities, the newest first. It was not sent again."
         )
     return from_location
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ccv2_async.polling.job import Job
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
@@ -36,19 +36,19 @@ MOST_TROUBLES = 3
 DAY = 86_400.0
 
 
-async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Answer], T]) -> T:  # noqa: A002  # the service's own word
+async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Response], T]) -> T:  # noqa: A002  # the service's own word
     path = STATUS_PATH.format(segment(id))
     call = Call("GET", path, Effect.SAFE, f"activity {id}", lane=lane)
     return await session.read(call, parse)
 
 
-def _row(answer: Answer) -> Row:
+def _row(response: Response) -> Row:
     """Return the row of an activity from its own resource.
 
     Raises:
         DecodeError: The response is not JSON. This is an outage, not a problem of this activity.
     """
-    activity = answer.one(Activity)
+    activity = response.one(Activity)
     if isinstance(activity, BadRow):
         return Row(status="", unreadable=activity.text)
     if not activity.status:
@@ -66,7 +66,7 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     if len(ids) > 1:
         what = f"status of {len(ids)} activities"
         call = Call("GET", "/activities", Effect.SAFE, what, lane=Lane.POLL)
-        summary = await session.read(call, lambda answer: answer.rows(Activity).results)
+        summary = await session.read(call, lambda response: response.rows(Activity).results)
         found = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
         rows = {
             id_: row for id_, row in found.items() if row is not UNIDENTIFIED and not row.unreadable
@@ -111,7 +111,7 @@ async def fetch(session: Session, job: Job) -> Activity:
     """Return the whole activity, with its row errors; the last look may have returned it."""
     if isinstance(job.detail, Activity):
         return job.detail
-    return await _get(session, job.id, Lane.INTERACTIVE, lambda answer: answer.read(Activity))
+    return await _get(session, job.id, Lane.INTERACTIVE, lambda response: response.read(Activity))
 
 
 def first_error(activity: Activity, form: str) -> str:

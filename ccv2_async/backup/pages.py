@@ -17,7 +17,7 @@ from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
     from ccv2_async.backup.datasets import Dataset
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
 
 # No record of the service comes near these limits. Larger ones would block the event loop, and
 # deeply nested rows would fill the memory.
@@ -85,17 +85,17 @@ class Page:
     when: float | None
 
 
-def one(answer: Answer) -> tuple[str, float | None]:
+def one(response: Response) -> tuple[str, float | None]:
     """Return an object as text."""
-    found = answer.plain()
+    found = response.plain()
     if isinstance(found, list) and len(found) == 1:
         found = found[0]  # the service sometimes wraps an object
     if not isinstance(found, dict):
-        raise DecodeError(f"{answer.what}: the response is not an object.")
+        raise DecodeError(f"{response.what}: the response is not an object.")
     try:
-        return _text_of(found), answer.date
+        return _text_of(found), response.date
     except ValueError as why:
-        raise DecodeError(f"{answer.what}: the response {why}.") from None
+        raise DecodeError(f"{response.what}: the response {why}.") from None
 
 
 def _text_of(record: dict[str, Any]) -> str:
@@ -113,9 +113,9 @@ def _text_of(record: dict[str, Any]) -> str:
     return content.decode()
 
 
-def page_of(dataset: Dataset, before: int, answer: Answer) -> Page:
+def page_of(dataset: Dataset, before: int, response: Response) -> Page:
     """Return the rows of a page as text, and the rows that cannot be kept, with the reason."""
-    page = answer.rows(Any, paged=dataset.paged)
+    page = response.rows(Any, paged=dataset.paged)
     rows: list[tuple[str, str]] = []
     bad: list[tuple[str, str]] = []
     size = 0
@@ -126,19 +126,19 @@ def page_of(dataset: Dataset, before: int, answer: Answer) -> Page:
         else:
             own, why = id_of(dataset, row), ""
             if not isinstance(row, dict):
-                why = f"{answer.what}: row {number} is not an object."
+                why = f"{response.what}: row {number} is not an object."
             elif dataset.ids and not own:
-                why = f"{answer.what}: row {number} has no ID: {raw_text(row, answer.redact)}"
+                why = f"{response.what}: row {number} has no ID: {raw_text(row, response.redact)}"
             else:
                 try:
                     text = _text_of(row)
                 except ValueError as flaw:
-                    why = f"{answer.what}: row {number} {flaw}."
+                    why = f"{response.what}: row {number} {flaw}."
                 size += len(text)
                 if size > _LARGEST_PAGE:
-                    why = f"{answer.what}: row {number} is on too large a page."
+                    why = f"{response.what}: row {number} is on too large a page."
         if why:
             bad.append((own or f"row {number}", one_line(why)))
         else:
             rows.append((own, text))
-    return Page(rows, bad, page.next_link, answer.date)
+    return Page(rows, bad, page.next_link, response.date)

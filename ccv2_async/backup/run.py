@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ccv2_async.backup.estimate import BackupEstimate
     from ccv2_async.backup.journal import FileEntry, Scope
     from ccv2_async.backup.results import OnBackupProgress
-    from ccv2_async.transport.calls.call import Answer, Call
+    from ccv2_async.transport.calls.call import Call, Response
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
@@ -481,7 +481,7 @@ class Backup:
 
     # Calls
 
-    async def _call(self, call: Call, parse: Callable[[Answer], T]) -> T:
+    async def _call(self, call: Call, parse: Callable[[Response], T]) -> T:
         self._done["calls"] += 1
         return await self._patiently(lambda: self._session.read(call, parse))
 

@@ -94,7 +94,7 @@ The next request asks for fewer jobs, to show which one.
 def rows_of(
     kind: JobKind,
     ids: Sequence[str],
-    answer: Iterable[T | BadRow],
+    response: Iterable[T | BadRow],
     read: Callable[[T], tuple[str, Row]],
     *id_fields: str,
 ) -> dict[str, Row]:
@@ -107,13 +107,13 @@ def rows_of(
     Args:
         kind: The kind of the jobs.
         ids: The jobs that were asked for.
-        answer: The rows.
+        response: The rows.
         read: Returns the ID and the row of a job.
         id_fields: The fields in which an unreadable row may name its job.
     """
     found: dict[str, Row] = {}
     nameless = ""
-    for raw in answer:
+    for raw in response:
         if isinstance(raw, BadRow):
             id_ = raw.id(*id_fields)
             nameless = nameless or ("" if id_ else raw.text)
@@ -282,7 +282,7 @@ class Job:
         return self.history[-1].status if self.history else None
 
     @property
-    def last_answer(self) -> Update | None:
+    def last_response(self) -> Update | None:
         """The last response of the service; None while it does not know the job.
 
         It is None even if a token has a status. A lost job counts as answered.

@@ -172,7 +172,7 @@ class Poller(Generic[Result_co]):
         """
         if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
             raise _too_late(f"status of {self._job.kind.name} {self._job.label}")
-        return self._job.last_answer
+        return self._job.last_response
 
     async def __aiter__(self) -> AsyncIterator[Update]:
         """Yield every change of status, from the first one known to the final one.
@@ -385,4 +385,4 @@ async def statuses(
         while waiting:
             if await sweep.wait(waiting, timeout=session.time_left) is None:
                 raise _too_late(f"status of {len(jobs)} jobs")
-    return {key: job.last_answer for key, job in jobs.items()}
+    return {key: job.last_response for key, job in jobs.items()}

@@ -109,18 +109,18 @@ class Account(Resource):
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """
-        answer = await self._write(
+        response = await self._write(
             "POST",
             "/account/verifiedemailaddresses",
             [VerifiedEmailAddress(checked_text(email_address, "email_address"))],
             effect=Effect.ADDITIVE,
             what=f"verification of {email_address}",
         )
-        rows = await result_of(answer, list[VerifiedEmailAddress])
+        rows = await result_of(response, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(
-                f"{answer.what}: the service answered {answer.status} without the address. It was "
-                "carried out; verified_emails() shows it.",
-                status=answer.status,
+                f"{response.what}: the service answered {response.status} without the address. It "
+                "was carried out; verified_emails() shows it.",
+                status=response.status,
             )
         return rows[0]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from ccv2_async.resources.listing import OnBadRow
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
 
 P = ParamSpec("P")
@@ -95,7 +95,7 @@ class Resource:
     ) -> T:
         """Return one object."""
         call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
-        return await self._session.read(call, lambda answer: answer.read(model))
+        return await self._session.read(call, lambda response: response.read(model))
 
     async def _get_rows(
         self,
@@ -113,7 +113,7 @@ class Resource:
         """
         checked_on_bad_row(on_bad_row)
         call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
-        page = await self._session.read(call, lambda answer: answer.rows(model))
+        page = await self._session.read(call, lambda response: response.rows(model))
         return good_rows(page.results, what, on_bad_row)
 
     async def _write(
@@ -126,7 +126,7 @@ class Resource:
         what: str,
         query: Mapping[str, object] | None = None,
         checked: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Make a call that changes something, and return the response.
 
         `body` is a model or plain JSON. Models are validated before they are sent.
@@ -161,10 +161,10 @@ class Resource:
 
         The call is not repeated blindly, because a repeat could create a duplicate.
         """
-        answer = await self._write(
+        response = await self._write(
             "POST", path, body, effect=Effect.ADDITIVE, what=what, query=query
         )
-        return await result_of(answer, model)
+        return await result_of(response, model)
 
     async def _replace(
         self,
@@ -177,10 +177,10 @@ class Resource:
         checked: bool = False,
     ) -> T:
         """Replace something by PUT, and return what the service stored."""
-        answer = await self._write(
+        response = await self._write(
             "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query, checked=checked
         )
-        return await result_of(answer, model)
+        return await result_of(response, model)
 
     # `ids` are the IDs of a thing's parents, then its own.
 
@@ -270,38 +270,38 @@ class Resource:
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
-async def result_of(answer: Answer, model: type[T]) -> T:
+async def result_of(response: Response, model: type[T]) -> T:
     """Return the resource that a call created or changed, from its response.
 
     Raises:
         DecodeError: The response cannot be read. The service carried out the call, and the message
             says so. Safe to try again: no.
     """
-    with _carried_out(answer):
-        return await parsed(answer, lambda answer: answer.read(model))
+    with _carried_out(response):
+        return await parsed(response, lambda response: response.read(model))
 
 
-async def result_rows(answer: Answer, model: type[T], on_bad_row: OnBadRow) -> list[T]:
+async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) -> list[T]:
     """Return the rows that a call changed, from its response.
 
     Raises:
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
         DecodeError: As `result_of`.
     """
-    with _carried_out(answer):
-        page = await parsed(answer, lambda answer: answer.rows(model))
-        return good_rows(page.results, answer.what, on_bad_row)
+    with _carried_out(response):
+        page = await parsed(response, lambda response: response.rows(model))
+        return good_rows(page.results, response.what, on_bad_row)
 
 
 @contextmanager
-def _carried_out(answer: Answer) -> Iterator[None]:
+def _carried_out(response: Response) -> Iterator[None]:
     """Add to a `DecodeError` about a response that its call was carried out."""
     try:
         yield
     except DecodeError as error:
         error.message += (
-            f" The service answered {answer.status}, so it was carried out: do not send it again, "
-            "read the result from the account."
+            f" The service answered {response.status}, so it was carried out: do not send it "
+            "again, read the result from the account."
         )
         error.args = (error.message,)
         raise

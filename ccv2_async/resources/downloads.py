@@ -74,7 +74,7 @@ class _Source:
             return False
         path = path_to("/library/files/{}", self._file.id)
         call = Call("GET", path, Effect.SAFE, self.what)
-        file = await self._session.read(call, lambda answer: answer.read(LibraryFile))
+        file = await self._session.read(call, lambda response: response.read(LibraryFile))
         self._renewed, expired = True, self._link
         self._file, self._link = file, _link_of(file)
         return self._link != expired

@@ -519,14 +519,14 @@ class Events(EventSales):
         Source: "Individual events", PATCH, of the service's documentation.
         """
         word = one_of("status", status, PATCHABLE)
-        answer = await self._write(
+        response = await self._write(
             "PATCH",
             path_to(EVENT, event_id),
             [EventStatusPatch(str(word))],
             effect=Effect.IDEMPOTENT,
             what=f"change of event {event_id} to {word}",
         )
-        return await result_of(answer, Event)
+        return await result_of(response, Event)
 
     async def publish(self, event_id: str) -> Event:
         """Open a DRAFT event for registration, and return it. It is then ACTIVE."""

@@ -39,7 +39,7 @@ from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result
 from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
-from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, UPLOAD_DEADLINE, Call
+from ccv2_async.transport.calls.call import MAX_STATUS_RESPONSE, UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving, checked_path
@@ -288,7 +288,7 @@ class Library(Resource):
         """
         checked_on_bad_row(on_bad_row)
         path = f"/library/files/uploadstatus/{segment(joined_ids(file_ids, 'file_ids'))}"
-        call = Call("GET", path, Effect.SAFE, "upload status", max_answer=MAX_STATUS_ANSWER)
+        call = Call("GET", path, Effect.SAFE, "upload status", max_response=MAX_STATUS_RESPONSE)
         return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
 
     async def info(self) -> LibraryInfo:
@@ -498,7 +498,7 @@ class Library(Resource):
         checked_flag(include_payload, "include_payload")
         if checked_model(file, LibraryFile, "file").description is None:
             file = attrs.evolve(file, description="")
-        answer = await self._write(
+        response = await self._write(
             "PUT",
             path_to("/library/files/{}", file.id),
             file,
@@ -508,7 +508,7 @@ class Library(Resource):
         )
         if not include_payload:
             return None
-        return await result_of(answer, LibraryFile)
+        return await result_of(response, LibraryFile)
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash.
@@ -544,14 +544,14 @@ class Library(Resource):
         """
         checked_on_bad_row(on_bad_row)
         ids = list(checked_ids(file_ids, "file_ids"))
-        answer = await self._write(
+        response = await self._write(
             "PUT",
             path_to("/library/folders/{}/files", folder_id),
             ids,
             effect=Effect.IDEMPOTENT,
             what=f"move of {len(ids)} file{'s' * (len(ids) > 1)} to folder {folder_id}",
         )
-        return await result_rows(answer, MoveResult, on_bad_row)
+        return await result_rows(response, MoveResult, on_bad_row)
 
     def folders(
         self,

@@ -134,7 +134,7 @@ class Listing(Generic[T]):
         while True:
             page: Page[T | BadRow] = await self._session.read(
                 Call("GET", self._path, Effect.SAFE, self._what, query=query),
-                lambda answer: answer.rows(self._model, paged=True),
+                lambda response: response.rows(self._model, paged=True),
             )
             good, bad = _sorted(page.results, stop=self._on_bad_row == "raise")
             if good or not bad:

@@ -23,7 +23,7 @@ from ccv2_async.uploads.settle import Evidence
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
@@ -88,7 +88,7 @@ class Look:
             self.what,
             query=query,
             lane=lane,
-            max_answer=_MAX_PAGE,
+            max_response=_MAX_PAGE,
         )
         files, next_link, theirs = await session.read(call, _page_of)
         try:
@@ -164,15 +164,15 @@ def _path_of(folder_id: str) -> str:
     return "/library/files" if folder_id == "0" else f"/library/folders/{segment(folder_id)}/files"
 
 
-def _page_of(answer: Answer) -> tuple[list[LibraryFile], str | None, float | None]:
+def _page_of(response: Response) -> tuple[list[LibraryFile], str | None, float | None]:
     """Return the files of a page, the link to the next one, and the time of the response.
 
     All pages of a look are kept, so unknown fields are left out.
     """
-    page = answer.rows(LibraryFile, paged=True)
+    page = response.rows(LibraryFile, paged=True)
     files = [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
     slim = [attrs.evolve(file, extra={}) if file.extra else file for file in files]
-    return slim, page.next_link, answer.date
+    return slim, page.next_link, response.date
 
 
 def _stand_in(row: BadRow) -> LibraryFile:

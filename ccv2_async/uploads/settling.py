@@ -389,7 +389,7 @@ class Settler:
             f"library file {file_id}",
             lane=upload.lane,
         )
-        name = (await self._session.read(call, lambda answer: answer.read(LibraryFile))).name
+        name = (await self._session.read(call, lambda response: response.read(LibraryFile))).name
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
     async def _list_after(

@@ -10,7 +10,7 @@ from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.polling.job import LONGEST_TEXT, JobKind, Row, rows_of
-from ccv2_async.transport.calls.call import MAX_STATUS_ANSWER, Call
+from ccv2_async.transport.calls.call import MAX_STATUS_RESPONSE, Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ccv2_async.polling.job import Job
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
 
 STATUS_PATH = "/library/files/uploadstatus/{}"
@@ -29,22 +29,22 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     """Return the status rows of these uploads, by ID."""
     path = STATUS_PATH.format(segment(",".join(ids)))
     what = f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}"
-    call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_answer=MAX_STATUS_ANSWER)
+    call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_response=MAX_STATUS_RESPONSE)
     parse = status_rows if len(ids) > 1 else _rows_of_one
     return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")
 
 
-def status_rows(answer: Answer) -> list[FileUploadStatus | BadRow]:
+def status_rows(response: Response) -> list[FileUploadStatus | BadRow]:
     """Return the rows of an upload-status answer; an empty body is an empty array."""
-    return answer.rows(FileUploadStatus).results if answer.content.strip() else []
+    return response.rows(FileUploadStatus).results if response.content.strip() else []
 
 
-def _rows_of_one(answer: Answer) -> list[FileUploadStatus | BadRow]:
+def _rows_of_one(response: Response) -> list[FileUploadStatus | BadRow]:
     """Return the status rows for a single upload: any JSON in the response is about that upload."""
     try:
-        return status_rows(answer)
+        return status_rows(response)
     except errors.DecodeError:
-        whole = answer.one(list[FileUploadStatus])
+        whole = response.one(list[FileUploadStatus])
     return [whole] if isinstance(whole, BadRow) else [*whole]
 
 
@@ -61,7 +61,7 @@ async def fetch(session: Session, job: Job) -> LibraryFile:
     """Return the library's record of a file that became Active."""
     path = f"/library/files/{segment(job.id)}"
     call = Call("GET", path, Effect.SAFE, f"library file {job.id}")
-    return await session.read(call, lambda answer: answer.read(LibraryFile))
+    return await session.read(call, lambda response: response.read(LibraryFile))
 
 
 def failure(job: Job, token: str) -> errors.JobError:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.polling.job import Job
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import FileInput
     from ccv2_async.transport.files.threads import FileThreads
@@ -136,8 +136,8 @@ class Uploader:
                 call = attrs.evolve(call, deadline=None if limit is None else limit.left)
             sends_left -= 1
             try:
-                answer = await self._session.send(call)
-                file_id = _id_in(answer, sending.upload)
+                response = await self._session.send(call)
+                file_id = _id_in(response, sending.upload)
             except errors.OutcomeUnknown as unknown:
                 sending.raise_trouble()
                 lost = unknown
@@ -151,7 +151,7 @@ class Uploader:
                 lost = _not_sent_again(sending.upload, lost, refused)
                 sends_left = 0
             else:
-                sending.sends += 1 + answer.doubtful
+                sending.sends += 1 + response.doubtful
                 accepted = Accepted(file_id)
                 if sending.sends > 1:
                     accepted = await self._settler.check_for_doubles(
@@ -262,13 +262,13 @@ class _Unnamed(errors.OutcomeUnknown):
     """The service accepted the file, so it is never sent again, but its ID has to be found."""
 
 
-def _id_in(answer: Answer, upload: Upload) -> str:
+def _id_in(response: Response, upload: Upload) -> str:
     """Return the ID that a response names."""
-    named = job_id("upload", answer.headers.get("location"), answer.headers.get("id"))
+    named = job_id("upload", response.headers.get("location"), response.headers.get("id"))
     if named is None:
         raise _Unnamed(
-            f"{upload.what}: the service accepted it ({answer.status}) but returned no ID.",
-            sends=1 + answer.doubtful,
+            f"{upload.what}: the service accepted it ({response.status}) but returned no ID.",
+            sends=1 + response.doubtful,
         )
     return named
 

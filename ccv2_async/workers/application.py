@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from taskiq import AsyncBroker, AsyncTaskiqTask, TaskiqState
 
     from ccv2_async.clock import Clock
-    from ccv2_async.workers.queue import Answer
+    from ccv2_async.workers.queue import TaskResult
     from ccv2_async.workers.stores import JobStore
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")
@@ -79,7 +79,7 @@ class EnqueuedJob:
     """
 
     key: str
-    task: AsyncTaskiqTask[Answer]
+    task: AsyncTaskiqTask[TaskResult]
 
 
 class Workers:
@@ -313,7 +313,7 @@ class Workers:
         await self._store.add(record)
         return EnqueuedJob(record.key, await self._enqueue(record))
 
-    async def _enqueue(self, record: JobRecord) -> AsyncTaskiqTask[Answer]:
+    async def _enqueue(self, record: JobRecord) -> AsyncTaskiqTask[TaskResult]:
         if record.task == UPLOAD_TASK:
             return await answered(self.tasks.upload.kiq(**record.arguments, key=record.key))
         start = self.tasks.start_activity
@@ -350,7 +350,7 @@ class Workers:
             self.broker.register_task(sweep, "ccv2_async:sweep"),
         )
 
-    async def _carry_out(self, record: JobRecord) -> Answer:
+    async def _carry_out(self, record: JobRecord) -> TaskResult:
         """Send a job unless there is nothing to do; return the task result from its record."""
         async with self._slots:
             if not self._closing:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.workers.settings import WorkerSettings
 
-Answer: TypeAlias = dict[str, Any]
+TaskResult: TypeAlias = dict[str, Any]
 """The result of a task: for a job see `JobRecord.answer`, for a round see `Round`."""
 
 RESULTS_KEPT = 86_400
@@ -51,9 +51,9 @@ class Tasks:
         sweep: `kiq()`.
     """
 
-    upload: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
-    start_activity: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
-    sweep: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, Answer]]
+    upload: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, TaskResult]]
+    start_activity: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, TaskResult]]
+    sweep: AsyncTaskiqDecoratedTask[..., Coroutine[Any, Any, TaskResult]]
 
 
 def make_broker(settings: WorkerSettings) -> AsyncBroker:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
     from ccv2_async import ConstantContact
-    from ccv2_async.transport.calls.call import Answer, Call
+    from ccv2_async.transport.calls.call import Call, Response
 
 
 @attrs.frozen
@@ -23,7 +23,7 @@ class Ear:
     """Every call that a client makes, and every answer that it gets."""
 
     calls: list[Call] = attrs.field(factory=list)
-    answers: list[Answer] = attrs.field(factory=list)
+    answers: list[Response] = attrs.field(factory=list)
 
     @classmethod
     def at(cls, cc: ConstantContact, monkeypatch: pytest.MonkeyPatch) -> Self:
@@ -32,8 +32,8 @@ class Ear:
         session = cc._open_parts.session
         read = session.read
 
-        async def heard(call: Call, parse: Callable[[Answer], Any]) -> Any:
-            def parse_and_keep(answer: Answer) -> Any:
+        async def heard(call: Call, parse: Callable[[Response], Any]) -> Any:
+            def parse_and_keep(answer: Response) -> Any:
                 ear.answers.append(answer)
                 return parse(answer)
 

@@ -26,7 +26,7 @@ from tests.contract.prepared import carried_out, prepared
 if TYPE_CHECKING:
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox.state.gateway import Entry
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from tests.contract.operation import Operation
 
 KINDS = {"none": None, "json": "application/json", "multipart": "multipart/form-data"}
@@ -87,7 +87,7 @@ def assert_body_is(operation: Operation, entry: Entry) -> None:
     assert entry.parts == operation.parts
 
 
-def assert_nothing_is_lost(operation: Operation, answer: Answer, result: Any) -> None:
+def assert_nothing_is_lost(operation: Operation, answer: Response, result: Any) -> None:
     if operation.answer is None:
         assert answer.content == b""
         return

@@ -62,7 +62,7 @@ async def test_a_page_of_more_bytes_than_any_of_the_service_is_refused(
 ) -> None:
     look = looks.Look("/x", "looking")
     async with listing([{"id": "7", "name": "x" * 5_000_000}]) as server:
-        with pytest.raises(errors.AnswerTooLarge):
+        with pytest.raises(errors.ResponseTooLarge):
             await look.page(0, await open_session(server), Lane.BULK)
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-MAX_ANSWER = 16 * 1024 * 1024
+MAX_RESPONSE = 16 * 1024 * 1024
 # Room for a hundred statuses with very long descriptions.
-MAX_STATUS_ANSWER = 1024 * 1024
+MAX_STATUS_RESPONSE = 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
@@ -73,7 +73,7 @@ class Call:
         lane: The lane of the call, which decides its place when calls wait for the quota.
         deadline: The seconds from the first attempt to the complete response, including retries.
             The wait for the quota before the first attempt does not count.
-        max_answer: The size limit of the unpacked response in bytes.
+        max_response: The size limit of the unpacked response in bytes.
         accept: The Accept header.
         from_root: Whether the path is relative to the host instead of the base URL.
     """
@@ -86,13 +86,13 @@ class Call:
     body: Body | None = None
     lane: Lane = Lane.INTERACTIVE
     deadline: float | None = CALL_DEADLINE
-    max_answer: int = MAX_ANSWER
+    max_response: int = MAX_RESPONSE
     accept: str = "application/json"
     from_root: bool = False
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """The complete response to a successful call."""
 
     status: int
@@ -193,22 +193,22 @@ class Answer:
         )
 
 
-async def parsed(answer: Answer, parse: Callable[[Answer], R]) -> R:
+async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     """Return `parse(answer)`, computed in a thread if the response is large.
 
     Raises:
         DecodeError: The response has a shape that `parse` does not know.
     """
     try:
-        if not answer.is_large:
-            return parse(answer)
-        return await anyio.to_thread.run_sync(parse, answer, abandon_on_cancel=True)
+        if not response.is_large:
+            return parse(response)
+        return await anyio.to_thread.run_sync(parse, response, abandon_on_cancel=True)
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
         odd = described(error)
     raise errors.DecodeError(
-        f"{answer.what}: the service answered {answer.status} in an unknown form "
-        f"({answer.redact(odd, 200)}).",
-        status=answer.status,
+        f"{response.what}: the service answered {response.status} in an unknown form "
+        f"({response.redact(odd, 200)}).",
+        status=response.status,
     )

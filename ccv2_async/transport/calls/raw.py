@@ -18,7 +18,7 @@ from ccv2_async.transport.files.body import BytesBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.quota import Lane
 
@@ -98,5 +98,5 @@ def _checked_path(path: object, base_url: str) -> tuple[str, tuple[tuple[str, st
     return below, target.query
 
 
-def _response(answer: Answer) -> RawResponse:
-    return RawResponse(answer.status, answer.headers, answer.content, answer.plain())
+def _response(response: Response) -> RawResponse:
+    return RawResponse(response.status, response.headers, response.content, response.plain())

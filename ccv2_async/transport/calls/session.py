@@ -23,7 +23,7 @@ from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import deadline, responses
-from ccv2_async.transport.calls.call import Answer, Call, parsed
+from ccv2_async.transport.calls.call import Call, Response, parsed
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
@@ -235,7 +235,7 @@ class Session:
             return around
         return Deadline.after(self._seconds, self.clock).or_earlier(around)
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call) -> Response:
         """Return the complete response of a successful call.
 
         Raises:
@@ -243,7 +243,7 @@ class Session:
         """
         return await self._carry_out(call, self._read_whole)
 
-    async def read(self, call: Call, parse: Callable[[Answer], T]) -> T:
+    async def read(self, call: Call, parse: Callable[[Response], T]) -> T:
         """Return the parsed response to a read.
 
         If `parse` cannot read a response, the call is retried as if there had been none.
@@ -390,7 +390,7 @@ class Session:
                         report.outcome = self._note(call, outcome)
                     if not isinstance(outcome, Failed):
                         self._allowance.succeeded(tries.sent)
-                        if tries.doubtful and isinstance(outcome, Answer):
+                        if tries.doubtful and isinstance(outcome, Response):
                             return attrs.evolve(outcome, doubtful=tries.doubtful)
                         return outcome
                     await self._prepare_retry(call, outcome, tries, ends, report)
@@ -581,17 +581,17 @@ class Session:
         self.outage.note(call.effect, outcome.kind, why)
         return outcome.kind.value
 
-    async def _read_whole(self, call: Call, response: httpx.Response) -> Answer:
+    async def _read_whole(self, call: Call, response: httpx.Response) -> Response:
         content, flaw = b"", ""
         try:
-            content = await read_bounded(response, call.max_answer, call.what)
+            content = await read_bounded(response, call.max_response, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
             # The status says that the call was carried out; only the body is lost.
             flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "broke off"
             await _close(response, None)
-        return Answer(
+        return Response(
             status=response.status_code,
             headers=self.credentials.redact_headers(response.headers),
             content=await self._without_secrets(content),
@@ -619,7 +619,7 @@ class Session:
     ) -> Failed:
         """Return the failure for an error response, and apply its effects on other calls."""
         try:
-            limit = min(call.max_answer, responses.MAX_REFUSAL)
+            limit = min(call.max_response, responses.MAX_REFUSAL)
             content = await read_bounded(response, limit, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError):
             content = b""  # the status is enough
@@ -716,7 +716,7 @@ async def _secret_of(refresh_token: RefreshToken) -> Secret[str]:
 
 def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
     return isinstance(failure, errors.DecodeError) and not isinstance(
-        failure, errors.AnswerTooLarge
+        failure, errors.ResponseTooLarge
     )
 
 

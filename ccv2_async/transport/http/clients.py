@@ -114,37 +114,34 @@ class Httpx2Engine(UsersEngine):
         if isinstance(request.stream, httpx.ByteStream):
             theirs.read()
         with _translated(self._library):
-            answer = await self._client.send(theirs, stream=True, auth=None, follow_redirects=False)
-        body = ProvenBody(_Answer(answer, self._library), answer, request.method)
-        headers = answer.headers.raw
-        if answer.is_stream_consumed:  # the user's own hook has read and unpacked it
+            response = await self._client.send(
+                theirs, stream=True, auth=None, follow_redirects=False
+            )
+        body = ProvenBody(_ResponseStream(response, self._library), response, request.method)
+        headers = response.headers.raw
+        if response.is_stream_consumed:  # the user's own hook has read and unpacked it
             body.check()
             headers = [(name, value) for name, value in headers if name.lower() not in _UNPACKED]
-        return httpx.Response(
-            answer.status_code,
-            headers=headers,
-            stream=body,
-            request=request,
-        )
+        return httpx.Response(response.status_code, headers=headers, stream=body, request=request)
 
 
-class _Answer(httpx.AsyncByteStream):
+class _ResponseStream(httpx.AsyncByteStream):
     """The body of an httpx2 response."""
 
-    def __init__(self, answer: Any, library: Any) -> None:
-        self._answer = answer
+    def __init__(self, response: Any, library: Any) -> None:
+        self._response = response
         self._library = library
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        consumed = self._answer.is_stream_consumed
-        pieces = self._answer.aiter_bytes() if consumed else self._answer.aiter_raw()
+        consumed = self._response.is_stream_consumed
+        pieces = self._response.aiter_bytes() if consumed else self._response.aiter_raw()
         with _translated(self._library):
             async with contextlib.aclosing(pieces):
                 async for piece in pieces:
                     yield piece
 
     async def aclose(self) -> None:
-        await self._answer.aclose()
+        await self._response.aclose()
 
 
 def _types_of(library: Any) -> tuple[Any, Any]:

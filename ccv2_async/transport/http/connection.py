@@ -104,7 +104,7 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        body = EMPTY if parser.is_complete and not parser.body else _AnswerBody(self, read_timeout)
+        body = EMPTY if parser.is_complete and not parser.body else _Body(self, read_timeout)
         if body is EMPTY:
             self.finish()
         return httpx.Response(parser.status, headers=parser.headers, stream=body)
@@ -246,7 +246,7 @@ class Connection:
         self._parser.end()
 
 
-class _AnswerBody(httpx.AsyncByteStream):
+class _Body(httpx.AsyncByteStream):
     """The body of a response.
 
     It is not a generator: most responses have no body, and stopping early leaves nothing open.

@@ -188,14 +188,14 @@ class ProxyEngine:
             raise
         response.request = request
         body = ProvenBody(response.stream, response, request.method)
-        response.stream = _LastAnswer(transport, body)
+        response.stream = _LastResponseStream(transport, body)
         return response
 
     async def aclose(self) -> None:
         """Do nothing: each connection closes with its response."""
 
 
-class _LastAnswer(httpx.AsyncByteStream):
+class _LastResponseStream(httpx.AsyncByteStream):
     """The body of the only response of a transport; closing it closes the transport."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, stream: httpx.AsyncByteStream) -> None:

@@ -193,7 +193,7 @@ async def unpacked(
             for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
                 size += len(piece)
                 if limit is not None and size > limit:
-                    raise errors.AnswerTooLarge(
+                    raise errors.ResponseTooLarge(
                         f"{what}: the response is larger than {limit:,} bytes. "
                         "The rest was not read.",
                         status=response.status_code,

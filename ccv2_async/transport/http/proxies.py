@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
 
 _READ_SIZE = 4 * 1024
-_LONGEST_ANSWER = 16 * 1024  # with all informational responses before it
+_LONGEST_RESPONSE = 16 * 1024  # with all informational responses before it
 
 
 class HttpProxy:
@@ -61,7 +61,7 @@ class HttpProxy:
                 raise httpx.ProxyError("the proxy closed the connection")
             # Reading does not yield to the event loop while there is more to read.
             read += len(data)
-            if read > _LONGEST_ANSWER:
+            if read > _LONGEST_RESPONSE:
                 raise httpx.ProxyError("the proxy's response is too long")
             parser.feed(data)
             if parser.flaw is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from ccv2_async import ConstantContact, errors
 from ccv2_async.models.contacts import ContactList
-from ccv2_async.transport.calls.call import Answer, Call
+from ccv2_async.transport.calls.call import Call, Response
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.http.messages import UNPACK_BLOCK
@@ -63,7 +63,7 @@ async def test_a_small_answer_with_many_values_is_decoded_in_a_thread(
     packed = gzip.compress(b"[" + b"{}," * 100_000 + b"0]")
     assert len(packed) < 1000
 
-    def parse(answer: Answer) -> threading.Thread:
+    def parse(answer: Response) -> threading.Thread:
         with pytest.raises(errors.DecodeError, match="at most 1,000 rows that cannot be read"):
             answer.rows(ContactList)
         return threading.current_thread()
@@ -77,13 +77,13 @@ async def test_an_answer_to_a_write_with_many_values_is_decoded_in_a_thread(
     connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[threading.Thread] = []
-    original = Answer.read
+    original = Response.read
 
-    def noted(answer: Answer, model: type[Any]) -> object:
+    def noted(answer: Response, model: type[Any]) -> object:
         seen.append(threading.current_thread())
         return original(answer, model)
 
-    monkeypatch.setattr(Answer, "read", noted)
+    monkeypatch.setattr(Response, "read", noted)
     async with serving(gzipped(gzip.compress(b"[" + b"{}," * 100_000 + b"0]"))) as server:
         cc = await connect(server)
         with pytest.raises(errors.DecodeError, match="it was carried out"):
@@ -169,9 +169,9 @@ async def test_an_answer_is_read_to_its_limit_and_not_beyond(
         session = await open_session(server)
         if limit < 1000:
             with pytest.raises(errors.DecodeError, match=f"larger than {limit} bytes"):
-                await session.send(read(max_answer=limit))
+                await session.send(read(max_response=limit))
         else:
-            assert len((await session.send(read(max_answer=limit))).content) == 1000
+            assert len((await session.send(read(max_response=limit))).content) == 1000
 
 
 async def test_an_endless_answer_is_cut_off(open_session: Callable[..., Any]) -> None:
@@ -185,7 +185,7 @@ async def test_an_endless_answer_is_cut_off(open_session: Callable[..., Any]) ->
         session = await open_session(server)
         async with nothing_left():
             with pytest.raises(errors.DecodeError, match="larger than"):
-                await session.send(read(max_answer=MIB))
+                await session.send(read(max_response=MIB))
 
 
 GOOD = gzip.compress(b'"fine"')
@@ -327,7 +327,7 @@ async def test_a_success_with_a_lost_body_is_not_repeated(
     async with RawServer(script) as server:
         session = await open_session(server)
         body = PiecesBody(b"{}")
-        answer: Answer = await session.send(Call("POST", "/x", effect, "the thing", body=body))
+        answer: Response = await session.send(Call("POST", "/x", effect, "the thing", body=body))
         assert len(body.attempts) == 1
         assert answer.status == 201
         with pytest.raises(errors.OutcomeUnknown, match=f"answered 201, .* response {told}"):

@@ -16,7 +16,7 @@ from tests.support.servers import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async.transport.calls.call import Answer
+    from ccv2_async.transport.calls.call import Response
     from tests.support.servers import Request, Wire
 
 READ = Call("GET", "/x", Effect.SAFE, "the thing")
@@ -75,7 +75,7 @@ async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repe
 async def test_an_answer_of_an_odd_shape_is_no_lost_connection(
     open_session: Callable[..., Any], size: int
 ) -> None:
-    def parse(answer: Answer) -> Any:
+    def parse(answer: Response) -> Any:
         return answer.plain().results
 
     async with serving(answer(b'"%s"' % (b"x" * size))) as server:
@@ -108,9 +108,9 @@ async def test_a_read_with_a_too_large_answer_is_not_repeated(
         asked.append(request)
         await wire.answer(body=b" " * 1000)
 
-    call = Call("GET", "/x", Effect.SAFE, "the thing", max_answer=999)
+    call = Call("GET", "/x", Effect.SAFE, "the thing", max_response=999)
     async with serving(large) as server:
         session = await open_session(server)
-        with pytest.raises(errors.AnswerTooLarge, match="larger than 999 bytes"):
+        with pytest.raises(errors.ResponseTooLarge, match="larger than 999 bytes"):
             await session.read(call, lambda answer: answer.read(str))
     assert len(asked) == 1
