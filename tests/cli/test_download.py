@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -16,7 +17,7 @@ from tests.cli.conftest import PNG, environment_of
 from tests.cli.test_library import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
@@ -189,22 +190,13 @@ def test_an_interrupted_download_says_how_to_continue(
     assert "2 of them already there" in err
 
 
-def test_bars_are_shown_on_a_terminal(
-    service: Sandbox, tmp_path: Path, ids: dict[str, str]
-) -> None:
-    service.admin.fault("delay", path=f"/content/*{ids['c.pdf']}*", seconds=0.5)
+@contextlib.contextmanager
+def on_terminal(service: Sandbox, to: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Download all files on a terminal of the test's own."""
     main, side = pty.openpty()
+    command = [sys.executable, "-m", "ccv2_async.cli", "files", "get", "--all", "--to", str(to)]
     process = subprocess.Popen(  # noqa: S603  # our own
-        [
-            sys.executable,
-            "-m",
-            "ccv2_async.cli",
-            "files",
-            "get",
-            "--all",
-            "--to",
-            tmp_path / "out",
-        ],
+        command,
         stdin=side,
         stdout=side,
         stderr=side,
@@ -212,11 +204,22 @@ def test_bars_are_shown_on_a_terminal(
     )
     os.close(side)
     try:
-        seen = read(main, until=None)
-        assert process.wait(timeout=20) == Exit.OK
+        yield process, main
     finally:
         process.kill()
         process.wait()
         os.close(main)
-    assert "2 of 3 done" in seen
-    assert "3 of 3 files in" in seen
+
+
+def test_bars_are_shown_on_a_terminal(
+    service: Sandbox, tmp_path: Path, ids: dict[str, str]
+) -> None:
+    service.admin.fault("hang", path=f"/content/*{ids['c.pdf']}*")
+    with on_terminal(service, tmp_path / "out") as (process, main):
+        read(main, until="2 of 3 done")
+        process.send_signal(signal.SIGINT)
+        read(main, until=None)
+        assert process.wait(timeout=20) == Exit.INTERRUPTED
+    with on_terminal(service, tmp_path / "out") as (process, main):
+        assert "3 of 3 files in" in read(main, until=None)
+        assert process.wait(timeout=20) == Exit.OK
