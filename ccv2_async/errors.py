@@ -10,7 +10,7 @@
     │   ├── FileRefused               not a readable regular file, too large, or of a wrong type
     │   ├── SourceConsumed            a stream must be read again, and cannot be
     │   └── TokenError                a resume token is altered, expired, or from another account
-    ├── JournalError                the journal of a bulk upload cannot be read or written
+    ├── JournalError                the journal of an upload or a backup cannot be read or written
     ├── FileChanged                 the file grew, shrank or disappeared while it was sent
     ├── TransportError              no complete response arrived
     │   ├── ConnectFailed             no connection was made, so nothing was sent
@@ -231,10 +231,10 @@ class TokenError(UsageError):
 
 
 class JournalError(ConstantContactError):
-    """The journal of a bulk upload can no longer be read or written, so the upload stopped.
+    """The journal of an upload, mirror, or backup cannot be read or written, so the run stopped.
 
-    The journal holds what was sent before. Safe to try again: yes, once its disk works; the same
-    call continues where it stopped.
+    The journal holds what was done before. Safe to try again: yes, once its disk works or it was
+    restored from a copy; the same call continues where it stopped.
     """
 
     safe_to_retry = True
@@ -314,6 +314,8 @@ class OutcomeUnknown(ConstantContactError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class AmbiguousUpload(OutcomeUnknown):
     """An upload got no response, and the files in its folder do not show whether it arrived.
+
+    Also raised if the row of a file in a journal is damaged: it may have been sent before.
 
     Safe to try again: no; choose one of the candidates, or upload it again on purpose.
 
