@@ -45,7 +45,7 @@ from starlette.routing import Route
 from ccv2_async.sandbox.dispatch import JSON_LIMIT, read_json
 from ccv2_async.sandbox.faults import make_fault
 from ccv2_async.sandbox.gateway import API
-from ccv2_async.sandbox.responses import Answer, Refusal
+from ccv2_async.sandbox.responses import APIResponse, Refusal
 from ccv2_async.sandbox.settings import check_value
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _served(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Respon
             return Response()
         except (ValueError, TypeError, KeyError) as error:
             raise Refusal(400, str(error)) from None
-        return answer if isinstance(answer, Response) else Answer(body=answer)
+        return answer if isinstance(answer, Response) else APIResponse(body=answer)
 
     return serve
 

@@ -49,7 +49,7 @@ from ccv2_async.sandbox.gateway import API, Gateway
 from ccv2_async.sandbox.oauth import oauth_routes
 from ccv2_async.sandbox.openapi import openapi_document
 from ccv2_async.sandbox.page import is_page, page_routes
-from ccv2_async.sandbox.responses import Answer, Refusal
+from ccv2_async.sandbox.responses import APIResponse, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,7 @@ def make_app(world: World) -> Starlette:
 
 
 async def _openapi(_request: Request) -> Response:
-    return Answer(body=openapi_document(OPERATIONS))
+    return APIResponse(body=openapi_document(OPERATIONS))
 
 
 async def _refuse(_request: Request, problem: Exception) -> Response:

@@ -13,7 +13,7 @@ import attrs
 
 from ccv2_async.sandbox.clock import read_stamp
 from ccv2_async.sandbox.fields import describe, model_of
-from ccv2_async.sandbox.responses import NOTHING, Answer, bad_query
+from ccv2_async.sandbox.responses import NOTHING, APIResponse, bad_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,9 +90,9 @@ class Call:
         """Return the absolute URL of a path below the API's root."""
         return self.base_url + quote(path)
 
-    def created(self, row: Any) -> Answer:
+    def created(self, row: Any) -> APIResponse:
         """Return the response to a POST that made `row`: 201, with its URL in `Location`."""
-        return Answer(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
+        return APIResponse(201, row, {"Location": self.url(f"{self.path}/{row['id']}")})
 
 
 @attrs.frozen
@@ -125,8 +125,8 @@ class Operation:
         name: Its name in the OpenAPI document.
         method: The HTTP method.
         path: The path below the API's root, with `{parameters}`.
-        handler: The function that carries it out. It returns an `Answer`, or only the body of a
-            successful one; None for an empty body.
+        handler: The function that carries it out. It returns an `APIResponse`, or only the body of
+            a successful one; None for an empty body.
         codes: The documented statuses, the one for success first.
         answer: The content of a successful response: `Contact`, `Contact[]`, `Contact page`,
             `Contact or array`, or `Contact[] or null`; "" for an empty body.
@@ -164,12 +164,12 @@ class Operation:
         """The first word of its path."""
         return self.path.split("/")[1]
 
-    def run(self, call: Call) -> Answer:
+    def run(self, call: Call) -> APIResponse:
         """Carry it out and return the response."""
         found = self.handler(call)
-        if isinstance(found, Answer):
+        if isinstance(found, APIResponse):
             return found
-        return Answer(self.codes[0], NOTHING if found is None else found)
+        return APIResponse(self.codes[0], NOTHING if found is None else found)
 
 
 class Operations(list[Operation]):

@@ -35,7 +35,7 @@ _STATUS_KEYS = {
 }
 
 
-class Answer(Response):
+class APIResponse(Response):
     """A response with a JSON body, or with no body at all.
 
     Args:
@@ -75,10 +75,10 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         self.key: str = key or _STATUS_KEYS.get(status, "http.status.error")
         self.headers: dict[str, str] = headers or {}
 
-    def answer(self) -> Answer:
+    def answer(self) -> APIResponse:
         """Return the response: an array with one error."""
         body = [{"error_key": self.key, "error_message": self.message}]
-        return Answer(self.status, body, self.headers)
+        return APIResponse(self.status, body, self.headers)
 
 
 def picked(row: object, names: str) -> dict[str, Any]:

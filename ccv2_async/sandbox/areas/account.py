@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.fields import define
 from ccv2_async.sandbox.operations import READ, Operations
-from ccv2_async.sandbox.responses import Answer, Refusal
+from ccv2_async.sandbox.responses import APIResponse, Refusal
 from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     codes=(201, 200, 400, 401, 405, 406, 409, 500),
     body="VerifiedEmailAddressWrite[]>=1<=1",
 )
-def verified_email_create(call: Call) -> Answer:
+def verified_email_create(call: Call) -> APIResponse:
     """Add an address. An unconfirmed one gets another mail.
 
     An address that is already confirmed is a conflict; case does not matter.
@@ -79,7 +79,7 @@ def verified_email_create(call: Call) -> Answer:
     stored = known.get(email.casefold())
     if stored is None:
         addresses[email] = "UNCONFIRMED"
-        return Answer(201, _show({email: "UNCONFIRMED"}))
+        return APIResponse(201, _show({email: "UNCONFIRMED"}))
     if addresses[stored] == "CONFIRMED":
         raise Refusal(409, f"{email} is already confirmed.")
-    return Answer(200, _show({stored: "UNCONFIRMED"}))
+    return APIResponse(200, _show({stored: "UNCONFIRMED"}))

@@ -12,7 +12,7 @@ from ccv2_async.sandbox.clock import utc_stamps
 from ccv2_async.sandbox.fields import Model, define, describe
 from ccv2_async.sandbox.jobs import EMAIL, column_name
 from ccv2_async.sandbox.operations import Operations
-from ccv2_async.sandbox.responses import Answer, absent_field, bad_field, missing
+from ccv2_async.sandbox.responses import APIResponse, absent_field, bad_field, missing
 from ccv2_async.sandbox.state.activities import ADD, CLEAR, EXPORT, REMOVE, Entry, Work
 from ccv2_async.sandbox.state.contacts import check_address
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.activities import Activity, RowProblem
     from ccv2_async.sandbox.world import World
 
-_Starter = TypeVar("_Starter", bound="Callable[[Call], Answer]")
+_Starter = TypeVar("_Starter", bound="Callable[[Call], APIResponse]")
 OPERATIONS = Operations()
 define(
     """
@@ -100,10 +100,10 @@ def activities_list(call: Call) -> list[dict[str, Any]]:
     ]
 
 
-def _begin(call: Call, kind: str, work: Work, file_name: str = "") -> Answer:
+def _begin(call: Call, kind: str, work: Work, file_name: str = "") -> APIResponse:
     activity = call.world.activities.begin(kind, file_name, call.now, work)
     body = {"id": activity.id, "type": kind, "error_count": 0, "contact_count": 0}
-    return Answer(201, body, {"Location": call.url(f"/activities/{activity.id}")})
+    return APIResponse(201, body, {"Location": call.url(f"/activities/{activity.id}")})
 
 
 def _form(call: Call) -> tuple[str, list[str], bytes]:
@@ -116,7 +116,7 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
 
 
 @_starts("/activities/addcontacts", "AddContactsRequest", 406, 415, query=_BLANKS)
-def activity_add_contacts(call: Call) -> Answer:
+def activity_add_contacts(call: Call) -> APIResponse:
     """Add the contacts of a JSON body to lists.
 
     The lists exist. `column_names` is empty or includes EMAIL, and names the columns that are read.
@@ -133,7 +133,7 @@ def activity_add_contacts(call: Call) -> Answer:
 
 
 @_starts("/activities/addcontacts", _FILE, 415, query=_BLANKS)
-def activity_add_contacts_multipart(call: Call) -> Answer:
+def activity_add_contacts_multipart(call: Call) -> APIResponse:
     """Add the contacts of a file to lists.
 
     The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet,
@@ -145,7 +145,7 @@ def activity_add_contacts_multipart(call: Call) -> Answer:
 
 
 @_starts("/activities/removefromlists", "RemoveContactsRequest")
-def activity_remove_contacts(call: Call) -> Answer:
+def activity_remove_contacts(call: Call) -> APIResponse:
     """Remove the contacts of a JSON body from lists.
 
     The lists exist. There are 1 to 20,000 addresses in total, and the body has at most 4,000,000
@@ -161,7 +161,7 @@ def activity_remove_contacts(call: Call) -> Answer:
 
 
 @_starts("/activities/removefromlists", _FILE, 415)
-def activity_remove_contacts_multipart(call: Call) -> Answer:
+def activity_remove_contacts_multipart(call: Call) -> APIResponse:
     """Remove the contacts of a file from lists.
 
     The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet
@@ -172,7 +172,7 @@ def activity_remove_contacts_multipart(call: Call) -> Answer:
 
 
 @_starts("/activities/clearlists", "ClearListsRequest")
-def activity_clear_lists(call: Call) -> Answer:
+def activity_clear_lists(call: Call) -> APIResponse:
     """Remove all contacts from lists.
 
     The lists exist.
@@ -181,7 +181,7 @@ def activity_clear_lists(call: Call) -> Answer:
 
 
 @_starts("/activities/exportcontacts", "ExportContactsRequest")
-def activity_export_contacts(call: Call) -> Answer:
+def activity_export_contacts(call: Call) -> APIResponse:
     """Export the contacts of a list to a CSV.
 
     The list exists, or is one of active, opted-out, and removed. `column_names` includes EMAIL.

@@ -14,7 +14,7 @@ from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.responses import Answer
+    from ccv2_async.sandbox.responses import APIResponse
     from ccv2_async.sandbox.state.campaigns import Campaign
 
 OPERATIONS = Operations()
@@ -126,7 +126,7 @@ def campaigns_list(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add("POST", _CAMPAIGNS, "Campaign", body="CampaignWrite")
-def campaign_create(call: Call) -> Answer:
+def campaign_create(call: Call) -> APIResponse:
     """Create a draft.
 
     Its name is unique. `from_email` and `reply_to_email` are confirmed addresses of the account,
@@ -202,7 +202,7 @@ def schedules_list(call: Call) -> list[dict[str, Any]]:
 
 
 @OPERATIONS.add("POST", _SCHEDULES, "Schedule", also=(404,), body="ScheduleWrite")
-def schedule_create(call: Call) -> Answer:
+def schedule_create(call: Call) -> APIResponse:
     """Schedule a campaign. Without a date it is sent in the next window.
 
     The campaign is a DRAFT or SENT, and goes to at least one list. The date is not in the past.

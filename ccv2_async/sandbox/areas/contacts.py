@@ -13,7 +13,7 @@ from ccv2_async.sandbox.state.contacts import check_address
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.responses import Answer
+    from ccv2_async.sandbox.responses import APIResponse
     from ccv2_async.sandbox.state.contacts import Contact, ContactList
 
 OPERATIONS = Operations()
@@ -73,7 +73,7 @@ def lists_list(call: Call) -> list[dict[str, Any]]:
 
 
 @OPERATIONS.add("POST", "/lists", "ContactList", body="ContactListWrite")
-def list_create(call: Call) -> Answer:
+def list_create(call: Call) -> APIResponse:
     """Create a list.
 
     Its name is unique; case does not count. An account has at most 1000 lists.
@@ -198,7 +198,7 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
 
 
 @OPERATIONS.add("POST", "/contacts", "Contact", query=_ACTION, body="ContactWrite")
-def contact_create(call: Call) -> Answer:
+def contact_create(call: Call) -> APIResponse:
     """Create a contact, or bring back one that was removed or had opted out.
 
     The lists exist, and no active contact has the address. There is at most one postal address of

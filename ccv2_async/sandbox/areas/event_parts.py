@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.responses import Answer
+    from ccv2_async.sandbox.responses import APIResponse
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()
@@ -85,7 +85,7 @@ class Part:
         """List all."""
         return [self.shown(row) for row in self.rows(call)]
 
-    def create(self, call: Call) -> Answer:
+    def create(self, call: Call) -> APIResponse:
         """Add one."""
         rows = self.rows(call)
         given = self._checked(call, rows, 409)

@@ -11,7 +11,7 @@ from ccv2_async.sandbox.state.events import USED, find_row
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox.operations import Call
-    from ccv2_async.sandbox.responses import Answer
+    from ccv2_async.sandbox.responses import APIResponse
     from ccv2_async.sandbox.state.events import Event, Row
 
 OPERATIONS = Operations()
@@ -124,7 +124,7 @@ def events_list(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add("POST", _EVENTS, "Event", body="EventWrite")
-def event_create(call: Call) -> Answer:
+def event_create(call: Call) -> APIResponse:
     """Create a draft.
 
     Its name is unique, and it does not end before it starts. `payable_to` and `payment_address` are

@@ -9,7 +9,7 @@ from ccv2_async.sandbox.clock import offset_stamp, utc_stamp
 from ccv2_async.sandbox.content import icon_url, url_of
 from ccv2_async.sandbox.fields import MODELS, define
 from ccv2_async.sandbox.operations import READ, Operations, page
-from ccv2_async.sandbox.responses import Answer, Refusal, absent_field, picked
+from ccv2_async.sandbox.responses import APIResponse, Refusal, absent_field, picked
 from ccv2_async.sandbox.state.library import home
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ def _files_page(call: Call, files: Iterable[StoredFile]) -> dict[str, Any]:
     return page(call, _pick(call, files), lambda stored: _show_file(call, stored))
 
 
-def _payload(call: Call, body: dict[str, Any]) -> Answer:
+def _payload(call: Call, body: dict[str, Any]) -> APIResponse:
     if call.query["include_payload"] == "TRUE":
-        return Answer(200, body)
-    return Answer(204, headers={"Location": call.url(call.path)})
+        return APIResponse(200, body)
+    return APIResponse(204, headers={"Location": call.url(call.path)})
 
 
 @OPERATIONS.add("GET", "/library/info", "LibraryInfo or array", codes=READ)
@@ -187,7 +187,7 @@ def library_folders_list(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add("POST", _FOLDERS, "LibraryFolder", body="LibraryFolderWrite")
-def library_folder_create(call: Call) -> Answer:
+def library_folder_create(call: Call) -> APIResponse:
     """Create a folder.
 
     Its name has only ISO-8859-1 characters and is unique below its parent; case does not count. The
@@ -226,7 +226,7 @@ def library_folder_get(call: Call) -> dict[str, Any]:
 @OPERATIONS.add(
     "PUT", _FOLDER, "LibraryFolder", also=(204, 409), query=_PAYLOAD, body="LibraryFolderWrite"
 )
-def library_folder_update(call: Call) -> Answer:
+def library_folder_update(call: Call) -> APIResponse:
     """Rename or move a folder.
 
     The rules for a new folder hold. A folder cannot be moved into itself or below itself, and a
@@ -271,7 +271,7 @@ def library_files_list(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add("POST", _FILES, codes=(202, 400, 401, 413, 415, 500), body=_UPLOAD)
-def library_file_upload(call: Call) -> Answer:
+def library_file_upload(call: Call) -> APIResponse:
     """Accept an upload. The ID is in `Location` and in `Id`.
 
     The name is not blank; if the folder has a file with that name, the new one is numbered.
@@ -285,13 +285,13 @@ def library_file_upload(call: Call) -> Answer:
         raise absent_field("file_name")
     stored = call.world.library.add_file(form.texts, form.content, call.now)
     location = call.url(f"{_FILES}/{stored.id}")
-    return Answer(202, headers={"Location": location, "Id": stored.id})
+    return APIResponse(202, headers={"Location": location, "Id": stored.id})
 
 
 @OPERATIONS.add(
     "GET", f"{_FILES}/uploadstatus/{{fileId}}", "FileUploadStatus[] or null", listed=True
 )
-def library_upload_status(call: Call) -> Answer:
+def library_upload_status(call: Call) -> APIResponse:
     """Return the status of uploads. Unknown IDs are left out."""
     library, rows = call.world.library, []
     for file_id in dict.fromkeys(call.ids["fileId"].split(",")):
@@ -302,7 +302,7 @@ def library_upload_status(call: Call) -> Answer:
             status = stored.status(call.now)
             rows.append({"file_id": file_id, "status": status, "description": status})
         stored.looks += 1
-    return Answer(200, None if not rows and call.world.settings.unknown_as_null else rows)
+    return APIResponse(200, None if not rows and call.world.settings.unknown_as_null else rows)
 
 
 @OPERATIONS.add("GET", _FILE, "LibraryFile")
@@ -312,7 +312,7 @@ def library_file_get(call: Call) -> dict[str, Any]:
 
 
 @OPERATIONS.add("PUT", _FILE, "LibraryFile", also=(204,), query=_PAYLOAD, body="LibraryFileUpdate")
-def library_file_update(call: Call) -> Answer:
+def library_file_update(call: Call) -> APIResponse:
     """Change the name, description or folder of a file.
 
     The file is not in the trash, and the folder exists; 0 stands for none.
