@@ -366,7 +366,7 @@ class SqliteStore(JobStore):
         return bool(await self._do(statement, lock, self._now()))
 
     async def _document(self, key: str) -> str | None:
-        rows = await self._do("SELECT record FROM jobs WHERE key = ?", key)
+        rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", key)
         return rows[0][0] if rows else None
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:

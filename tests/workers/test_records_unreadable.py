@@ -135,6 +135,20 @@ async def test_a_row_that_is_damaged_does_not_hide_other_jobs(tmp_path: Path) ->
         assert "good" in {record.key for record in await kept.listed(BulkState.PENDING, 10)}
 
 
+async def test_a_record_that_is_null_is_unreadable_and_not_a_new_job(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
+        await kept.save(job("a"))
+        await kept._do("PRAGMA writable_schema = ON")
+        await kept._do(
+            "UPDATE sqlite_master SET sql = replace(sql, 'record TEXT NOT NULL', 'record TEXT')"
+        )
+    async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
+        await kept._do("UPDATE jobs SET record = NULL")
+        with pytest.raises(RecordUnreadable):
+            await kept.find("a")
+
+
 @pytest.mark.parametrize("key", ["x'00'", "CAST(x'fffe' AS TEXT)"])
 async def test_a_store_that_has_lost_the_key_of_a_job_is_refused(tmp_path: Path, key: str) -> None:
     path = str(tmp_path / "jobs.db")
