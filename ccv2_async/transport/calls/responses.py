@@ -228,17 +228,13 @@ def cursor(next_link: str | None) -> str | None:
     """Return the opaque cursor of a `next_link`, decoded once; None on the last page.
 
     Raises:
-        ValueError: The link has no cursor, or is too long to be one of the service.
+        ValueError: The link is not a URL, has no cursor, or is too long to be one of the service.
     """
     if not next_link:
         return None
     if len(next_link) > _LONGEST_LINK:
         raise ValueError("no cursor in a link of the usual length")
-    try:
-        query = urlsplit(next_link).query
-    except ValueError:
-        query = ""
-    for name, value in parse_qsl(query):
+    for name, value in parse_qsl(urlsplit(next_link).query):
         if name == "next" and value:
             return value
     raise ValueError("no cursor")
