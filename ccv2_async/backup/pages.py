@@ -10,6 +10,7 @@ import orjson
 from ccv2_async.backup.datasets import id_of, scope_key, with_nested
 from ccv2_async.errors import DecodeError, InvalidField
 from ccv2_async.models.convert import BadRow, raw_text, weight_of
+from ccv2_async.models.hooks import MOST_BAD_ROWS
 from ccv2_async.resources.base import path_to
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
@@ -114,7 +115,11 @@ def _text_of(record: dict[str, Any]) -> str:
 
 
 def page_of(dataset: Dataset, before: int, response: Response) -> Page:
-    """Return the rows of a page as text, and the rows that cannot be kept, with the reason."""
+    """Return the rows of a page as text, and the rows that cannot be kept, with the reason.
+
+    Raises:
+        DecodeError: It is not a page, or more than `MOST_BAD_ROWS` of its rows cannot be kept.
+    """
     page = response.rows(Any, paged=dataset.paged)
     rows: list[tuple[str, str]] = []
     bad: list[tuple[str, str]] = []
@@ -139,6 +144,8 @@ def page_of(dataset: Dataset, before: int, response: Response) -> Page:
                     why = f"{response.what}: row {number} is on too large a page."
         if why:
             bad.append((own or f"row {number}", one_line(why)))
+            if len(bad) > MOST_BAD_ROWS:
+                raise DecodeError(f"{response.what}: over {MOST_BAD_ROWS:,} rows cannot be kept.")
         else:
             rows.append((own, text))
     return Page(rows, bad, page.next_link, response.date)

@@ -111,6 +111,18 @@ async def test_rows_that_hold_each_other_do_not_fill_the_memory(
     assert {each.dataset for each in result.failed} == {"folders"}
 
 
+@pytest.mark.parametrize("row", ["7", "{}"])
+async def test_a_page_of_very_many_bad_rows_fails_as_a_whole(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, row: str
+) -> None:
+    # 900,000 of them, 2 KB compressed, took 200 MB.
+    answer(demo, "/contacts", f'{{"meta": {{}}, "results": [{f"{row}," * 5000}7]}}', **ALWAYS)
+    result = await cc.backup(tmp_path)
+    (failed,) = result.failed
+    assert (failed.dataset, failed.id) == ("contacts", "")
+    assert "over 1,000 rows cannot be kept" in failed.reason
+
+
 async def test_an_estimate_is_made_from_odd_counts(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
