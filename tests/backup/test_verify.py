@@ -86,6 +86,14 @@ async def test_a_path_that_leads_out_of_the_directory_is_not_read(copy: Path) ->
     assert await faults(copy) == {"../secret": "its path leads out of the directory"}
 
 
+@pytest.mark.parametrize("path", ["library/a\0b", "library/\ud800"])
+async def test_a_path_that_no_file_can_have_is_a_fault(copy: Path, path: str) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    manifest["files"][0]["path"] = path
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert "it cannot be read" in (await faults(copy))[path]
+
+
 async def test_a_manifest_that_was_cut_anywhere_is_refused(copy: Path) -> None:
     whole = (copy / "manifest.json").read_bytes()
     for cut in range(0, len(whole.rstrip()), 97):
@@ -101,9 +109,13 @@ async def test_a_manifest_that_was_cut_anywhere_is_refused(copy: Path) -> None:
         {"files": None},
         {"files": [{"path": 1, "bytes": 1, "sha256": "a"}], "number_of_files": 1},
         {"files": [{"path": "a", "bytes": 1, "sha256": None}], "number_of_files": 1},
+        {"files": [{"path": "a", "bytes": 10**40, "sha256": "a"}], "number_of_files": 1},
+        {"files": [{"path": "a", "bytes": 1, "sha256": "a", "rows": []}], "number_of_files": 1},
         {"files": [7], "number_of_files": 1},
         {"rows": 7},
+        {"rows": {"contacts": float("inf")}},
         {"failed": [{}]},
+        {"failed": [7]},
     ],
 )
 async def test_a_manifest_that_does_not_make_sense_is_refused(
