@@ -356,7 +356,7 @@ class Workers:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
                 record = await sender.send(record)
-        return record.answer()
+        return record.task_result()
 
     def _lease(self, lock: str) -> Lease:
         return Lease(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ccv2_async.workers.settings import WorkerSettings
 
 TaskResult: TypeAlias = dict[str, Any]
-"""The result of a task: for a job see `JobRecord.answer`, for a round see `Round`."""
+"""The result of a task: for a job see `JobRecord.task_result`, for a round see `Round`."""
 
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0

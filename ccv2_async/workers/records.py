@@ -99,7 +99,7 @@ class JobRecord(Entry):
             raise ValueError("it is nested too deeply") from None
         return record
 
-    def answer(self) -> dict[str, Any]:
+    def task_result(self) -> dict[str, Any]:
         """Return the result of the task, as plain JSON."""
         return {
             "key": self.key,
