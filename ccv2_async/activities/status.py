@@ -66,12 +66,13 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     if len(ids) > 1:
         what = f"status of {len(ids)} activities"
         call = Call("GET", "/activities", Effect.SAFE, what, lane=Lane.POLL)
-        summary = await session.read(call, lambda response: response.rows(Activity).results)
-        found = rows_of(ACTIVITY, ids, summary, _summary_row, "id")
-        rows = {
-            id_: row for id_, row in found.items() if row is not UNIDENTIFIED and not row.unreadable
-        }
+        rows = await session.read(call, lambda response: _summary(response, ids))
     return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
+
+
+def _summary(response: Response, ids: Sequence[str]) -> dict[str, Row]:
+    found = rows_of(ACTIVITY, ids, response.rows(Activity).results, _summary_row, "id")
+    return {id_: row for id_, row in found.items() if not (row is UNIDENTIFIED or row.unreadable)}
 
 
 def _summary_row(activity: Activity) -> tuple[str, Row]:

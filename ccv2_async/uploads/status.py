@@ -30,8 +30,9 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     path = STATUS_PATH.format(segment(",".join(ids)))
     what = f"status of {len(ids)} uploads" if len(ids) > 1 else f"status of upload {ids[0]}"
     call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_response=MAX_STATUS_RESPONSE)
-    parse = status_rows if len(ids) > 1 else _rows_of_one
-    return rows_of(UPLOAD, ids, await session.read(call, parse), _row, "file_id")
+    rows = status_rows if len(ids) > 1 else _rows_of_one
+    # In the thread that parses a large response.
+    return await session.read(call, lambda told: rows_of(UPLOAD, ids, rows(told), _row, "file_id"))
 
 
 def status_rows(response: Response) -> list[FileUploadStatus | BadRow]:

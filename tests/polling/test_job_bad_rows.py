@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.activities.status import ACTIVITY
+from ccv2_async.models.convert import BadRow
 from ccv2_async.polling import job as jobs
 from ccv2_async.polling.poller import ActivityPoller, UploadPoller
 from ccv2_async.uploads.status import UPLOAD
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ccv2_async.polling.job import JobKind
     from tests.support.servers import Request, Wire
 
 COUNT = 30
@@ -319,3 +322,28 @@ async def test_warnings_about_unknown_statuses_are_few_and_short(
     assert len(caplog.records) == jobs.MOST_WARNINGS
     assert "Further ones are not logged" in caplog.messages[-1]
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", [UPLOAD, ACTIVITY], ids=["upload", "activity"])
+async def test_many_rows_are_read_in_a_thread(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: JobKind
+) -> None:
+    # A thousand bad rows, 3 KB compressed, blocked the event loop for half a second at each look.
+    row = {"file_id": "1", "id": "1", "status": [], "more": "\\u0041" * 80}
+    seen: list[threading.Thread] = []
+    original = BadRow.id
+
+    def noted(bad: BadRow, *fields: str) -> str:
+        seen.append(threading.current_thread())
+        return original(bad, *fields)
+
+    async def say(wire: Wire, request: Request) -> None:
+        alone = "/activities/" in request.target
+        await wire.answer(body=orjson.dumps(row if alone else [row] * 1000))
+
+    monkeypatch.setattr(BadRow, "id", noted)
+    async with serving(say) as server:
+        session = (await connect(server))._open_parts.session
+        await kind.ask(session, ["1", "2"])
+    assert len(seen) >= 1000
+    assert threading.current_thread() not in seen
