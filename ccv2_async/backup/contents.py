@@ -18,6 +18,7 @@ from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers, sync_directory
+from ccv2_async.transport.files.reading import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +198,7 @@ def digest_of(path: Path) -> tuple[int, str] | None:
         OSError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return file.tell(), digest
     except FileNotFoundError:

@@ -20,7 +20,8 @@ import orjson
 
 from ccv2_async.backup.datasets import BY_NAME, CAMPAIGNS, LIBRARY, TRASH, ids_in
 from ccv2_async.clock import in_dates
-from ccv2_async.errors import JournalError, UsageError
+from ccv2_async.errors import JournalError
+from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.databases import address_of, columns_of, misfit, take_lock
 
 if TYPE_CHECKING:
@@ -170,10 +171,8 @@ class Journal:
                 journal = cls(path, resources.enter_context(closing(database)))
                 journal._prepare()
             except sqlite3.Error as error:
-                raise UsageError(
-                    f"{path}: this is not the journal of a backup ({error}). Choose another "
-                    "directory; nothing was fetched."
-                ) from None
+                what, instead = "the journal of a backup", "directory; nothing was fetched"
+                raise databases.unusable(path, error, what, instead) from None
             journal._resources = resources.pop_all()
         return journal
 
@@ -188,11 +187,7 @@ class Journal:
             self.remember(version=VERSION)
         about = self.about()
         if about.get("version", VERSION) != VERSION:
-            raise UsageError(
-                f"{self._path}: this journal has the version {about.get('version')}, and this "
-                f"package reads version {VERSION}. Use the package that wrote it, or choose "
-                "another directory; nothing was fetched."
-            )
+            raise databases.of_another_version(self._path, about["version"], VERSION)
         self._ready = True
 
     def begin(self, now: str, *, full: bool, **facts: str) -> None:

@@ -16,6 +16,7 @@ from ccv2_async.errors import UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files.databases import misfit
+from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
         return "its path leads out of the directory"
     digest, size, lines = hashlib.sha256(), 0, 0
     try:
-        with (root / path).open("rb") as file:
+        with open_regular(root / path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
                 size += len(block)
@@ -164,7 +165,8 @@ def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
 def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
     path = root / MANIFEST
     try:
-        found = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            found = json.loads(file.read())
         if found["format"] != FORMAT:
             raise UsageError(  # noqa: TRY301  # it passes through
                 f"{one_line(str(path))}: this manifest has the format "

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +78,7 @@ async def test_one_missing_byte_is_found(copy: Path) -> None:
 async def test_a_directory_in_place_of_a_file_is_found(copy: Path) -> None:
     (copy / "lists.jsonl").unlink()
     (copy / "lists.jsonl").mkdir()
-    assert await faults(copy) == {"lists.jsonl": "it cannot be read (Is a directory)"}
+    assert await faults(copy) == {"lists.jsonl": "it cannot be read (it is a directory)"}
 
 
 async def test_a_path_that_leads_out_of_the_directory_is_not_read(copy: Path) -> None:
@@ -127,6 +129,17 @@ async def test_a_manifest_that_does_not_make_sense_is_refused(
         await verify_backup(copy)
 
 
+async def test_a_pipe_and_a_device_in_place_of_a_file_are_found(copy: Path) -> None:
+    pipe, device = files_in(copy)[:2]
+    pipe.unlink()
+    os.mkfifo(pipe)
+    device.unlink()
+    device.symlink_to("/dev/zero")
+    found = await asyncio.wait_for(faults(copy), 10)
+    assert "it is a named pipe, not a file" in found[pipe.relative_to(copy).as_posix()]
+    assert "it is a device, not a file" in found[device.relative_to(copy).as_posix()]
+
+
 async def test_a_manifest_of_another_format_names_the_format(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_bytes())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
@@ -143,7 +156,7 @@ async def test_a_directory_without_a_manifest_is_refused(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="there is no manifest"):
         await verify_backup(tmp_path)
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(UsageError, match=r"cannot be read \(it is a directory\)"):
         await verify_backup(tmp_path)
 
 

@@ -76,3 +76,23 @@ def unopened(path: str, error: Exception) -> UsageError:
     """Return the error for a journal that cannot be opened."""
     why = getattr(error, "strerror", error)
     return UsageError(f"{path}: the journal cannot be opened ({why}).")
+
+
+def unusable(path: str, error: Exception, what: str, instead: str) -> UsageError:
+    """Return the error for a file with which SQLite failed.
+
+    It advises another file only if this one is certainly not a journal. After any other error, such
+    as a full disk, another journal would not know what this one knows.
+    """
+    if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR and SQLITE_NOTADB
+        return unopened(path, error)
+    return UsageError(f"{path}: this is not {what} ({error}). Choose another {instead}.")
+
+
+def of_another_version(path: str, found: object, version: str) -> UsageError:
+    """Return the error for a journal that another version of the package wrote."""
+    return UsageError(
+        f"{path}: this journal has the version {found}, and this package reads version {version}. "
+        "Use the package that wrote it, because a new journal does not know what was done; nothing "
+        "was changed."
+    )

@@ -67,9 +67,7 @@ class FileObjectSource:
             length = getattr(file, "size", None)
             if isinstance(length, bool) or not isinstance(length, int):
                 raise InvalidField(
-                    "length",
-                    None,
-                    "a file object that cannot seek needs its exact length in bytes",
+                    "length", None, "a file object that cannot seek needs its exact length in bytes"
                 )
         self._length = length
         path = path_of(file)

@@ -302,6 +302,19 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
     return block
 
 
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Open a file for reading, without waiting for a pipe or reading a device in its place.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    try:
+        descriptor, _ = _open_regular(os.fspath(path), "", ())
+    except FileRefused as refused:
+        raise (refused.__cause__ or OSError(errno.EINVAL, refused.reason)) from None
+    return os.fdopen(descriptor, "rb")
+
+
 def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, FileState]:
     try:
         # Checked before opening too: a file elsewhere must look like one that does not exist.

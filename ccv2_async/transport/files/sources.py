@@ -13,13 +13,7 @@ import os
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
 
-from ccv2_async.errors import (
-    FileChanged,
-    FileRefused,
-    InvalidField,
-    SourceConsumed,
-    UsageError,
-)
+from ccv2_async.errors import FileChanged, FileRefused, InvalidField, SourceConsumed, UsageError
 from ccv2_async.tasks import ends_task
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.files.objects import BinaryFile, FileObjectSource, is_file_object
@@ -208,11 +202,7 @@ class StreamSource:
     filename: str | None = None
 
     def __init__(
-        self,
-        stream: StreamInput | StreamFactory,
-        *,
-        length: int,
-        name: str | None = None,
+        self, stream: StreamInput | StreamFactory, *, length: int, name: str | None = None
     ) -> None:
         self.length = length
         self.name: str = one_line(name or "stream")

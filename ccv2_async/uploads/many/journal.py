@@ -18,6 +18,7 @@ from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, Usage
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
+from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -255,12 +256,13 @@ class Journal:
                 await self._make(about)
             rows = await self._do("SELECT name, value FROM about")
         except sqlite3.DatabaseError as error:
-            raise UsageError(
-                f"{path}: this is not a journal ({error}). Choose another file; nothing was sent."
-            ) from None
+            what, instead = "a journal", "file; nothing was sent"
+            raise databases.unusable(path, error, what, instead) from None
         kept = {str(name): str(value) for name, value in rows}
         for name, value in about.items():
             if kept.get(name) != value:
+                if name == "version":
+                    raise databases.of_another_version(path, kept.get(name), VERSION)
                 shown = f" ({kept.get(name)})" if name != "account" else ""
                 raise UsageError(
                     f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
@@ -425,16 +427,16 @@ async def _open_existing(
 
     Raises:
         OSError: The file cannot be read. This error is clearer than SQLite's.
+        UsageError: Another version wrote it.
     """
     threads = FileThreads(limit=1)
     resources.push_async_callback(threads.aclose)
-    await threads.run(_require_readable, path)
-    return await _open(path, threads, resources, alone=alone, mode="rw" if alone else "ro")
-
-
-def _require_readable(path: str) -> None:
-    with open(path, "rb"):  # noqa: PTH123  # a plain string
-        pass
+    await threads.run(lambda: open_regular(path).close())
+    database = await _open(path, threads, resources, alone=alone, mode="rw" if alone else "ro")
+    rows = await database.execute_fetchall("SELECT value FROM about WHERE name = 'version'")
+    if (found := next((value for (value,) in rows), None)) != VERSION:
+        raise databases.of_another_version(path, found, VERSION)
+    return database
 
 
 async def _open(

@@ -89,10 +89,7 @@ class Reporter:
     """
 
     def __init__(
-        self,
-        session: Session,
-        on_progress: OnBulkProgress | None,
-        on_file: OnFileProgress | None,
+        self, session: Session, on_progress: OnBulkProgress | None, on_file: OnFileProgress | None
     ) -> None:
         self._clock = session.clock
         self._budget = session.budget

@@ -20,6 +20,7 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.models.validation import is_plain_function
 from ccv2_async.tasks import uninterrupted
+from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
@@ -44,12 +45,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.items import Options
     from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.many.run import Parts
-    from ccv2_async.uploads.mirror.plan import (
-        Key,
-        Known,
-        MirrorResult,
-        Plan,
-    )
+    from ccv2_async.uploads.mirror.plan import Key, Known, MirrorResult, Plan
 
 T = TypeVar("T")
 
@@ -446,7 +442,7 @@ class Mirror:
 
 def _digest_of(path: str) -> tuple[int, int, str]:
     """Return the size, the time and the SHA-256 of a file; runs in a thread."""
-    with open(path, "rb") as file:  # noqa: PTH123  # a plain string
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         state = os.fstat(file.fileno())
     return state.st_size, state.st_mtime_ns, digest

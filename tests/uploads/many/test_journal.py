@@ -654,8 +654,40 @@ async def test_a_journal_of_another_version_is_refused(
         database.execute("UPDATE about SET value = '2' WHERE name = 'version'")
     database.close()
 
-    with pytest.raises(errors.UsageError, match=r"belongs to another version \(2\)"):
+    before = journal.read_bytes()
+    for used in (
+        run(client, pictures("a.png"), journal),
+        run(client, pictures("a.png"), journal, dry_run=True),
+        rows_of(journal),
+        retry_files(journal),
+    ):
+        with pytest.raises(errors.UsageError, match=r"has the version 2, .* reads version 1\. Use"):
+            await used
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("code", ["FULL", "IOERR", "CANTOPEN", "BUSY", "CORRUPT"])
+async def test_a_journal_that_the_disk_does_not_give_is_not_called_another_file(
+    client: ConstantContact,
+    journal: Path,
+    pictures: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    error = sqlite3.OperationalError("the disk says no")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{code}")
+    execute = Journal._do
+
+    async def fail(self: Journal, statement: str, values: Any = ()) -> list[Any]:
+        if "WAL" in statement:
+            raise error
+        return await execute(self, statement, values)
+
+    monkeypatch.setattr(Journal, "_do", fail)
+    with pytest.raises(errors.UsageError, match="journal cannot be opened") as caught:
         await run(client, pictures("a.png"), journal)
+    assert "another file" not in str(caught.value)
 
 
 async def test_a_journal_serves_one_upload_at_a_time(
@@ -950,6 +982,13 @@ async def test_only_a_journal_can_be_read(journal: Path, content: bytes | None) 
         await rows_of(journal)
 
     assert journal.exists() == (content is not None)
+
+
+async def test_a_pipe_in_place_of_a_journal_is_refused_without_waiting(journal: Path) -> None:
+    os.mkfifo(journal)
+    for used in (rows_of(journal), retry_files(journal)):
+        with pytest.raises(errors.UsageError, match="it is a named pipe, not a file"):
+            await asyncio.wait_for(used, 10)
 
 
 def test_similar_paths_have_separate_rows() -> None:

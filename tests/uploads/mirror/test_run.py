@@ -179,17 +179,24 @@ async def test_the_digest_of_a_file_that_changes_after_its_upload_is_not_taken_f
     assert stored(sandbox) == {"a.png": b"two"}
 
 
+@pytest.mark.timeout(60)  # a bound for hangs
+@pytest.mark.parametrize("instead", ["nothing", "a pipe", "a device"])
 async def test_a_file_that_is_gone_after_its_upload_is_recorded_without_a_digest(
-    client: ConstantContact, sandbox: Sandbox, tree: Tree
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, instead: str
 ) -> None:
     root = tree({"a.png": "one"})
 
     def remove(event: Any) -> None:
         if event.state is BulkState.ACCEPTED:
             (root / "a.png").unlink()
+            if instead == "a pipe":
+                os.mkfifo(root / "a.png")
+            elif instead == "a device":
+                (root / "a.png").symlink_to("/dev/zero")
 
     result = await client.library.mirror(root, on_file=remove)
     assert [entry.done for entry in result.entries] == [True]
+    (root / "a.png").unlink(missing_ok=True)
     tree({"a.png": "one"})
     assert told(await client.library.mirror(root)) == {"a.png": "replace"}
 
