@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ccv2_async.models.library import FileStatus
 from ccv2_async.transport.files.databases import columns_of, misfit
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
@@ -95,7 +96,10 @@ class MirrorJournal(Journal):
         return self.known[key]
 
     async def take_up(self, local: Mapping[Key, JournalEntry]) -> Unfinished:
-        """Adopt the uploads that are done, drop those whose file has changed; return the others.
+        """Adopt the uploads that are done, and return those to continue.
+
+        Those whose file has changed are dropped, and those that someone deleted in the library
+        while they were processed: their files are sent again.
 
         Args:
             local: The entries of all local files as they would be now.
@@ -111,7 +115,7 @@ class MirrorJournal(Journal):
             accepted = entry.state is BulkState.ACCEPTED
             if entry.state is BulkState.DONE or (accepted and not same):
                 await self.adopt(entry)
-            elif now is None or not same:
+            elif now is None or not same or entry.status == FileStatus.DELETED:
                 await self._forget(entry)
                 if entry.may_have_arrived:
                     unsure.add(key)

@@ -119,6 +119,9 @@ async def test_uploads_that_failed_or_waited_are_left_to_the_next_upload(
     assert await journal.find(failed.key) == failed
     await journal.take_up({})
     assert await journal.find(failed.key) is None
+    deleted = await journal.write(attrs.evolve(failed, status="Deleted"))
+    assert await journal.take_up({A: deleted}) == Unfinished()
+    assert await journal.find(deleted.key) is None  # so it is sent again
     other = await journal.write(attrs.evolve(failed, folder="-3/sub"))
     await journal.take_up({})
     assert await journal.find(other.key) == other  # it belongs to another library folder
