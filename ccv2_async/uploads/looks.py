@@ -94,9 +94,7 @@ class Look:
         try:
             following = cursor(next_link)
         except ValueError:
-            raise errors.PaginationError(
-                f"{self.what}: the link to the next page holds no cursor."
-            ) from None
+            raise errors.PaginationError(f"{self.what}: the next link has no cursor.") from None
         if not self._pages:
             self.taken = session.clock.monotonic()
             self.clock_offset = None if theirs is None else theirs - self.taken
@@ -170,6 +168,8 @@ def _page_of(response: Response) -> tuple[list[LibraryFile], str | None, float |
     All pages of a look are kept, so unknown fields are left out.
     """
     page = response.rows(LibraryFile, paged=True)
+    if len(page.results) > PAGES * ROWS:  # comparing them would block the event loop
+        raise errors.DecodeError(f"{response.what}: a page of {len(page.results):,} rows came.")
     files = [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
     slim = [attrs.evolve(file, extra={}) if file.extra else file for file in files]
     return slim, page.next_link, response.date
