@@ -1060,6 +1060,14 @@ def test_a_row_keeps_the_copies_the_sends_and_the_error(
     assert JournalEntry.from_row(entry.row.values()) == entry
 
 
+@pytest.mark.parametrize("since", [100.0, 7301.0, float("inf")])
+def test_a_file_was_not_first_sent_after_its_row_was_written(since: float) -> None:
+    state = BulkState.SENDING
+    entry = JournalEntry(path="/a.png", folder="0", size=1, state=state, updated=100.0)
+    row = {**entry.row, "since": since}  # later than that if the clock was set back
+    assert JournalEntry.from_row(row.values()) == attrs.evolve(entry, since=100.0)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -1099,7 +1107,6 @@ DAMAGE = [
     "written_ns = x'00'",
     "state = 'paused'",
     "state = CAST(x'fffe' AS TEXT)",
-    "since = 9e999",
     "since = 'soon'",
     "file_id = x'fffe'",
     "folder_id = x'00'",
