@@ -38,13 +38,13 @@ class Weather:
     Attributes:
         refused: No connection is made.
         cut_body: The connection breaks while the body is sent.
-        lost_answer: The service handles the call, and the connection breaks.
-        no_answer: The service handles the call, and nothing ever comes.
+        lost_response: The service handles the call, and the connection breaks.
+        no_response: The service handles the call, and nothing ever comes.
         never_arrives: The call is lost on its way, and nothing ever comes.
-        late_answer: The answer takes up to a minute.
-        cut_answer: The connection breaks in the middle of the answer.
-        short_answer: The second half of the answer is missing, and nothing shows it.
-        page_answer: A web page comes in place of the answer.
+        late_response: The response takes up to a minute.
+        cut_response: The connection breaks in the middle of the response.
+        short_response: The second half of the response is missing, and nothing shows it.
+        page_response: A web page comes in place of the response.
         failed: The service answers 500, 502, or 503 and has done nothing.
         failed_after: The service answers 500 or 502, and has done what was asked.
         busy: The service answers 503 with a `Retry-After`.
@@ -56,20 +56,20 @@ class Weather:
         rows_malformed: A row of a listing cannot be read.
         rows_reordered: The rows of a listing come in another order.
         rows_foreign: A listing has a row that nobody asked for.
-        duplicated_answer: The answer comes twice, and the connection stays open.
-        hung_up: The service closes the connection up to 5 seconds after its answer.
+        duplicated_response: The response comes twice, and the connection stays open.
+        hung_up: The service closes the connection up to 5 seconds after its response.
         latency: The longest time in seconds on the way, each way.
     """
 
     refused: float = 0.0
     cut_body: float = 0.0
-    lost_answer: float = 0.0
-    no_answer: float = 0.0
+    lost_response: float = 0.0
+    no_response: float = 0.0
     never_arrives: float = 0.0
-    late_answer: float = 0.0
-    cut_answer: float = 0.0
-    short_answer: float = 0.0
-    page_answer: float = 0.0
+    late_response: float = 0.0
+    cut_response: float = 0.0
+    short_response: float = 0.0
+    page_response: float = 0.0
     failed: float = 0.0
     failed_after: float = 0.0
     busy: float = 0.0
@@ -81,7 +81,7 @@ class Weather:
     rows_malformed: float = 0.0
     rows_reordered: float = 0.0
     rows_foreign: float = 0.0
-    duplicated_answer: float = 0.0
+    duplicated_response: float = 0.0
     hung_up: float = 0.0
     latency: float = 0.05
 
@@ -104,13 +104,13 @@ FAULTS = tuple(field.name for field in attrs.fields(Weather) if field.name != "l
 
 _OF_DOWNLOADS = frozenset(
     {
-        "lost_answer",
-        "no_answer",
-        "late_answer",
-        "cut_answer",
-        "page_answer",
+        "lost_response",
+        "no_response",
+        "late_response",
+        "cut_response",
+        "page_response",
         "failed",
-        "duplicated_answer",
+        "duplicated_response",
         "hung_up",
     }
 )
@@ -356,11 +356,11 @@ class Wire(asyncio.Transport):
         await asyncio.sleep(network.way())
         status, headers, content = await self._answer(request)
         self._process.trace(f"the service answers {self._process.name} {status} to {request}")
-        if fault == "no_answer":
+        if fault == "no_response":
             return
-        late = network.chance.uniform(1.0, 59.0) if fault == "late_answer" else 0.0
+        late = network.chance.uniform(1.0, 59.0) if fault == "late_response" else 0.0
         await asyncio.sleep(network.way() + late)
-        if fault == "lost_answer":
+        if fault == "lost_response":
             self._deliver(network.chance.choice((ConnectionResetError("reset"), None)))
         elif fault == "failed_after":
             self._respond(request, *self._refusal("failed"))
@@ -374,10 +374,10 @@ class Wire(asyncio.Transport):
         network, fault, is_get = self._network, request.fault, request.method == "GET"
         half = content[: len(content) // 2]
         ends: tuple[bytes | Exception | None, ...] = ()
-        if fault == "short_answer":
+        if fault == "short_response":
             headers, content, ends = [*_unsized(headers), _LAST], half, (None,)
             network.shortened.add(half)
-        elif fault == "page_answer" and is_get:
+        elif fault == "page_response" and is_get:
             headers, content = [(b"content-type", b"text/html")], _PAGE
         elif fault in _ROWS and status == httpx.codes.OK and is_get:
             changed = _with_rows(content, _ROWS[fault], network.chance)
@@ -385,10 +385,10 @@ class Wire(asyncio.Transport):
                 network.count(fault)
                 headers, content = _unsized(headers), changed
         message = _message(status, headers, content)
-        if fault == "cut_answer" and len(content) > 1:
+        if fault == "cut_response" and len(content) > 1:
             message = message[: len(half) - len(content)]
             ends = (network.chance.choice((ConnectionResetError("reset"), None)),)
-        elif fault == "duplicated_answer":
+        elif fault == "duplicated_response":
             ends = (message,)
         elif fault == "hung_up":
             self._loop.call_later(
