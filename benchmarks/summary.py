@@ -120,7 +120,7 @@ def _figure(runs: list[Any], target: str, case: str, side: str) -> float:
 
 
 def _digits(figure: float) -> str:
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.{3 if figure >= 1 else 1}g}"
 
 
 def _draw(runs: list[Any], file: Path) -> None:
