@@ -102,11 +102,11 @@ async def test_an_upload_that_was_under_way_is_pending_while_its_file_is_as_it_w
 
 async def test_an_upload_goes_on_after_its_folder_was_moved(opened: Callable[..., Any]) -> None:
     journal = await opened()
-    await journal.write(upload(BulkState.SENDING, since=5.0))
+    await journal.write(upload(BulkState.SENDING, since=0.5))
     moved = attrs.evolve(upload(BulkState.PENDING), path="/there/a.png")
     assert await journal.take_up({A: moved}) == Unfinished({A}, {A})
     found = await journal.find(moved.key)
-    assert (found.state, found.since) == (BulkState.SENDING, 5.0)
+    assert (found.state, found.since) == (BulkState.SENDING, 0.5)
     assert await journal.find(upload().key) is None
 
 
