@@ -15,7 +15,7 @@ from ccv2_async.models.library import FileStatus
 from ccv2_async.transport.files.databases import columns_of, misfit
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
-from ccv2_async.uploads.mirror.plan import Known, Unfinished, key_of
+from ccv2_async.uploads.mirror.plan import UNSURE, Known, Unfinished, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,7 +104,7 @@ class MirrorJournal(Journal):
         Args:
             local: The entries of all local files as they would be now.
         """
-        pending, lost, unsure, ids = set(), set(), set(), set()
+        pending, lost, ids = set(), set(), set()
         rows = await self._read(f"SELECT {', '.join(COLUMNS)} FROM files")  # noqa: S608  # our own names
         for entry in map(self._entry, rows):
             if entry.folder.partition("/")[0] != self.base:
@@ -116,9 +116,9 @@ class MirrorJournal(Journal):
             if entry.state is BulkState.DONE or (accepted and not same):
                 await self.adopt(entry)
             elif now is None or not same or entry.status == FileStatus.DELETED:
+                if entry.may_have_arrived and key not in self.known:
+                    await self.record(key, UNSURE)
                 await self._forget(entry)
-                if entry.may_have_arrived:
-                    unsure.add(key)
             else:
                 if now.key != entry.key:  # the local folder was moved
                     kept = attrs.evolve(entry, path=now.path, folder=now.folder, name=now.name)
@@ -130,7 +130,7 @@ class MirrorJournal(Journal):
                     ids.add(entry.file_id)
                 elif entry.may_have_arrived:
                     lost.add(key)
-        return Unfinished(pending, lost, unsure, ids)
+        return Unfinished(pending, lost, ids)
 
     def _entry(self, row: Iterable[Any]) -> JournalEntry:
         try:

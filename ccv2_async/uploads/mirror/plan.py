@@ -187,6 +187,10 @@ class Known:
         )
 
 
+UNSURE = Known("")
+"""The record of a file that changed after it may have arrived: another file may be its upload."""
+
+
 @attrs.frozen
 class Unfinished:
     """Files whose uploads an earlier run left unfinished.
@@ -194,14 +198,11 @@ class Unfinished:
     Attributes:
         pending: Files that have not changed, so that their uploads continue.
         lost: Pending files whose responses were lost, so that any file of the name may be theirs.
-        unsure: Files that have changed, so that a file of that name and size may have the older
-            content.
         file_ids: IDs of the library that belong to pending ones.
     """
 
     pending: Collection[Key] = frozenset()
     lost: Collection[Key] = frozenset()
-    unsure: Collection[Key] = frozenset()
     file_ids: Collection[str] = frozenset()
 
 
@@ -253,7 +254,7 @@ def decide(
     recorded = {key: gone for key, gone in known.items() if key not in sides.local}
     for key, file in sides.local.items():
         record, equal = sides.compare(key, file)
-        if record.file_id or record.replaces:
+        if record.file_id or record.replaces or known.get(key) == UNSURE:
             recorded[key] = record
         entry = MirrorEntry(
             MirrorAction.FINISH,
@@ -333,8 +334,7 @@ class _Sides:
             found = max(self._by_key[key], key=lambda other: _likeness(other, file))
             self.owned.add(found.id)
             file_id = found.id
-            doubtful = key in self._known or key in unfinished.unsure
-            equal = found.size == file.size and not doubtful
+            equal = found.size == file.size and key not in self._known
             known = Known(file_id, replaces=replaces)
         else:
             equal, known = False, Known("", replaces=replaces)

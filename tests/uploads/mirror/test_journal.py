@@ -13,7 +13,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import Journal, JournalEntry
 from ccv2_async.uploads.mirror.journal import MirrorJournal
-from ccv2_async.uploads.mirror.plan import Known, Unfinished, key_of
+from ccv2_async.uploads.mirror.plan import UNSURE, Known, Unfinished, key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -89,14 +89,15 @@ async def test_an_upload_that_was_under_way_is_pending_while_its_file_is_as_it_w
     accepted = state is BulkState.ACCEPTED
     entry = await journal.write(upload(state, file_id="8" if accepted else ""))
     ids = {"8"} if accepted else set()
-    assert await journal.take_up({A: entry}) == Unfinished(
-        {A}, set() if accepted else {A}, set(), ids
-    )
+    assert await journal.take_up({A: entry}) == Unfinished({A}, set() if accepted else {A}, ids)
 
     changed = attrs.evolve(entry, written_ns=2)
     unfinished = await journal.take_up({A: changed})
-    assert unfinished == Unfinished(unsure=set() if accepted else {A})
-    assert journal.known == ({A: Known("8", 10, 1)} if accepted else {})
+    assert unfinished == Unfinished()
+    known = {A: Known("8", 10, 1) if accepted else UNSURE}
+    assert journal.known == known
+    journal = await opened()  # it was killed before the plan was recorded
+    assert journal.known == known
     assert await journal.find(entry.key) is None
 
 
