@@ -537,6 +537,23 @@ async def test_an_answer_without_an_activity_id_raises_and_is_not_resent(
     assert len(seen) == 1
 
 
+async def test_an_activity_with_two_locations_that_differ_raises_and_is_not_resent(
+    connect: Callable[..., Any],
+) -> None:
+    seen = []
+
+    async def accept(wire: Wire, request: Request) -> None:
+        seen.append(request.line)
+        links = [f"Location: /v2/activities/{id_}" for id_ in ("a1", "a2")]
+        await wire.answer("201 Created", b"", *links)
+
+    async with serving(accept) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.OutcomeUnknown, match="returned no ID"):
+            await cc.activities.begin_clear_lists(["1"])
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "status"), [("fail.csv", "ERROR"), ("cancelled.csv", "CANCELLED")]
 )

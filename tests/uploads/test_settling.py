@@ -575,6 +575,26 @@ async def test_an_accepted_upload_without_an_id_is_settled_and_never_resent(
     assert sends(sandbox) == 2
 
 
+async def test_an_upload_with_two_locations_that_differ_is_looked_for_and_never_resent(
+    connect: Callable[..., Any],
+) -> None:
+    posts: list[str] = []
+
+    async def serve(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            posts.append(request.line)
+            links = [f"Location: /v2/library/files/{number}" for number in (7, 8)]
+            await wire.answer("202 Accepted", b"", *links, json=False)
+        else:
+            await wire.answer(body=b'{"meta": {"pagination": {}}, "results": []}')
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.AmbiguousUpload, match="returned no ID"):
+            await cc.library.begin_upload(b"abc", name="menu.pdf")
+    assert len(posts) == 1
+
+
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "202 Accepted"])
 async def test_any_success_status_is_accepted(connect: Callable[..., Any], status: str) -> None:
     async def serve(wire: Wire, _: Request) -> None:

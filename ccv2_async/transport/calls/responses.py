@@ -205,23 +205,27 @@ def job_id(kind: JobKindName, location: str | None, id_header: str | None = None
 
     The Location header takes precedence over the Id header. The Location may be absolute (on any
     host) or relative, may have the form of the status call, and may have a query. Only its last
-    segment counts, and only below a path of this kind of job.
+    segment counts, and only below a path of this kind of job. A header that occurs several times
+    counts once if all its lines name the same ID; otherwise nobody can tell which job was started.
 
     Source: upload and bulk activity pages; the official SDKs read one header or the other.
     """
-    if location is not None and len(location) <= _LONGEST_LINK:
-        try:
-            path = urlsplit(location.strip()).path
-        except ValueError:
-            path = ""
-        found = _FORMS[kind].search(path)
-        if found:
-            candidate = unquote(found.group(1))
-            if is_id(candidate):
-                return candidate
-    if id_header is not None and is_id(id_header.strip()):
-        return id_header.strip()
-    return None
+    # httpx joins the lines of a header with ", ", which is in no URL and in no ID.
+    named = {_linked_id(kind, link) for link in (location or "").split(", ")}
+    if named == {None}:
+        named = {text.strip() for text in (id_header or "").split(", ")}
+    found = named.pop()
+    return None if named or found is None or not is_id(found) else found
+
+
+def _linked_id(kind: JobKindName, link: str) -> str | None:
+    try:
+        path = "" if len(link) > _LONGEST_LINK else urlsplit(link.strip()).path
+    except ValueError:
+        path = ""
+    found = _FORMS[kind].search(path)
+    candidate = unquote(found[1]) if found and "," not in path else ""
+    return candidate if is_id(candidate) else None
 
 
 def cursor(next_link: str | None) -> str | None:

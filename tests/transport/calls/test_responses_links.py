@@ -74,6 +74,31 @@ def test_the_activity_id_comes_from_location(id_: str) -> None:
     assert job_id("activity", None, id_) == id_
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/v2/library/files/1, /v2/library/files/2",
+        "/v2/library/files/1,/v2/library/files/2",
+        "/v2/library/files/1?x=1, /v2/library/files/2",
+        "/v2/library/files/1, /v2/library/folders/1",
+        ", /v2/library/files/1",
+    ],
+)
+def test_several_locations_that_differ_name_no_upload(location: str) -> None:
+    assert job_id("upload", location) is None
+
+
+def test_several_locations_that_differ_are_not_settled_by_the_id_header() -> None:
+    assert job_id("upload", "/v2/library/files/1, /v2/library/files/2", "2") is None
+    assert job_id("upload", None, "1, 2") is None
+
+
+def test_several_headers_with_the_same_id_count_as_one() -> None:
+    assert job_id("upload", f"/v2/library/files/7, {HOST}/v2/library/files/7?x=1,2") == "7"
+    assert job_id("activity", "/v2/activities/a7, /v2/activities/a7") == "a7"
+    assert job_id("upload", None, "7, 7") == "7"
+
+
 @given(st.none() | st.text(), st.none() | st.text())
 @example("/library/files/..", "..")
 @example("/library/files/\n", "\n")
