@@ -79,7 +79,6 @@ class ConstantContact:
         per_day: The calls per day (UTC): 10,000, or 250,000 for partner keys. None lifts the limit.
         budget: A `Budget` to share with other clients of the same key. It has its own limits, so
             `per_second` and `per_day` do not apply.
-        engine: Removed; leave it out.
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. Keep it
             open; it is not closed here. It has its own limits, proxies, and certificates, so leave
             out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
@@ -114,7 +113,6 @@ class ConstantContact:
         per_second: float | None = PER_SECOND,
         per_day: int | None = PER_DAY,
         budget: Budget | None = None,
-        engine: None = None,
         http_client: UsersClient | None = None,
         proxy: str | None = None,
         verify: ssl.SSLContext | bool = True,
@@ -143,7 +141,6 @@ class ConstantContact:
         refused = find_wrong_option(
             base_url=base_url,
             budget=budget,
-            engine=engine,
             http_client=http_client,
             proxy=proxy,
             verify=verify,

@@ -87,10 +87,6 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or isinstance(value, Budget),
         "it must be a Budget, or None",
     ),
-    "engine": (
-        lambda value: value is None,
-        "this option was removed, and the built-in connections need nothing in its place",
-    ),
     "http_client": (_is_users_client, "it must be an httpx.AsyncClient, or None"),
     "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
     "verify": (

@@ -33,7 +33,6 @@ def timeouts(read: Any) -> Timeouts:
         *product(["timeouts"], (3, "3", {"read": 3}, httpx.Timeout(3))),
         *product(["timeouts"], map(timeouts, ("3", 0, -1, True))),
         ("budget", 4),
-        *product(["engine"], ("httpx", "aiohttp", b"httpx", [])),
         ("proxy", b"http://127.0.0.1"),
         ("proxy", httpx.Proxy("http://127.0.0.1")),
         *product(["verify"], ("ca.pem", None, 1)),
@@ -80,14 +79,6 @@ class Hearing:
 def test_an_async_event_hook_is_refused(hook: Any) -> None:
     with pytest.raises(errors.InvalidField, match=r"on_event is .*plain function"):
         ConstantContact(**GIVEN, on_event=hook)
-
-
-def test_the_removed_engine_option_says_so() -> None:
-    with pytest.raises(
-        errors.InvalidField,
-        match=r"'aiohttp': this option was removed, and .* nothing in its place",
-    ):
-        ConstantContact(**GIVEN, engine="aiohttp")  # type: ignore[arg-type]  # the mistake
 
 
 def test_a_blocking_client_is_refused() -> None:
