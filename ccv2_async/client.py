@@ -1,7 +1,7 @@
 """The client: its options, opening and closing it, and its resource groups.
 
-What it is made of is imported when a client is created, and the rest when it is first used, so
-that importing the class is quick.
+The parts of a client are imported when one is created, and the rest when it is first used, so that
+importing the class is quick.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class ConstantContact:
         budget: A `Budget` to share with other clients of the same key. It has its own limits, so
             `per_second` and `per_day` do not apply.
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. Keep it
-            open; it is not closed here. It has its own limits, proxies, and certificates, so leave
-            out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
+            open; this client does not close it. It has its own limits, proxies, and certificates,
+            so leave out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
         proxy: A proxy URL. By default, the proxies of the environment are used. Each request
             through a SOCKS or https proxy gets its own connection.
         verify: An `ssl.SSLContext`. False checks no certificates, which is for tests only.
@@ -360,7 +360,7 @@ class ConstantContact:
     ) -> Self:
         """Return a view of this client that sends its calls with other options.
 
-        For example, so that a nightly read does not delay anybody::
+        For example, to keep a nightly read from delaying anybody::
 
             nightly = client.with_options(lane=Lane.BULK)
             everybody = await nightly.contacts.all().collect()
@@ -431,7 +431,7 @@ class ConstantContact:
             token: The string that `poller.token()` returned, in this or another process.
 
         Raises:
-            TokenError: The token is damaged, altered, expired, or of another account.
+            TokenError: The token is damaged, altered, expired, or from another account.
         """
         from ccv2_async.polling.poller import ActivityPoller, UploadPoller
         from ccv2_async.polling.token import decode
@@ -464,7 +464,7 @@ class ConstantContact:
             token: The string that an upload's `poller.token()` returned.
 
         Raises:
-            TokenError: The token is damaged, altered, expired, of another account, or of a bulk
+            TokenError: The token is damaged, altered, expired, from another account, or for a bulk
                 activity.
         """
         from ccv2_async.polling.poller import UploadPoller
@@ -473,7 +473,7 @@ class ConstantContact:
         if not isinstance(poller, UploadPoller):
             raise TokenError(
                 "This token belongs to a bulk activity, not to an upload. Nothing was sent. "
-                "Call resume() with it."
+                "Pass it to resume()."
             )
         return poller
 
@@ -630,7 +630,7 @@ class ConstantContact:
             directory: The directory. It is created if it is missing, and belongs to one account.
             trash: Whether the files in the library's trash are copied too.
             wait: Whether to wait for the next day when the day's quota is used up.
-            full: Whether to fetch everything again, even what has not changed. An interrupted call
+            full: Whether to fetch everything again, changed or not. An interrupted call
                 continues with or without it.
             dry_run: Whether to return a `BackupEstimate` of the calls, the bytes, and the days that
                 a backup will take. It makes a few calls, and writes nothing.
@@ -885,7 +885,7 @@ def _listed(pollers: Any) -> list[Any]:
     listed = list(pollers) if isinstance(pollers, Iterable) else [pollers]
     for number, poller in enumerate(listed):
         if not isinstance(poller, Poller):
-            rule = "it must be a poller, such as begin_upload and resume return"
+            rule = "it must be a poller, such as one from begin_upload or resume"
             raise InvalidField(f"pollers[{number}]", poller, rule)
     return listed
 
@@ -937,7 +937,7 @@ def flag_of(text: str, where: str) -> bool:
     """Parse a flag: 1, true or yes, or 0, false or no.
 
     Raises:
-        InvalidField: It is none of them.
+        InvalidField: It is another value.
     """
     word = text.strip().lower()
     if word not in _FLAGS:

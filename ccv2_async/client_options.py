@@ -59,7 +59,7 @@ def _is_function(value: object) -> bool:
 
 
 def _is_users_client(value: object) -> bool:
-    """Return whether a value can be an asynchronous client; httpx's blocking one cannot."""
+    """Return whether a value can be an asynchronous client, which httpx's blocking one is not."""
     blocking = any(
         kind.__name__ == "Client" and kind.__module__.partition(".")[0] in ("httpx", "httpx2")
         for kind in type(value).__mro__
@@ -91,12 +91,12 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
     "verify": (
         lambda value: is_flag(value) or isinstance(value, ssl.SSLContext),
-        "it must be an ssl.SSLContext, or True or False",
+        "it must be an ssl.SSLContext, True, or False",
     ),
     "trust_env": (is_flag, FLAG),
     "timeouts": (
         _are_timeouts,
-        "it must be Timeouts, each of seconds above 0 or None",
+        "it must be Timeouts whose values are numbers above 0, or None",
     ),
     "max_in_flight": (
         lambda value: is_whole(value) and value >= 1,
@@ -104,12 +104,12 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "settle_time": (
         lambda value: is_number(value) and value >= 0,
-        "it must be seconds, 0 or more",
+        "it must be a number of seconds, 0 or more",
     ),
     "refresh_token": (_is_function, "it must be a function or coroutine function, or None"),
     "on_event": (
         lambda value: value is None or is_plain_function(value),
-        "it must be a plain function, as nothing awaits it, or None",
+        "it must be a plain function, not a coroutine function, or None",
     ),
     "clock": (_is_clock, f"it must have the methods {', '.join(_CLOCK)}"),
 }

@@ -116,7 +116,7 @@ _ADVICE = 500
 
 
 def _shortened(message: str) -> str:
-    """Return a message of limited length, with its end, which says what to do."""
+    """Return a message cut to a limited length. Its end stays, because it says what to do."""
     if len(message) <= _LONGEST_MESSAGE:
         return message
     return f"{message[: _LONGEST_MESSAGE - _ADVICE]} [...] {message[-_ADVICE:]}"
@@ -285,7 +285,7 @@ class ConnectionLost(TransportError):
 
 
 class DeadlineExceeded(TransportError, TimeoutError):
-    """The time for the call ran out. Safe to try again: reads, or if `sent` is not "wholly".
+    """The time for the call ran out. Safe to try again: yes, except a write sent "wholly".
 
     Raised as `OutcomeUnknown` when the call adds something and was sent in full.
     """
@@ -346,8 +346,9 @@ class UnexpectedRedirect(ConstantContactError):
 class DecodeError(ConstantContactError):
     """A response does not fit its Content-Type or its model, or is too large.
 
-    Safe to try again: see `safe_to_retry`. Reads are, although they were tried several times
-    already. A call that changes something is not: it was carried out, and the message says so.
+    Safe to try again: see `safe_to_retry`. It is true for reads, although they were tried several
+    times already. It is false for a call that changes something: the call was carried out, and the
+    message says so.
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.
@@ -381,8 +382,8 @@ class UnreadableRow(DecodeError):
     Attributes:
         index: The number of the row in the whole list, from 0; `where` is its place in its page.
         id: The row's ID, or "" if it has none that can be read.
-        row: The row as it came, as JSON, without secrets, and cut after 500 characters.
-        rows_before: The good rows before it, if they were not returned one by one.
+        row: The row as JSON, without secrets, cut after 500 characters.
+        rows_before: The readable rows before it, if they were not returned one by one.
     """
 
     index: int
@@ -449,8 +450,8 @@ class Conflict(APIError):
 class EndpointRetired(APIError):
     """The service has withdrawn the endpoint (400 `http.status.gone`).
 
-    The request is not wrong, and it was not carried out. Safe to try again: no. The service is
-    reported to answer all calls for events in this way since 2024.
+    The request is not wrong, and it was not carried out. Safe to try again: no. The service has
+    reportedly answered all calls for events in this way since 2024.
     """
 
 
@@ -560,7 +561,7 @@ class StatusUnreadable(JobError):
     The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
-        row: The row that came in place of its status, as JSON, without secrets, and cut after 500
+        row: The row that came in place of its status, as JSON, without secrets, cut after 500
             characters.
     """
 

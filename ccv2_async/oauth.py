@@ -1,4 +1,4 @@
-"""The OAuth2 server flow, by which an account owner grants an application access.
+"""The OAuth2 server flow, with which an account owner grants an application access.
 
 It does not need a client. Send the owner's browser to `authorize_url`. The service sends it back
 to `redirect_uri` with a code, and `exchange_code` exchanges the code for the access token that the
@@ -120,7 +120,7 @@ class OAuthFlow:
         Raises:
             InvalidField: `state` is empty or not a string.
         """
-        wrong = _wrong_state(state, "a random string, such as new_state() returns")
+        wrong = _wrong_state(state, "a random string, such as one from new_state()")
         if wrong is not None:
             del state
             raise wrong
@@ -149,7 +149,7 @@ class OAuthFlow:
                 was sent.
             GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
                 try again: no; start over at `authorize_url`.
-            OutcomeUnknown: No clear response arrived, and the code may be used up. Safe to try
+            OutcomeUnknown: No clear response arrived, and the code may be spent. Safe to try
                 again: no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The response has no token.
@@ -208,8 +208,8 @@ class OAuthFlow:
         # The message quotes nothing of the response, which may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
-            f"{form.what}: the OAuth2 server answered {status}, but not with the JSON that was "
-            f"expected{place}. {form.advice}",
+            f"{form.what}: the OAuth2 server answered {status}, but not with the "
+            f"expected JSON{place}. {form.advice}",
             where=where,
             status=status,
         )
@@ -217,7 +217,7 @@ class OAuthFlow:
     async def _post(self, path: str, form: _Form) -> _Response:
         """Return the complete response, or raise one of our errors.
 
-        An error of the HTTP library is not its cause, because its frames hold the form.
+        An error of the HTTP library is never set as the cause, because its frames hold the form.
         """
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
@@ -263,9 +263,7 @@ class _Form:
     @property
     def advice(self) -> str:
         """The advice for messages when no clear response arrived."""
-        return (
-            "The code may be used up; start over at authorize_url." if self.once else "Ask again."
-        )
+        return "The code may be spent; start over at authorize_url." if self.once else "Ask again."
 
     def encoded(self) -> bytes:
         """Return the form as it is sent."""

@@ -73,7 +73,7 @@ class CallRetried:
         call: As in `CallSent`.
         what: What the call does.
         outcome: What happened, as a row of the retry table.
-        delay: The seconds until then.
+        delay: The seconds until the next attempt.
     """
 
     call: int
@@ -119,7 +119,7 @@ class Polled:
     Attributes:
         kind: "upload" or "activity".
         ids: The IDs of the jobs.
-        jobs: How many jobs the client asked for.
+        jobs: How many jobs the client asked about.
         known: How many of them the service knew.
         seconds: How long it took.
     """
@@ -248,7 +248,7 @@ OnEvent: TypeAlias = Callable[[Event], object]
 
 
 class Hook:
-    """The user's hook, if any. If it raises, that is logged, and it is not called again."""
+    """The user's hook, if any. If it raises, this is logged, and it is not called again."""
 
     __slots__ = ("_on_event", "active")
 

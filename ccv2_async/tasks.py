@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
-    """Return whether an exception ends a task from outside, or the program.
+    """Return whether an exception comes from outside and ends the task or the program.
 
     Any other was raised by code that runs in the task, such as the user's own.
 
     Args:
         error: The exception.
-        task: The task in which it is handled, taken before it came.
+        task: The task that handles it, determined before it was raised.
     """
     if isinstance(error, asyncio.CancelledError):
         return task is not None and task.cancelling() > 0
@@ -38,7 +38,7 @@ def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
 
 
 async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Return when all tasks have ended; raise a cancellation of the caller only then."""
+    """Return when all tasks have ended; only then raise a cancellation of the caller."""
     left, cancelled = set(tasks), False
     with anyio.CancelScope(shield=True):
         while left := {task for task in left if not task.done()}:

@@ -325,7 +325,7 @@ async def test_a_code_is_not_sent_twice_and_token_info_is_retried() -> None:
         wire.reset()
 
     async with serving(reset) as server:
-        with pytest.raises(errors.OutcomeUnknown, match="code may be used up"):
+        with pytest.raises(errors.OutcomeUnknown, match="code may be spent"):
             await flow_at(server).exchange_code(redirected(), state="kept")
         assert server.connections == 1
         with pytest.raises(errors.ConnectionLost) as caught:

@@ -170,7 +170,7 @@ def _require_small(label: str, length: int) -> None:
     if length >= BELOW_BYTES:
         raise FileRefused(
             label,
-            f"it is {length:,} bytes large, and the service accepts less than {BELOW_BYTES:,}; "
+            f"it has {length:,} bytes, but the service accepts fewer than {BELOW_BYTES:,}; "
             "save it as CSV, which is split into several activities",
         )
 
@@ -244,7 +244,7 @@ class _SpanSource:
         return len(self._header) + self._span.end - self._span.start
 
     async def open(self, threads: FileThreads) -> OpenSource:
-        """Read the bytes, if the file is still the same.
+        """Read the bytes if the file has not changed.
 
         Raises:
             FileChanged: It has changed. Safe to try again: yes.

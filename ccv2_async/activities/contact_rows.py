@@ -109,7 +109,7 @@ _TARGETS = {
 
 
 def unknown_columns(columns: Iterable[str]) -> list[str]:
-    """Return the columns that the service does not know; a nameless column by its number.
+    """Return the columns that the service does not know; one without a name is given by its number.
 
     Case and spacing do not matter.
     """
@@ -205,7 +205,7 @@ def _from_mapping(
     address = found.pop("email", "")
     if not address:
         columns = [str(column) for column in row]
-        raise InvalidField(place, columns, "none of its columns has an e-mail address")
+        raise InvalidField(place, columns, "none of its columns has an email address")
     fields: dict[str, Any] = {name: found.pop(name) for name in _COLUMNS if name in found}
     parts: dict[str, Any] = {name: found.pop(name) for name in _ADDRESS_COLUMNS if name in found}
     return ImportData(
@@ -223,7 +223,7 @@ def _unknown(column: object) -> str:
 
     known = {_bare(name): name.title() for name in sorted(_KNOWN)}
     near = difflib.get_close_matches(_bare(column), known, n=1, cutoff=0.75)
-    advice = f"did you mean {known[near[0]]}?" if near else "rename it, such as Custom Field 1,"
+    advice = f"did you mean {known[near[0]]}?" if near else "use a name such as Custom Field 1,"
     return f"no contact has such a column; {advice} or leave it out"
 
 
@@ -272,7 +272,7 @@ def import_requests(
     Args:
         rows: The contacts.
         lists: IDs of the lists.
-        column_names: The columns that are used, EMAIL among them; an empty list imports addresses
+        column_names: The columns that are used, including EMAIL; an empty list imports addresses
             only. None uses the columns of every property that any of the contacts has.
         most_rows: The maximum number of contacts in a request.
 
@@ -293,7 +293,7 @@ def import_requests(
             raise InvalidField(
                 f"import_data[{number}].email_addresses",
                 contacts[number].email_addresses,
-                "the first contact of a request needs a valid address, or all of it is refused",
+                "the first contact needs a valid address, or the service refuses the whole request",
             )
     return requests
 
@@ -317,7 +317,7 @@ def removal_requests(rows: Sequence[ContactRow], lists: Sequence[str]) -> list[R
 def columns_of(contacts: Iterable[ImportData]) -> list[str]:
     """Return the columns of every property that any of the contacts has, EMAIL first.
 
-    The service ignores a property if its column is not named.
+    The service ignores a property if its column is missing.
     """
     found: dict[str, None] = {ADDRESS_COLUMN: None}
     for contact in contacts:

@@ -1,8 +1,9 @@
 """Check files and rows of contacts before they are sent, and split those that are too large.
 
 Pure: the file comes in as an iterable of blocks, and its parts are returned as byte ranges. Text
-files are read as in RFC 4180: commas separate fields, quoted fields may hold line ends, lines end
-in CRLF, LF or CR, and a byte order mark may come first. A TXT file may have tabs instead of commas.
+files are read as RFC 4180 describes: commas separate fields, quoted fields may hold line ends,
+lines end in CRLF, LF or CR, and a byte order mark may come first. A TXT file may have tabs instead
+of commas.
 
 The limits are the service's. Where its documentation is vague, they are on the safe side: "4 MB"
 means 4,000,000 bytes, and the 20,000 addresses that are documented for removals apply to imports
@@ -56,7 +57,7 @@ class Purpose(enum.Enum):
     """The purpose of a file, which decides its content."""
 
     IMPORT = "a header row that names the columns, then a contact in each row"
-    REMOVAL = "an e-mail address in each row, and nothing else"
+    REMOVAL = "an email address in each row, and nothing else"
 
 
 class Unfit(ValueError):  # noqa: N818  # named like the exceptions that users see
@@ -177,7 +178,7 @@ def converted(content: bytes, encoding: str | None, delimiter: str | None) -> by
 
 
 def is_address(text: str) -> bool:
-    """Return whether a string looks like an e-mail address; the service makes the full check."""
+    """Return whether a string looks like an email address; the service makes the full check."""
     return _ADDRESS.fullmatch(text.strip()) is not None
 
 
@@ -203,7 +204,7 @@ def split_rows(
     start, total = 0, overhead
     for number, size in enumerate(sizes):
         if overhead + size >= below_bytes:
-            raise Unfit(number + 1, f"the row alone is {size:,} bytes large")
+            raise Unfit(number + 1, f"this one row has {size:,} bytes")
         if number > start and (number - start == most_rows or total + 1 + size >= below_bytes):
             parts.append(range(start, number))
             start, total = number, overhead
@@ -290,7 +291,7 @@ class _Lines:
 
 
 def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank, with the line it begins on."""
+    """Yield each row that is not blank, with the line that it begins on."""
     delimiter = "\t" if tabs and "\t" in lines.first_line else ","
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -347,7 +348,7 @@ def _wrong_separator(found: str, *, tabs: bool) -> str:
     accepted = "commas or tabs" if tabs else "commas"
     name, mark = _SEPARATORS[found]
     return (
-        f"its columns are separated by {name}, and the service accepts {accepted}. Pass {mark} as "
+        f"its columns are separated by {name}, but the service accepts {accepted}. Pass {mark} as "
         "the delimiter, or export the file again with commas"
     )
 
@@ -369,10 +370,10 @@ def _header(
 
 
 def _without_addresses(names: Sequence[str], row: Sequence[str]) -> str:
-    """Return the error for a header without an e-mail column; `row` is the row after it."""
+    """Return the error for a header without an email column; `row` is the row after it."""
     rule = (
         "an import begins with a row that names its columns, separated by commas, and one of them "
-        f"has to be the e-mail column; found {_shown(','.join(names))}"
+        f"has to be the email column; found {_shown(','.join(names))}"
     )
     if any(map(is_address, names)):
         return f"{rule}, which is a contact. Put a line such as Email Address,First Name before it"
@@ -390,7 +391,7 @@ def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, 
         if not is_address(row[0]):
             raise Unfit(
                 line,
-                f"{_shown(row[0])} is not an e-mail address; a removal holds only addresses, "
+                f"{_shown(row[0])} is not an email address; a removal holds only addresses, "
                 "without a header row",
             )
         yield line, row

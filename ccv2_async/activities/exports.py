@@ -41,7 +41,7 @@ def export_of(session: Session, activity: Activity) -> Download:
 
 
 def _link_of(activity: Activity) -> str:
-    """Return the link of an export's file. `file_name` of other activities is not a link.
+    """Return the link to an export's file. The `file_name` of other activities is not a link.
 
     Raises:
         InvalidField: The activity is not a COMPLETE export, or has no file.

@@ -81,7 +81,7 @@ class Lines:
     first: int = 1
 
     def original(self, line: int) -> int:
-        """Return the original line for a line of the part; 0 means "unknown" and stays 0."""
+        """Return the original line for a line of the part; 0 means "unknown" and remains 0."""
         return line if line <= self.header else line - self.header + self.first - 1
 
 
@@ -99,8 +99,8 @@ def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
 class SplitActivity(Activity):
     """Several activities as one: the result of a job that was too large for one activity.
 
-    `id` is their IDs, joined by commas. Counts are sums, `errors` and `warnings` are those of all
-    activities, with the lines of the original file, the dates are the first start and the last
+    `id` is their IDs, joined by commas. Counts are sums. `errors` and `warnings` are those of all
+    activities, with the lines of the original file. The dates are the first start and the last
     finish.
 
     Attributes:
@@ -130,7 +130,7 @@ class Part:
 
 @attrs.define(eq=False)
 class _Split:
-    """The known state of the activities of one job.
+    """The known states of the activities of one job.
 
     Their own pollers share other `Job` objects, which learn from their own looks.
     """
@@ -151,7 +151,7 @@ class _Split:
 
     @property
     def open(self) -> list[Job]:
-        """The jobs to ask for next: the newest, as the summary holds those."""
+        """The jobs to ask for next: the newest ones, because the summary holds those."""
         return [job for job in self.jobs if not job.state.is_final][-ASKED_AT_ONCE:]
 
     def row(self) -> Row | None:
@@ -290,7 +290,7 @@ class BulkPoller(ActivityPoller):
             return super().token()
         raise errors.TokenError(
             f"{self._job.label} was split into {len(self._parts)} activities, and a token names "
-            "one: keep tokens(), and wait for what they resume with client.wait_all()."
+            "only one. Keep all of tokens(), and wait for the resumed jobs with client.wait_all()."
         )
 
     async def wait(self, *, timeout: float | None = None) -> Activity:
@@ -318,7 +318,7 @@ class BulkPoller(ActivityPoller):
         if self._job.state is State.LOST:
             return errors.JobNotFound(
                 f"activities of {self._job.label}: the service knows none of the "
-                f"{len(self._parts)} IDs. They may be too old to be answered for.",
+                f"{len(self._parts)} IDs. The activities may be too old.",
                 id=self.id,
                 status=self.status,
             )
@@ -332,7 +332,7 @@ class BulkPoller(ActivityPoller):
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not succeed "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
-            f"out.{first} Correct the rows and start it again; repeating what was done is safe.",
+            f"out.{first} Correct the rows and start it again; repeating the others is safe.",
             id=self.id,
             status=self.status,
             activity=activity,
@@ -355,7 +355,7 @@ class BulkPoller(ActivityPoller):
         first = first_error(activity, "; the first: {}")
         return errors.PartialFailure(
             f"activity {self._job.label} (ID {self.id}) is COMPLETE, but {failed:,}{of} rows "
-            f"failed{first}. The others were carried out; correct those and send them again.",
+            f"failed{first}. The others were carried out. Correct the failed ones, and send them.",
             id=self.id,
             status=str(activity.status),
             token="" if self._split is not None else self.token(),

@@ -1,4 +1,4 @@
-"""Start bulk activities: one call for each, in order, with one poller for all."""
+"""Start bulk activities: one call for each, in order, with one poller for all of them."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def started_id(response: Response) -> str:
     if from_location is None:
         raise errors.OutcomeUnknown(
             f"{response.what}: the service accepted it ({response.status}) but returned no ID. It "
-            "is in the list of activities, the newest first. It was not sent again."
+            "was not sent again; find it in the list of activities, which shows the newest first."
         )
     return from_location
 

@@ -1,4 +1,4 @@
-"""The status of bulk activities, and the `JobKind` by which polling follows them."""
+"""The status of bulk activities, and the `JobKind` that polling uses to follow them."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Contents:
         A file keeps its path as long as its name and its folder stay the same.
 
         Returns:
-            How many files are to be downloaded.
+            The number of files to download.
 
         Raises:
             UsageError: A file cannot be moved to its new path.
@@ -128,7 +128,7 @@ class Contents:
         self._names = {parent: SafeNames(names) for parent, names in taken.items()}
 
     def _assign(self, place: str, own: str, name: str, parent: str) -> str:
-        """Return the path of a file, which is a new one if its name or its folder has changed."""
+        """Return the path of a file: a new one if its name or its folder has changed."""
         source = json.dumps([parent, name])
         known = self._journal.file(place, own)
         if known is not None and known.source == source:

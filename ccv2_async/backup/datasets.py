@@ -16,7 +16,7 @@ A second run fetches again:
 - `contacts`: only those that were changed since the last listing began (`modified_since`), with an
   `OVERLAP` for the lag of the service. A deleted contact stays in that listing, as opted out.
 - `campaigns`, `events`: their listing, and the full record if its row in the listing has changed.
-- `tracking`: the whole listing of a campaign whose `reports` row changed. Its rows have no ids, so
+- `tracking`: the whole listing of a campaign whose `reports` row changed. Its rows have no IDs, so
   new rows cannot be told apart from those that the backup already has.
 - Everything else is small, and is listed completely.
 """
@@ -50,7 +50,7 @@ class Dataset:
     Attributes:
         name: Its name, in the journal and as a file.
         path: The path of its listing; each `{}` stands for the ID of a parent.
-        query: Names and values of the first page.
+        query: The query parameters of the first page.
         paged: Whether its listing comes in pages.
         limit: The number of rows per page; 0 for the service's default.
         single: Whether the path returns one object instead of a listing.
@@ -194,7 +194,7 @@ def since_of(began: float, newest: str) -> float:
     """Return the time from which changes are fetched again, in seconds since 1970.
 
     The service dates rows by a different clock than its responses. So a change after the last
-    listing may seem to be older than that, but not older than the newest row of it.
+    listing may seem to be older than that listing, but not older than its newest row.
 
     Args:
         began: When the last listing began, on the clock of the responses.

@@ -14,12 +14,12 @@ class BackupEstimate:
     """The approximate cost of a backup.
 
     Attributes:
-        calls: The calls of the API.
+        calls: The number of API calls.
         files: The library files to download. Their bytes do not come through the API, so they do
-            not count for the quota.
+            not count toward the quota.
         size: Their size in bytes.
-        days: The days that the quota needs for the calls, including today.
-        guesses: The counts that are guesses, with a sentence for each.
+        days: The number of days that the calls take within the quota, including today.
+        guesses: A sentence for each count that is a guess.
     """
 
     calls: int
@@ -38,10 +38,10 @@ class Counts:
         size: Their bytes.
         folders: The folders.
         contacts: The contacts of all lists, counted once for each list.
-        campaigns: The number of campaigns of each status, as far as they were listed.
+        campaigns: The number of listed campaigns of each status.
         more_campaigns: Whether there are more campaigns than were listed.
         tracked: The tracking rows of one sent campaign, or None if none was sent.
-        events: The events on the first page, or None if they are not served.
+        events: The events on the first page, or None if the service does not return any.
         more_events: Whether there are more events.
         files_here: The library files that the directory holds.
         size_here: Their bytes.
@@ -70,9 +70,9 @@ def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> 
     """Return what a backup will cost.
 
     Args:
-        counts: What is known of the account.
+        counts: What is known about the account.
         per_day: The calls that the quota allows in a day; None for no limit.
-        left_today: Those that are left today.
+        left_today: The calls that are left today.
     """
     guesses = []
     campaigns = sum(counts.campaigns.values())
@@ -95,15 +95,15 @@ def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> 
     if counts.tracked is not None and sent > counts.tracked_here:
         calls += (sent - counts.tracked_here) * _pages("tracking", counts.tracked)
         guesses.append(
-            "Each campaign is taken to have as many tracking rows as the first sent one."
+            "Each campaign is assumed to have as many tracking rows as the first sent one."
         )
     if counts.more_campaigns:
-        guesses.append(f"There are more than {campaigns:,} campaigns; the rest is not counted.")
+        guesses.append(f"There are more than {campaigns:,} campaigns; the rest are not counted.")
     if counts.events:
         calls += _pages("events", counts.events) + counts.events * 5  # a record and four listings
         guesses.append("Registrants and items of events are not counted.")
     if counts.more_events:
-        guesses.append(f"There are more than {counts.events:,} events; the rest is not counted.")
+        guesses.append(f"There are more than {counts.events:,} events; the rest are not counted.")
     return BackupEstimate(
         calls=calls,
         files=max(0, counts.files - counts.files_here),

@@ -80,10 +80,10 @@ class Scope:
     Attributes:
         run: The run that listed it last.
         cursor: The cursor of the next page; "" for the first one.
-        position: The rows so far.
+        position: The number of rows so far.
         done: Whether this run has listed all of it.
         since: When the last complete listing began; "" if there was none.
-        version: The row that it followed then; see `Dataset.follows`.
+        version: The version of the row that it followed at that time; see `Dataset.follows`.
     """
 
     run: int
@@ -102,7 +102,7 @@ class Note:
         dataset: The dataset.
         scope: The parents' IDs, as `scope_key` wrote them.
         id: The row's ID, or "" for the whole scope.
-        failed: Whether the next run may get it; false if the service does not offer it.
+        failed: Whether the next run may succeed; false if the service does not offer it.
         text: Why.
     """
 
@@ -195,8 +195,8 @@ class Journal:
 
         Args:
             now: The service's time.
-            full: Whether everything is fetched again. An unfinished run that does not fetch
-                everything is not continued then.
+            full: Whether everything is fetched again. If so, an unfinished run that does not fetch
+                everything is not continued.
             facts: Other facts to remember.
         """
         about = self.about()
@@ -247,7 +247,7 @@ class Journal:
         self._write(("INSERT OR REPLACE INTO about VALUES (?, ?)", facts.items()))
 
     def scope(self, dataset: str, scope: str, now: str, *, version: str = "") -> Scope:
-        """Return the progress of a listing; begin it if this run has not yet.
+        """Return the progress of a listing; begin the listing if this run has not done so yet.
 
         Args:
             dataset: The dataset.
@@ -290,14 +290,14 @@ class Journal:
         detail: bool,
         bad: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Keep one page of a listing, and the cursor of the next one.
+        """Store one page of a listing, and the cursor of the next one.
 
         Args:
             dataset: The dataset.
             scope: The parents' IDs.
             rows: The IDs and the rows.
             cursor: The cursor of the next page.
-            position: The rows so far, with these.
+            position: The number of rows so far, including these.
             detail: Whether the full records are fetched separately.
             bad: Names and reasons of the rows that cannot be read.
         """
@@ -379,7 +379,7 @@ class Journal:
         )
 
     def without_detail(self, dataset: str, scope: str) -> list[str]:
-        """Return the IDs of the rows whose full record is missing or was changed."""
+        """Return the IDs of the rows whose full record is missing or has changed."""
         query = (
             "SELECT id FROM rows WHERE dataset=? AND scope=? AND vanished IS NULL "
             "AND fetched IS NOT listed ORDER BY id"
@@ -389,9 +389,9 @@ class Journal:
     def records(
         self, dataset: str, *, vanished: bool = False
     ) -> Iterator[tuple[str, str, str, str]]:
-        """Yield the scope, the ID, the record, and when it vanished, of each row of a dataset.
+        """Yield, for each row of a dataset, the scope, the ID, the record, and when it vanished.
 
-        A row whose full record could not be fetched yet gives the row of the listing.
+        If the full record could not be fetched yet, the record is the row of the listing.
         """
         query = (
             "SELECT scope, id, coalesce(record, listed) AS record, coalesce(vanished, '') AS text "
@@ -425,7 +425,7 @@ class Journal:
             own: Its ID.
             source: The data that the path is derived from; if it changes, so does the path.
             path: The path below the directory.
-            key: A string that differs from that of every other path.
+            key: A string that no other path has.
         """
         insert = (
             "INSERT INTO files (place, id, source, path, key, turn) "
@@ -446,7 +446,7 @@ class Journal:
         return [*self._files(f"{wanted} ORDER BY id LIMIT ?", place, after, most)]
 
     def stored(self, entry: FileEntry, version: str | None, size: int, sha256: str) -> None:
-        """Note that the bytes of a file are on disk; None as the version if they are missing."""
+        """Note which version of a file is on disk; None if its bytes are missing."""
         update = "UPDATE files SET version=?, size=?, sha256=? WHERE place=? AND id=?"
         self._write((update, [(version, size, sha256, entry.place, entry.id)]))
 
@@ -465,7 +465,7 @@ class Journal:
         self._write((_NOTE, [values]))
 
     def forget(self, dataset: str, scope: str, own: str) -> None:
-        """Delete a note, because its subject was fetched."""
+        """Delete the note about something that has now been fetched."""
         self._write((_FORGET, [(dataset, scope, own)]))
 
     def notes(self) -> list[Note]:
@@ -505,7 +505,7 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything that is written in a `with` block one transaction."""
+        """Write everything in a `with` block as one transaction."""
         if self._database.in_transaction:
             yield
             return

@@ -1,4 +1,4 @@
-"""The calls for one listing of a dataset, and the contents of their responses, as text."""
+"""The calls for one listing of a dataset, and the contents of their responses as text."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ class BackupProgress:
         dataset: The dataset that is being fetched.
         rows: The records that this process has fetched.
         files: The library files that this process has downloaded.
-        files_left: The library files still to be downloaded, as far as is known.
+        files_left: The library files that are still to be downloaded, as far as is known.
         downloaded: The bytes of the files.
-        calls: The calls of the API.
+        calls: The number of API calls.
     """
 
     dataset: str
@@ -63,7 +63,7 @@ class BackupResult:
         vanished: The number of records that are kept although the service no longer has them.
         downloaded: The bytes of library files that this run has downloaded.
         files: The library files that this run has downloaded.
-        calls: The calls of the API that this run has made.
+        calls: The number of API calls that this run has made.
         failed: The parts that could not be fetched. The next run tries again.
         left_out: The parts that the service does not offer to this key, such as a retired endpoint.
     """

@@ -119,7 +119,7 @@ class Backup:
         """Fetch everything, and return what the backup holds.
 
         Raises:
-            ConstantContactError: As `ConstantContact.backup`.
+            ConstantContactError: As for `ConstantContact.backup`.
         """
         try:
             self._journal = await self._journal_thread.run(self._open, undo=Journal.close)
@@ -134,7 +134,7 @@ class Backup:
         """Return what a backup will cost, from a few calls. Nothing is written.
 
         Raises:
-            ConstantContactError: As `ConstantContact.backup`.
+            ConstantContactError: As for `ConstantContact.backup`.
         """
         try:
             counts = await self._counts()
@@ -176,7 +176,7 @@ class Backup:
         )
 
     def _counts_here(self) -> dict[str, Any]:
-        """Return the contents of the directory that are not fetched again; nothing is created."""
+        """Count what the directory already holds and is not fetched again; nothing is created."""
         if self._options.full or not (self._root / NAME).is_file():
             return {}
         with closing(Journal.open(str(self._root))) as journal:
@@ -255,8 +255,8 @@ class Backup:
     async def _require_own(self) -> None:
         """Check that the directory belongs to this account.
 
-        The fingerprint of the credentials changes when a new token is granted, so the account's
-        own email address decides then.
+        The fingerprint of the credentials changes when a new token is granted. In that case, the
+        account's own email address decides.
 
         Raises:
             UsageError: It belongs to another account or service.
@@ -385,8 +385,8 @@ class Backup:
     async def _look_for_missed(self, listing: Collection) -> None:
         """Mark the rows that the service no longer has.
 
-        A listing that changes while it is read may leave a row out, so each is looked for by its
-        ID, where it has a path of its own.
+        A listing that changes while it is read may leave a row out. So each missing row that has a
+        path of its own is looked up by its ID.
         """
         missed = await self._do(self._journal.missed, *listing.key)
         if listing.dataset.one:
@@ -459,7 +459,7 @@ class Backup:
             kept = await self._threads.run(digest_of, part)
             if kept is None:
                 if not file.url:
-                    why = f"The service names no URL for it (status {file.status})."
+                    why = f"The service returned no URL for it (status {file.status})."
                     note = Note(*listing.key, entry.id, failed=False, text=why)
                     await self._do(self._journal.note, note)
                     return
@@ -505,7 +505,7 @@ class Backup:
             await session.clock.sleep(max(1.0, pause))
 
     async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
-        """Do work on each item, a few at a time; none is begun after an error."""
+        """Do work on each item, a few at a time; no more are started after an error."""
         rest = iter(items)
 
         async def worker() -> None:
@@ -517,7 +517,7 @@ class Backup:
         await self._together(*[worker] * AT_ONCE)
 
     async def _together(self, *work: Callable[[], Awaitable[object]]) -> None:
-        """Run all of them, and raise the first error once those in progress have finished."""
+        """Run all coroutines, and raise the first error once those in progress have finished."""
 
         async def noticed(each: Callable[[], Awaitable[object]]) -> None:
             try:

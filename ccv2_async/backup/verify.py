@@ -34,7 +34,7 @@ class BackupFault:
 
     Attributes:
         path: Its path below the directory.
-        reason: What is wrong, in a few words.
+        reason: The problem, in a few words.
     """
 
     path: str
@@ -129,7 +129,7 @@ def _verify(root: Path) -> BackupCheck:
 
 
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the paths of the files that are not in the manifest, without the backup's own."""
+    """Return the paths of files that are not in the manifest, except for the backup's own."""
     named = {MANIFEST, *(entry["path"] for entry in files)}
     found = (
         Path(folder, name).relative_to(root).as_posix()
@@ -170,13 +170,13 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
         if found["format"] != FORMAT:
             raise UsageError(  # noqa: TRY301  # it passes through
                 f"{one_line(str(path))}: this manifest has the format "
-                f"{one_line(str(found['format']))}, and this package reads format {FORMAT}. Use "
+                f"{one_line(str(found['format']))}, but this package reads format {FORMAT}. Use "
                 "the package that wrote it."
             )
         files = found["files"]
         for entry in files:
             if misfit([(name, {"rows": 0, **entry}[name]) for name in _FILE], _FILE):
-                raise TypeError("a value of another type")  # noqa: TRY301
+                raise TypeError("a value of the wrong type")  # noqa: TRY301
         if len(files) != found["number_of_files"]:
             raise ValueError("not all files are listed")  # noqa: TRY301
         manifest = BackupManifest(

@@ -220,8 +220,8 @@ def poll(tokens: list[str] | None = None, /, *, service: Service = DEFAULTS) -> 
     jobs of a sandbox, run 'ccv2 sandbox' separately and set CCV2_BASE_URL.
 
     Args:
-        tokens: What --no-wait or an interrupted command printed. Without any, they are read from
-            standard input, one per line; the rest of a line is the job's name.
+        tokens: The tokens that --no-wait or an interrupted command printed. Without any, they are
+            read from standard input, one per line; the rest of a line is the job's name.
         service: Options of every command that talks to the service.
     """
     # Read before the event loop runs: while it waits for a line, Ctrl-C has to end the process.
@@ -250,7 +250,7 @@ def _read_tokens() -> dict[str, str]:
 
 
 def _size(file: str) -> int:
-    """Return the file's size for the display; whether it can be sent is checked later."""
+    """Return the file's size for the display. A later check decides whether it can be sent."""
     try:
         return os.stat(file).st_size  # noqa: PTH116  # a plain string
     except (OSError, ValueError):
@@ -277,7 +277,7 @@ class _Jobs:
         *,
         results_come: bool,
     ) -> None:
-        """Show the jobs while the works are done."""
+        """Show the jobs while the coroutines run."""
         output, totals = self.run.output, Totals(self.items, self.run.client.budget)
         async with shown(self.items, output, totals, results_come=results_come) as display:
             await all_of(works(display), interrupted=lambda: self._interrupted(display))
@@ -300,7 +300,7 @@ class _Jobs:
         for item in left:
             if item.poller is None:
                 self.run.output.complain(
-                    f"{item.label}: interrupted before it was known to have started. "
+                    f"{item.label}: interrupted before the service confirmed that it had started. "
                     "Running it again is safe."
                 )
         report_unfinished(left, self.run)
@@ -322,7 +322,7 @@ async def _start(
         run: The run of the command.
         item: The job.
         begin: Starts it.
-        fetch: Fetches its result, and returns what JSON shows of it.
+        fetch: Fetches its result, and returns the part that JSON shows.
         wait: Whether to wait until it has ended.
     """
     jobs, output = _Jobs(run, [item]), run.output

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 _EPILOGUE = (
     "Credentials come from the environment variables CCV2_API_KEY and CCV2_ACCESS_TOKEN (and "
-    "CCV2_BASE_URL for another service), or from a profile, which 'ccv2 login' or you have "
-    "written. --sandbox needs none.\n\n"
+    "CCV2_BASE_URL for another service), or from a profile that you or 'ccv2 login' wrote. "
+    "--sandbox needs none.\n\n"
     "Exit codes: 0 success, 1 something failed, 2 wrong usage, 3 ambiguous (check the account "
     "before repeating), 4 quota used up, 130 interrupted."
 )
 
 
 def _worth_showing(default: object) -> object:
-    """Return a default as help shows it; None for one that says nothing, such as a flag's."""
+    """Return a default as help shows it; None for one that is not shown, such as a flag's."""
     return None if default is False or default == "" else default
 
 
@@ -116,7 +116,7 @@ def run(arguments: Sequence[str] | None = None) -> Exit:
 
 
 def _usage_message(error: CycloptsError) -> str:
-    """Return what is wrong with a command line, on one line."""
+    """Return the problem with a command line, as one line of text."""
     match error:
         case UnusedCliTokensError():
             return f"Too many arguments: {' '.join(error.unused_tokens or ())}"

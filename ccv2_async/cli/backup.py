@@ -53,7 +53,7 @@ async def run_backup(
         directory: The directory. It is created if it is missing.
         trash: Copy the files in the library's trash too.
         wait: If the daily quota is used up, wait for the next day.
-        full: Fetch everything again, even what has not changed.
+        full: Fetch everything again, even records and files that have not changed.
         dry_run: Only estimate the calls, the bytes, and the days that it will take.
     """
     output = run.output
@@ -106,7 +106,7 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
         if check.faults:
             output.say(
                 f"{len(check.faults):,} of {files} differ from the manifest. Delete them and run "
-                "the backup again; it fetches them."
+                "the backup again to fetch them."
             )
             return Exit.SOME_FAILED
         output.say(f"{files} ({in_bytes(check.manifest.size)}) match the manifest.")
@@ -142,7 +142,7 @@ def _show_estimate(estimate: BackupEstimate, output: Output) -> None:
         return
     output.line(
         f"About {counted(estimate.calls, 'call')} and {counted(estimate.files, 'file')} "
-        f"({in_bytes(estimate.size)}); the quota needs {counted(estimate.days, 'day')}."
+        f"({in_bytes(estimate.size)}); with this quota, it takes {counted(estimate.days, 'day')}."
     )
     for guess in estimate.guesses:
         output.say(guess)

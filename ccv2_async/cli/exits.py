@@ -4,7 +4,7 @@
 code  name         when
 ====  ===========  ========================================================================
 0     OK           everything went well
-1     SOME_FAILED  something failed: a file was refused, a job failed, or an error
+1     SOME_FAILED  something failed: a file was refused, a job failed, or an error occurred
 2     USAGE        the command line or the setup is wrong; nothing was done
 3     AMBIGUOUS    a call got no response: check the account before repeating it
 4     QUOTA        the key's quota is used up: try the same command later

@@ -115,7 +115,7 @@ class JobItem:
         self.state = BulkState.ACCEPTED
 
     def take(self, event: FileProgress) -> bool:
-        """Note one step of its upload; return whether that is worth showing."""
+        """Note one step of its upload; return whether the step is worth showing."""
         if event.state is BulkState.ACCEPTED:
             self.state, self.status = event.state, event.status
             return True
@@ -144,12 +144,12 @@ class Display(Protocol):
         ...
 
     def stop(self) -> None:
-        """Leave the terminal to others. Doing it again changes nothing."""
+        """Leave the terminal to others. Calling it again has no effect."""
         ...
 
 
 async def follow(item: JobItem, display: Display) -> None:
-    """Wait until the item's job has ended; its result or its error is in the item then.
+    """Wait until the item's job has ended, and store its result or its error in the item.
 
     Args:
         item: A job that the service has accepted.
@@ -177,7 +177,7 @@ async def all_of(
     """Run coroutines concurrently. If one raises or the wait is cancelled, cancel the others.
 
     Args:
-        works: The coroutines to run.
+        works: The coroutines.
         interrupted: Called when the wait is cancelled or nobody reads its results anymore, before
             anything is closed: closing may take a while, and the user's information must not wait
             for it.

@@ -134,7 +134,7 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
 
 
 def print_id(output: Output, stored: ContactList | Contact | LibraryFolder) -> Exit:
-    """Print the ID of what was stored, or all of it as JSON; return the exit code."""
+    """Print the ID of a stored record, or the whole record as JSON; return the exit code."""
     if output.as_json:
         output.record(unstructure(stored))
     else:
@@ -160,7 +160,7 @@ async def delete_one(
         found: What to delete.
         count: How many things it holds.
         of: The noun for one of them.
-        delete: Deletes what has an ID.
+        delete: Deletes the thing with an ID.
         yes: Whether the command line has confirmed it already.
     """
     what = f"the {noun} {found.name} ({found.id})"

@@ -73,7 +73,7 @@ async def shown(
     """Show the items for as long as the block lasts.
 
     Args:
-        items: All that will be in the run.
+        items: All items of the run.
         output: The streams.
         totals: Their counts.
         results_come: Whether lines are written to stdout at the same time. If that is a terminal
@@ -190,7 +190,7 @@ class Board:
             self._live.refresh()
 
     def _erase_folded_lines(self) -> None:
-        """Erase the rest of the last frame after a terminal got narrower: its lines have folded.
+        """Erase the rest of the last frame after a terminal got narrower, which folds its lines.
 
         The frame is erased from its last line up, as many lines as it was drawn in. The lines
         that it has grown by are erased here, before that.
@@ -236,7 +236,7 @@ class Board:
         return Group(*parts, *words)
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:
-        """Return the items that are shown, and how many on the server are not."""
+        """Return the items to show, and the number of items on the server that are not shown."""
         if len(self._begun) <= room:
             return list(self._begun), 0
         at_service = self._totals.at_service
@@ -297,7 +297,7 @@ def _name_width(width: int, longest: int) -> int:
 
 
 def _tail(text: str, width: int) -> str:
-    """Return the end of a path, which says most about it, in so many columns."""
+    """Return as much of the end of a path, its most telling part, as fits."""
     if cell_len(text) <= width:
         return text
     kept, room = len(text), width - 1
@@ -319,7 +319,7 @@ class Totals:
         items: All that will be in the run.
         budget: The budget that counts calls.
         finished: Those that an earlier run has finished, as far as is known. They take no time.
-        clock: The time that speeds are taken on.
+        clock: The clock for speeds.
 
     Attributes:
         count: The number of items.
@@ -327,7 +327,7 @@ class Totals:
         at_service: Those that the service is processing.
         done: The number that succeeded.
         failed: The number that failed.
-        earlier: The number of both that an earlier run settled.
+        earlier: How many of both an earlier run settled.
     """
 
     def __init__(
@@ -442,7 +442,7 @@ class Totals:
         return (self._handed - files) / passed, max(0.0, (self._bytes_sent - amount) / passed)
 
     def _time_left(self, files: float, amount: float) -> str:
-        """Return how long it takes to send the rest, by its number or its bytes."""
+        """Return how long it takes to send the rest, from the number of files or bytes."""
         waiting = self.count - self._not_sent - self._handed
         if not waiting:
             return f"waiting for {len(self.at_service):,}" if self.at_service else ""

@@ -62,7 +62,7 @@ def login(
     Args:
         profile: The profile; by default the one that CCV2_PROFILE names, or 'default'.
         port: The port on 127.0.0.1 that the browser is sent back to.
-        no_browser: Do not open a browser; print the address only.
+        no_browser: Do not open a browser; only print the address.
     """
     output = Output(carry_on=True)
     if not 1 <= port <= 65_535:
@@ -112,7 +112,7 @@ class _Row:
 @profile.default
 @profile.command(name="list")
 def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
-    """List the profiles, and which one is used. Needs no network, and shows no key and no token.
+    """List the profiles, and which one is used. Needs no network; shows no secrets.
 
     Args:
         json: Print one JSON object per line on stdout.

@@ -1,4 +1,4 @@
-"""Write results to stdout and everything else to stderr, with nothing raw in either.
+"""Write results to stdout and everything else to stderr, both made safe to show.
 
 File names and the service's messages are untrusted: control characters, invisible direction marks,
 and broken encodings are shown as escapes, and nothing is ever read as markup.
@@ -111,7 +111,7 @@ class Output:
         self._write(json.dumps(fields, default=str) + "\n")
 
     def values(self, values: Iterable[str]) -> None:
-        """Write one line of CSV to stdout, with nothing in it that could control a terminal.
+        """Write one line of CSV to stdout, without anything that could control a terminal.
 
         Raises:
             OutputClosedError: The reader is gone.
@@ -228,7 +228,7 @@ class _Stream:
 
     Attributes:
         raw: The stream, or None once it is lost.
-        error: Why it was lost; None for a stream that was never there.
+        error: Why it was lost; None for a stream that never existed.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -240,7 +240,7 @@ class _Stream:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing can be written anymore."""
+        """Whether output can no longer be written."""
         return self.raw is None
 
     @property
@@ -272,7 +272,7 @@ class _Stream:
         """Do nothing: `write` has flushed."""
 
     def _lose(self, stream: TextIO, error: OSError | ValueError) -> None:
-        """Give up the stream; Python's own flush at exit finds one that takes everything."""
+        """Give up the stream; Python's own flush at exit gets one that accepts everything."""
         self.raw = None
         self.error = error if isinstance(error, OSError) else None
         with contextlib.suppress(OSError, ValueError):
@@ -295,7 +295,7 @@ class _Results(_Stream):
 
 
 async def _read_line() -> str:
-    """Return a line from stdin. Not in a thread: Ctrl-C could not end one that waits for it."""
+    """Return a line from stdin. It does not use a thread, because Ctrl-C could not end it."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[str] = loop.create_future()
 

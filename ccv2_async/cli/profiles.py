@@ -39,7 +39,7 @@ Name = Annotated[str | None, Parameter(name="--profile")]
 
 @attrs.frozen
 class Profile:
-    """One profile. What it leaves out comes from the environment.
+    """One profile. Missing settings come from the environment.
 
     Attributes:
         api_key: The application's key.
@@ -132,15 +132,15 @@ def _checked(name: str, fields: object) -> Profile:
             raise UsageError(f"{path()}: [{name}] has no setting {setting}; there are {known}.")
         kind = int | float if setting == "rate" else str
         if not isinstance(value, kind) or isinstance(value, bool) or value == "":
-            raise UsageError(f"{path()}: the {setting} of [{name}] has a value of a wrong kind.")
+            raise UsageError(f"{path()}: the {setting} of [{name}] has a value of the wrong type.")
     return Profile(**fields)
 
 
 def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the client's options that a profile adds to the environment, or puts in its place.
+    """Return the client's options that a profile adds to the environment or overrides.
 
-    A profile that is named comes before the environment. Without a name, the default profile is
-    used if the environment has no token, for its own service and key only.
+    A profile that is named takes precedence over the environment. Without a name, the default
+    profile is used if the environment has no token, and only for its own service and key.
 
     Args:
         name: The profile that the command line names, or None.
@@ -165,8 +165,8 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     key = environment.get("CCV2_API_KEY")
     if key and default.api_key and key != default.api_key:
         raise UsageError(
-            f"The profile {DEFAULT} is for another key than CCV2_API_KEY. Run 'ccv2 login' again, "
-            "name another profile with --profile, or unset CCV2_API_KEY."
+            f"The profile {DEFAULT} is for a different key than CCV2_API_KEY. Run 'ccv2 login' "
+            "again, name another profile with --profile, or unset CCV2_API_KEY."
         )
     if environment.get("CCV2_RATE"):
         default = attrs.evolve(default, rate=None)

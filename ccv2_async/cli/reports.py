@@ -42,7 +42,7 @@ MOST_ROWS = 50
 
 
 def refusal_of(error: errors.ConstantContactError) -> str:
-    """Return why a file was refused before anything of it was sent."""
+    """Return why a file was refused before any of it was sent."""
     match error:
         case errors.InvalidField(field=field, rule=rule):
             return _REFUSALS.get(field, "{rule}").format(rule=rule)
@@ -59,7 +59,7 @@ def report_refused(
     Args:
         refused: The name of each file, and why it was refused.
         output: The streams.
-        done: What was not done with them, as a participle.
+        done: A participle for what was not done with them, such as "sent".
     """
     by_reason: dict[str, list[str]] = {}
     for name, reason in refused:
@@ -104,7 +104,7 @@ def show_files(items: Sequence[JobItem], output: Output) -> None:
 
 
 def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) -> None:
-    """Show a table of files; of too many, only those that failed."""
+    """Show a table of files; if there are too many, show only those that failed."""
     if len(rows) > MOST_ROWS:
         rows = [item for item in rows if item.failed]
     closing = table("file", "id", "size", "state", *["url"] * urls)
@@ -127,7 +127,7 @@ def _report_numbered(items: Sequence[JobItem], output: Output) -> None:
         != unicodedata.normalize("NFC", PurePath(item.label).name)
     ]
     for item in numbered[:_MOST_NUMBERED]:
-        output.say(f"{item.label}: stored as {item.result.name}: the folder has that name already.")
+        output.say(f"{item.label}: stored as {item.result.name}, because its name is taken.")
     if len(numbered) > _MOST_NUMBERED:
         output.say(f"and {counted(len(numbered) - _MOST_NUMBERED, 'more file')}.")
     if numbered:

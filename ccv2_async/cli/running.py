@@ -56,7 +56,7 @@ def run(
         output.give_up(message_of(error, names))
         return exit_of(error)
     except OSError as error:
-        output.give_up(f"The operating system refused: {error}.")
+        output.give_up(f"The operating system reported an error: {error}.")
         return Exit.SOME_FAILED
     finally:
         logger.removeHandler(warnings)

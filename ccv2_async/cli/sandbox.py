@@ -92,7 +92,7 @@ def sandbox(
                 await asyncio.to_thread(open_browser, f"{made.origin}/")
             if not made.is_local:
                 output.complain(
-                    f"Warning: the sandbox listens on {host}. Everybody who can reach its port "
+                    f"Warning: the sandbox listens on {host}. Anyone who can reach its port "
                     f"{urlsplit(made.origin).port} can read and change everything in it."
                 )
             await asyncio.Event().wait()  # until a signal cancels it

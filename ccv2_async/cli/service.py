@@ -101,8 +101,8 @@ class Service:
 
     Attributes:
         json: Whether results are JSON lines.
-        profile: The name of a profile; None for what the environment says.
-        rate: Calls per second, 0 for no limit; None for what the environment says.
+        profile: The name of a profile; None to use the environment.
+        rate: Calls per second, 0 for no limit; None to use the environment.
         sandbox: Whether to start a sandbox and talk to that.
     """
 

@@ -67,9 +67,8 @@ async def sync(
             without the service's own folders.
         delete: Move all other files of the library folder to the trash, including those that were
             never in the local one. Empty folders stay.
-        max_delete: The maximum number of files that --delete may move to the trash, or their
-            maximum share of the library folder, such as 10%. If the plan has more, nothing is
-            changed.
+        max_delete: The maximum number of files that --delete may move to the trash, or a maximum
+            share of the library folder, such as 10%. If the plan has more, nothing is changed.
         dry_run: Change nothing; print the plan.
         journal: The file that records what is in sync; by default '.ccv2-mirror.sqlite' in the
             local folder.
@@ -212,7 +211,7 @@ def _label(entry: MirrorEntry) -> str:
 
 
 def _fields(entry: MirrorEntry) -> dict[str, Any]:
-    """Return what JSON shows of a file."""
+    """Return the JSON fields of a file."""
     fields: dict[str, Any] = {
         "action": entry.action.value,
         "path": entry.path or None,

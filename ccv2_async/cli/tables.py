@@ -234,7 +234,7 @@ def _least(columns: Sequence[_Column]) -> int:
 
 
 def _line(indent: str, content: Text, style: StyleType | None) -> Text:
-    """Return a cell on a line of its own, whole."""
+    """Return a whole cell on a line of its own."""
     return Text.assemble(indent, content, style=style or "", no_wrap=True, overflow="ignore")
 
 

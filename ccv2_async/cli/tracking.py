@@ -35,7 +35,7 @@ Args:
     run: The run of the command.
     campaign: ID of a campaign; see 'ccv2 campaigns'.
     contact: The ID or the address of a contact, instead of a campaign.
-    since: Only what happened since this date.
+    since: Only rows since this date.
     limit: The maximum number of rows to list; all by default.
 """
 

@@ -129,7 +129,7 @@ class _Upload:
         run: The run of the command.
         options: Arguments of `upload_many` for a dry run too.
         how: Additional arguments for the upload itself.
-        description: The description of every file.
+        description: The description of all files.
         items: The files that can be sent, by their paths.
         refused: The number of files that cannot be sent.
         reported: The items whose results are written.
@@ -169,7 +169,7 @@ class _Upload:
         return (BulkState.DONE,) if self.how["wait"] else (BulkState.DONE, BulkState.ACCEPTED)
 
     async def _collect(self, paths: Sequence[str], *, tree: bool) -> list[UploadResult]:
-        """Return the files that can be sent, each once, and report the others."""
+        """Return each file that can be sent once, and report the others."""
         files = [FileToUpload(path, description=self.description) for path in paths]
         plan = await self._plan(files, keep_folders=tree)
         if not plan:
@@ -314,7 +314,7 @@ class _Upload:
         self._sum_up(totals)
 
     def _leave(self, error: errors.ConstantContactError, *, accepted_too: bool) -> None:
-        """Say of each file that was not finished why, and what is known of it."""
+        """Report each file that was not finished, with the reason and what is known about it."""
         left = [item for item in self.items.values() if item not in self.reported]
         for item in left:
             if item.state is BulkState.SENDING and item.wholly_sent:
@@ -338,7 +338,7 @@ class _Upload:
         )
 
     def _report_unfinished(self, items: Sequence[JobItem]) -> None:
-        """Say how to continue with what was not finished."""
+        """Say how to continue with the unfinished files."""
         journal = self.options["journal"]
         if journal is None or self.run.sandbox:
             report_unfinished(items, self.run)
@@ -370,7 +370,7 @@ class _Records:
 
     A record holds the URL, and asking for each would cost a call per file: as many as sending
     them. In a run of many files, those that end within some seconds are looked up together in the
-    listing, newest first. A file that is not found there is asked for alone.
+    listing, newest first. A file that is not found there is requested separately.
 
     Args:
         client: An open client.
@@ -392,7 +392,7 @@ class _Records:
         """Return the record of an upload that has succeeded.
 
         Raises:
-            ConstantContactError: The record cannot be had. Safe to try again: yes.
+            ConstantContactError: The record cannot be read. Safe to try again: yes.
         """
         upload: UploadPoller = poller
         if not self._together:

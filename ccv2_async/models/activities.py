@@ -314,7 +314,7 @@ class ExportContactsRequest(Model):
 
     Attributes:
         lists: One list ID, or `active`, `opted-out` or `removed`.
-        column_names: The columns of the file, the address among them.
+        column_names: The columns of the file, including the address.
         file_type: `CSV`.
         sort_by: The order of the rows.
         export_date_added: Whether there is a column with the date of each contact.

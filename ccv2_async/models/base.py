@@ -57,7 +57,7 @@ class Model:
         """Return `to_dict()` as JSON on one line.
 
         Raises:
-            InvalidField: As `to_dict`, or JSON cannot carry a number.
+            InvalidField: As for `to_dict`, or JSON cannot hold a number.
         """
         return encode(self).decode()
 
@@ -127,7 +127,7 @@ def texts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the names in a string that separates them by spaces."""
+    """Return the names in a space-separated string."""
     return frozenset(text.split())
 
 

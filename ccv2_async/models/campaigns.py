@@ -57,7 +57,7 @@ class TestSendFormat(StrEnum):
 
 
 class GreetingName(StrEnum):
-    """The name that a campaign greets its reader by."""
+    """The name by which a campaign greets its reader."""
 
     FIRST_NAME = "FIRST_NAME"
     LAST_NAME = "LAST_NAME"

@@ -346,7 +346,7 @@ class Contact(_ContactFields):
 
     @property
     def email(self) -> str | None:
-        """Its email address; None when it came without one."""
+        """Its email address; None if the service sent none."""
         return self.email_addresses[0].email_address if self.email_addresses else None
 
 

@@ -41,7 +41,7 @@ MAX_WEIGHT = 1_000_000
 """The maximum number of values in a document, an array or object as four: about 60 MB."""
 
 ROW_LIMIT = 500
-NOTHING_USED = " Nothing of it was used."
+NOTHING_USED = " None of it was used."
 UNREADABLE = (Misread, RecursionError, OverflowError, ValueError)
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 # The maximum number of characters of a string before it is put on one line.
@@ -204,7 +204,7 @@ def raw_text(value: object, redact: Redact | None) -> str:
 
 
 def weight_of(content: bytes) -> int:
-    """Return how many values JSON may hold, an array or object as four; quick, and never less."""
+    """Return an upper bound for the number of values in JSON; an array or object counts as four."""
     return content.count(b",") + 4 * (content.count(b"[") + content.count(b"{"))
 
 
@@ -217,7 +217,7 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
         raise DecodeError(
-            f"{what or 'the response'} holds more than a million values. Nothing of it was used."
+            f"{what or 'the response'} holds more than a million values. None of it was used."
         )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
@@ -227,7 +227,7 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
         excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
         raise DecodeError(
             f"{what or 'the response'} is not JSON ({problem.msg} at byte {problem.pos}): "
-            f"{excerpt!r}. Nothing of it was used.",
+            f"{excerpt!r}. None of it was used.",
             excerpt=excerpt,
         ) from None
 
@@ -239,7 +239,7 @@ def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple
     The parser of the standard library reads the rows around it.
 
     Raises:
-        DecodeError: As `decode_plain`.
+        DecodeError: As for `decode_plain`.
     """
     try:
         return decode_plain(content, what, redact), False
@@ -270,10 +270,10 @@ def _short(text: str) -> int | bytes:
 
 
 def _checked_text(value: Any) -> Any:
-    """Return `value`.
+    """Return `value` if JSON can represent it.
 
     Raises:
-        Misread: It holds text or a number that JSON in UTF-8 cannot carry.
+        Misread: It contains text or a number that JSON in UTF-8 cannot represent.
     """
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
@@ -319,8 +319,8 @@ def encode(value: object) -> bytes:
     """Return a model, or a list or dict of models, as JSON. Read-only fields are included.
 
     Raises:
-        InvalidField: JSON cannot carry a value, such as a number beyond 64 bits or a date without
-            a time zone. Safe to try again: no.
+        InvalidField: JSON cannot represent a value, such as a number beyond 64 bits or a date
+            without a time zone. Safe to try again: no.
     """
     return _dumped(value, request=False)
 
@@ -333,7 +333,7 @@ def encode_body(value: object) -> bytes:
     misread.
 
     Raises:
-        InvalidField: As `encode`.
+        InvalidField: As for `encode`.
     """
     body = _dumped(value, request=True)
     if body.isascii():
@@ -348,7 +348,7 @@ def _dumped(value: object, *, request: bool) -> bytes:
         return orjson.dumps(_plain(value, request=request))
     except orjson.JSONEncodeError as problem:
         raise InvalidField(
-            "request body", value, f"it must be JSON of whole 64-bit numbers and text ({problem})"
+            "request body", value, f"it must be a value that JSON can hold ({problem})"
         ) from None
 
 

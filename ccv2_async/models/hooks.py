@@ -6,7 +6,7 @@ reports the place of a misread value without a second pass.
 
 A reader keeps a value in its usual form. The others are read tolerantly: an ID that came as a
 number, a count that came as text, a status in another case, a date that means "not set". A value
-that cannot be read raises `Misread`, which collects its place on the way out.
+that cannot be read raises `Misread`, which collects its place as it propagates.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _warned: set[tuple[str, str]] = set()
 
 
 class Misread(Exception):  # noqa: N818  # never leaves the package: `convert` makes a DecodeError of it
-    """A value does not fit its model. `path` grows outward."""
+    """A value does not fit its model. `path` grows from the inside out."""
 
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(expected)
@@ -213,7 +213,7 @@ def bounded(value: object) -> None:
 
 
 def rows(value: object, read: Reader) -> list[Any]:
-    """Return every element of an array. Null is an empty array; nulls inside are left out."""
+    """Return every element of an array. Null means an empty array; nulls inside are left out."""
     if value is None:
         return []
     if not isinstance(value, list | tuple):
@@ -376,7 +376,7 @@ def _row(
     """Return how a field is read.
 
     These are its name, the class of values that need no reading, the value of an absent field,
-    whether it must not be absent, and the reader of other values. A model may hold itself.
+    whether it must not be absent, and the reader of other values. A model may contain itself.
     """
     usual = s.kind if s.kind in {str, int, float, bool} and not s.many else None
     absent: Any = () if s.many else None
@@ -415,7 +415,7 @@ def _with_aliases(
 
 
 def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) -> None:
-    """Keep an unusable value in `extra`. With an owner, log it once for each of its fields."""
+    """Keep an unusable value in `extra`. If it has an owner, log that once for each field."""
     try:
         bounded(value)
     except Misread as problem:

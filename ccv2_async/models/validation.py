@@ -35,7 +35,7 @@ Problem = tuple[str, object, str]
 """The place below the field, the value there, and what it must be."""
 
 TEXT = "it must be text"
-WHOLE = "it must be a whole number of 64 bits at most"
+WHOLE = "it must be a whole number of at most 64 bits"
 NUMBER = "it must be a number"
 FLAG = "it must be True or False"
 MOMENT = "it must be a datetime with a time zone"
@@ -104,7 +104,7 @@ class Rule:
             they apply to each entry.
         pattern: A regular expression for the whole string.
         pattern_means: The pattern in words, such as "letters, digits and _ are accepted".
-        holds: Words, at least one of which a collection needs unless it is empty. Case is ignored.
+        holds: Words. A collection that is not empty needs at least one of them. Case is ignored.
     """
 
     required: bool = False
@@ -128,9 +128,9 @@ class Rule:
         unit = "characters" if isinstance(value, str) else "entries"
         if isinstance(value, Sequence | Mapping):
             if self.max_length is not None and len(value) > self.max_length:
-                return f"at most {self.max_length} {unit} are accepted, it has {len(value)}"
+                return f"at most {self.max_length} {unit} are accepted; it has {len(value)}"
             if self.min_length is not None and len(value) < self.min_length:
-                return f"at least {self.min_length} {unit} are needed, it has {len(value)}"
+                return f"at least {self.min_length} {unit} are needed; it has {len(value)}"
             if self.holds and value and not _has_known(self.holds, list(value)):
                 return "one of its entries must be " + " or ".join(self.holds)
         if isinstance(value, int | float):
@@ -164,7 +164,7 @@ def limited(default: Any = None, *, metadata: Any = None, **limits: Any) -> Any:
 
     Args:
         default: The value of a field that is left out.
-        metadata: The limits as `rule` returned them, in place of `limits`.
+        metadata: The limits as returned by `rule`, instead of `limits`.
         limits: The limits.
     """
     return attrs.field(default=default, metadata=metadata or rule(**limits))
@@ -177,10 +177,10 @@ class Need:
     Attributes:
         field: The field with the value.
         value: The value that sets the requirement. In a collection, one entry is enough.
-        needs: The fields that are required then.
+        needs: The fields that are then required.
         any_of: Whether one of them is enough.
         excludes: A field that must not have the same value.
-        single: A collection that must have exactly one entry then.
+        single: A collection that must then have exactly one entry.
     """
 
     field: str
@@ -236,7 +236,7 @@ def _is_empty(value: object) -> bool:
 def check_kinds(given: Mapping[str, Any], model: type[Any], prefix: str = "") -> None:
     """Validate the type of each value against the model's annotations.
 
-    For a model inside, only the class is checked. None passes, because a rule decides whether a
+    For a nested model, only the class is checked. None passes, because a rule decides whether a
     value is required.
 
     Args:
@@ -245,7 +245,7 @@ def check_kinds(given: Mapping[str, Any], model: type[Any], prefix: str = "") ->
         prefix: Text before the field's name in the error, such as `import_data[3].`.
 
     Raises:
-        InvalidField: Names the field, the value and what it must be. Nothing was sent. Safe to
+        InvalidField: The message names the field, the value and the rule. Nothing was sent. Safe to
             try again: no.
     """
     kinds = _kinds_of(cast("Hashable", model))
@@ -264,7 +264,7 @@ def is_text(value: object) -> TypeGuard[str]:
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Return whether it is a whole number that JSON carries safely. A bool is not a number."""
+    """Return whether it is a whole number that JSON can hold safely. A bool is not a number."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
 
 
@@ -286,13 +286,13 @@ def is_plain_function(value: object) -> bool:
 
 
 def a_model(model: type[Any]) -> str:
-    """Return in words what an argument that takes a model must be."""
+    """Return a description of what an argument that takes a model must be."""
     return f"it must be {'an' if model.__name__[:1] in 'AEIO' else 'a'} {model.__name__}"
 
 
 @cache
 def _kinds_of(model: Any) -> dict[str, Callable[[Any], Problem | None]]:
-    """Return a function for each field that returns what is wrong with a value, or None."""
+    """Return a function for each field that returns the problem with a value, or None."""
     kinds = {name: _kind(name, shape) for name, shape in shapes(model).items()}
     return kinds | {"extra": _check_extra}
 
@@ -322,7 +322,7 @@ def _fitting(name: str, shape: Shape) -> tuple[Callable[[Any], bool], str]:
     if kind in _PLAIN:
         return _PLAIN[kind]
     if kind is object:
-        return _is_json, "it must be what JSON can hold"
+        return _is_json, "it must be a value that JSON can hold"
     if issubclass(kind, StrEnum):
         return is_text, TEXT
     if shape.text_too:
@@ -341,15 +341,15 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
 
 def _check_extra(value: Any) -> Problem | None:
     if not isinstance(value, Mapping) or not all(is_text(key) for key in value):
-        return "", value, "it must be a dict of further fields by name"
+        return "", value, "it must be a dict of additional fields by name"
     for key, entry in value.items():
         if not _is_json(entry):
-            return f"[{key!r}]", entry, "it must be what JSON can hold"
+            return f"[{key!r}]", entry, "it must be a value that JSON can hold"
     return None
 
 
 def _is_json(value: Any, level: int = 0) -> bool:
-    """Return whether JSON can hold it, models and dates included."""
+    """Return whether JSON can hold it. Models and dates count too."""
     if value is None or isinstance(value, bool | datetime) or is_text(value) or is_number(value):
         return True
     if level > DEPTH_LIMIT:
@@ -427,7 +427,7 @@ def checked_seconds(value: object, field: str) -> float | None:
     if value is None or value == float("inf"):
         return None
     if not is_number(value) or value <= 0:
-        raise InvalidField(field, value, "it must be seconds, a number above 0, or None")
+        raise InvalidField(field, value, "it must be a number of seconds above 0, or None")
     return value
 
 
@@ -576,7 +576,7 @@ def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str
         writable: The model of what can be written.
 
     Raises:
-        InvalidField: There is nothing to change, a field cannot be changed, or the service would
+        InvalidField: No change is given, a field cannot be changed, or the service would
             refuse a value. Nothing was sent.
     """
     fields = {field.name: field for field in attrs.fields(writable) if field.name != "extra"}

@@ -106,7 +106,7 @@ def rows_of(
 
     Args:
         kind: The kind of the jobs.
-        ids: The jobs that were asked for.
+        ids: The jobs that were asked about.
         response: The rows.
         read: Returns the ID and the row of a job.
         id_fields: The fields in which an unreadable row may name its job.
@@ -185,7 +185,7 @@ class JobKind:
 
 
 def _warn(kind: str, word: str) -> None:
-    """Log an unknown status once. The number of logged ones is limited."""
+    """Log an unknown status once. The number of statuses that are logged is limited."""
     if (kind, word) in _warned or len(_warned) >= MOST_WARNINGS:
         return
     _warned.add((kind, word))
@@ -194,7 +194,7 @@ def _warn(kind: str, word: str) -> None:
         "it counts as pending.%s",
         kind,
         word,
-        " Further ones are not logged." if len(_warned) == MOST_WARNINGS else "",
+        " Further unknown statuses are not logged." if len(_warned) == MOST_WARNINGS else "",
     )
 
 
@@ -230,7 +230,7 @@ class Unreadable:
     Attributes:
         text: The last row, in readable form.
         since: The time of the first one, on the monotonic clock.
-        looks: The number of consecutive ones.
+        looks: The number of consecutive unreadable ones.
     """
 
     text: str
@@ -249,7 +249,7 @@ class Job:
         submitted_here: The same on the monotonic clock; None for a resumed job.
         due: When to look next, on the monotonic clock.
         label: Its name in messages: the file's name, or its ID.
-        ripe: Before this time, on the monotonic clock, a look is not worth a request.
+        ripe: The time, on the monotonic clock, before which a look is not worth a request.
         state: The current state.
         history: Every change of status, oldest first.
         unreadable: The unreadable responses, if its status cannot be read.

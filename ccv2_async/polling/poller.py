@@ -47,8 +47,8 @@ _OF_ALL = (
 class Poller(Generic[Result_co]):
     """A job of the service: await it for its result, or iterate over its changes of status.
 
-    It makes no request and has no task of its own: the callers that wait do the work. Any number of
-    tasks may wait for it. Cancelling one loses nothing; awaiting it again gives the same result.
+    It makes no requests and has no task of its own: the callers that wait do the work. Any number
+    of tasks may wait for it. Cancelling one loses nothing; awaiting it again gives the same result.
     """
 
     # Thousands of them may wait at the same time.
@@ -147,7 +147,7 @@ class Poller(Generic[Result_co]):
             ConstantContactError: The service refused the status request. Waiting again is safe.
         """
         if timeout is not None and not is_number(timeout) and timeout != math.inf:
-            raise errors.InvalidField("timeout", timeout, "it must be seconds, or None")
+            raise errors.InvalidField("timeout", timeout, "it must be a number of seconds, or None")
         # Thousands of waiters hold this frame: each of its variables counts.
         timeout = self._limit(timeout)
         ends = self._session.clock.monotonic() + timeout
@@ -239,14 +239,14 @@ class Poller(Generic[Result_co]):
             return self._error(
                 errors.StatusUnreadable,
                 f" (ID {job.id}): the service answers, but its status cannot be read: "
-                f"{job.unreadable.text} It was asked for again for over a minute. "
-                "Look at it in the account, or resume it with its token later.",
+                f"{job.unreadable.text} The client kept asking for over a minute. "
+                "Look at the job in the account, or resume it with its token later.",
                 row=job.unreadable.text,
             )
         return self._error(
             errors.JobNotFound,
             f": the service does not know the ID {job.id}. "
-            "It may have been deleted, or be too old to be answered for.",
+            "It may have been deleted, or the service may no longer keep it.",
         )
 
     def timed_out(self, limit: float) -> errors.PollTimeout:
@@ -273,7 +273,7 @@ def _too_late(what: str) -> errors.DeadlineExceeded:
 
 
 class UploadPoller(Poller[LibraryFile]):
-    """A file that the library has accepted, and now checks and converts.
+    """A file that the library has accepted, and is now checking and converting.
 
     Awaiting it gives the `LibraryFile`, with its URL and size, once the status is Active.
 
@@ -309,7 +309,7 @@ class ActivityPoller(Poller["Activity"]):
         return await super()._outcome()
 
     async def _explain(self) -> None:
-        """Read its row errors, which the summary of several activities does not have."""
+        """Read its row errors, which a summary of several activities lacks."""
         job = self._job
         async with self._fetching:
             if job.detail is None:

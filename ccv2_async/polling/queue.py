@@ -59,7 +59,7 @@ class JobWaiter(Waiter):
             raise copy.copy(trouble)
 
     def seconds_left(self, job: Job, now: float) -> float:  # noqa: ARG002  # as above
-        """Return how long the caller would still wait for a job."""
+        """Return how much longer the caller would wait for a job."""
         return self.deadline - now
 
 
@@ -89,7 +89,7 @@ class JobQueue:
     _was_full: bool = False
 
     def watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Notify a waiter of the changes of a job that it waits for."""
+        """Notify a waiter of changes to a job that it waits for."""
         others = self.waiters.get(job)
         self.waiters[job] = (*(others or ()), waiter)
         if others is None:

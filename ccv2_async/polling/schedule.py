@@ -73,21 +73,21 @@ def spacing(*, typical: float | None, per_second: float | None, contended: bool)
 
 
 def is_lost(age: float, unknown_looks: int) -> bool:
-    """Return whether to give up a job that the service does not know.
+    """Return whether to give up on a job that the service does not know.
 
     Args:
         age: Seconds since the job was started.
-        unknown_looks: Consecutive looks at which it was not known.
+        unknown_looks: The number of consecutive looks at which it was not known.
     """
     return age > GRACE and unknown_looks >= LOOKS_BEFORE_LOST
 
 
 def is_unreadable(seconds: float, looks: int) -> bool:
-    """Return whether to give up a job whose status cannot be read.
+    """Return whether to give up on a job whose status cannot be read.
 
     Args:
         seconds: Seconds since the first of the consecutive looks that did not return a status.
-        looks: Consecutive looks that did not return a status.
+        looks: The number of consecutive looks that did not return a status.
     """
     return seconds >= UNREADABLE_SECONDS and looks >= LOOKS_BEFORE_LOST
 

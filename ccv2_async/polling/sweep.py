@@ -74,7 +74,7 @@ class Sweep:
     ) -> Job:
         """Return the job that a token names; all its pollers share one.
 
-        If its status could not be read before, it is asked for again.
+        If its status could not be read before, the client asks for it again.
         """
         known = self._queue(kind).known
         job = known.get(id)
@@ -147,7 +147,7 @@ class Sweep:
         return queue
 
     def _watch(self, job: Job, waiter: JobWaiter) -> None:
-        """Notify a waiter of the changes of a job that it waits for.
+        """Notify a waiter of changes to a job that it waits for.
 
         Raises:
             UsageError: The client was opened in another event loop.
@@ -190,7 +190,7 @@ class Sweep:
 
 
 class JobSet(JobWaiter):
-    """Jobs that one caller waits for together, with `Sweep.wait`; close it when done with it.
+    """Jobs that one caller waits for together, with `Sweep.wait`; close it afterwards.
 
     Jobs may be added at any time, even while a caller waits for the set.
     """
@@ -241,7 +241,7 @@ class JobSet(JobWaiter):
         return first
 
     def seconds_left(self, job: Job, now: float) -> float:  # noqa: ARG002  # of its next waits, too
-        """Return how long the caller would still wait for a job."""
+        """Return how much longer the caller would wait for a job."""
         return job.kind.deadline
 
 

@@ -3,8 +3,8 @@
 A token is `ccv2p1.`, base64url JSON, a dot, and a keyed checksum. It names the kind and the ID of
 the job, a fingerprint of the account, when the job was started, when the token expires, when the
 next look makes sense, and the last status. It holds no URL, header, or secret. The checksum's key
-comes from the credentials, so an altered token, or one of another account, is refused, even after
-it went through a browser.
+comes from the credentials, so a token that was altered, for example in a browser, or that belongs
+to another account is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = "ccv2p1"
 MAX_LENGTH = 400
 LONGEST_STATUS = 40
 _KINDS = frozenset(get_args(JobKindName))
-_DAMAGED = "The resume token is damaged; copy it again, whole."
+_DAMAGED = "The resume token is damaged; copy all of it again."
 
 
 @attrs.frozen
@@ -101,7 +101,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
     if version != VERSION:
         if version.startswith("ccv2p"):
             raise TokenError("The resume token was made by another version of ccv2_async.")
-        raise TokenError(f"This is not a resume token: one begins with {VERSION}.")
+        raise TokenError(f"This is not a resume token: a resume token begins with {VERSION}.")
     payload, _, given = rest.partition(".")
     try:
         padded = payload.encode("ascii") + b"=" * (-len(payload) % 4)
@@ -117,7 +117,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
         )
     expected = checksum(payload.encode("ascii"))
     if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):
-        raise TokenError("The resume token was altered; copy it again, whole.")
+        raise TokenError("The resume token was altered; copy all of it again.")
     fields: dict[str, Any] = {name: document.get(key) for key, name in _KEYS.items()}
     data = TokenData(**fields)
     if not _is_valid(data):

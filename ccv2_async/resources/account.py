@@ -91,21 +91,21 @@ class Account(Resource):
         return await self._get_rows(
             VerifiedEmailAddress,
             "/account/verifiedemailaddresses",
-            what="verified e-mail addresses",
+            what="verified email addresses",
             query={"status": one_of("status", status, ("ALL", *VerifiedEmailStatus))},
             on_bad_row=on_bad_row,
         )
 
     async def add_verified_email(self, email_address: str) -> VerifiedEmailAddress:
-        """Add an address. It is UNCONFIRMED until its owner follows the link in the service's mail.
+        """Add an address. It is UNCONFIRMED until its owner follows the link in an email.
 
-        If the address exists but is unconfirmed, the service sends another mail. It accepts 200
+        If the address exists but is unconfirmed, the service sends another email. It accepts 200
         of these calls a day.
 
         Raises:
             Conflict: The address is already confirmed.
-            OutcomeUnknown: No response arrived; the mail may have been sent. Safe to try again:
-                yes, but a second mail may be sent.
+            OutcomeUnknown: No response arrived; the email may have been sent. Safe to try again:
+                yes, but a second email may be sent.
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """

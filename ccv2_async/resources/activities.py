@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.threads import FileThreads
 
 ContactsInput: TypeAlias = "ContactFile | Iterable[ContactRow] | ContactTable"
-"""The path of a file; contacts, as a list or `csv.DictReader`; or a table of polars or pandas.
+"""The path of a file; contacts, as a list or `csv.DictReader`; or a polars or pandas table.
 
 A contact is an `ImportData`, an address, or a mapping of column names to values.
 """
@@ -150,7 +150,7 @@ class Activities(Resource):
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """Start to add contacts to lists, and return a poller. Known contacts are updated.
+        """Start adding contacts to lists, and return a poller. Known contacts are updated.
 
         A file is checked completely before any of it is sent. CSV and TXT files must be UTF-8, with
         a header row that names the columns, one of them for email addresses. XLS and XLSX files are
@@ -163,11 +163,11 @@ class Activities(Resource):
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or contacts, each an `ImportData`,
                 an address, or a mapping such as a row of `csv.DictReader`, whose keys are names of
-                columns ("First Name") or of fields ("first_name"); or a table of polars or pandas.
+                columns ("First Name") or of fields ("first_name"); or a polars or pandas table.
             lists: The IDs of the lists to add them to.
-            column_names: The columns to use if the contacts are not a file, EMAIL among them; `[]`
-                imports addresses only. The default is the columns of all properties that any
-                contact has. The service ignores properties without a column.
+            column_names: The columns to use if the contacts are not a file. They must include
+                EMAIL; `[]` imports addresses only. The default is the columns of all properties
+                that any contact has. The service ignores properties without a column.
             blanks_enabled: Whether empty values erase stored ones.
             file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
@@ -222,7 +222,7 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token` resumes
                 it.
-            ConstantContactError: As `begin_add_contacts`.
+            ConstantContactError: As for `begin_add_contacts`.
 
         Source: "Import contacts" pages of the service's documentation.
         """
@@ -239,7 +239,7 @@ class Activities(Resource):
         strict: bool = False,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """Start to remove contacts from lists, and return a poller.
+        """Start removing contacts from lists, and return a poller.
 
         The contacts stay in the account.
 
@@ -252,7 +252,7 @@ class Activities(Resource):
 
         Args:
             contacts: The path of a CSV, TXT, XLS or XLSX file; or addresses; or rows or a table as
-                for `begin_add_contacts`, of which only the addresses are used.
+                for `begin_add_contacts`. Only the addresses are used.
             lists: The IDs of the lists to remove them from.
             file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
@@ -293,7 +293,7 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token` resumes
                 it.
-            ConstantContactError: As `begin_remove_contacts`.
+            ConstantContactError: As for `begin_remove_contacts`.
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
@@ -302,7 +302,7 @@ class Activities(Resource):
     async def begin_clear_lists(
         self, lists: Iterable[str], *, strict: bool = False, lane: Lane = Lane.INTERACTIVE
     ) -> BulkPoller:
-        """Start to remove every contact from lists, and return a poller.
+        """Start removing every contact from lists, and return a poller.
 
         The lists and the contacts stay in the account. Do not add contacts to a list before the
         poller is done.
@@ -334,7 +334,7 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token` resumes
                 it.
-            ConstantContactError: As `begin_clear_lists`.
+            ConstantContactError: As for `begin_clear_lists`.
 
         Source: "Clear contact lists" page of the service's documentation.
         """
@@ -350,14 +350,14 @@ class Activities(Resource):
         export_added_by: bool = True,
         lane: Lane = Lane.INTERACTIVE,
     ) -> BulkPoller:
-        """Start to export the contacts of one list to a CSV file, and return a poller.
+        """Start exporting the contacts of one list to a CSV file, and return a poller.
 
         If the response is lost after everything was sent, the request is sent once more. That is
         safe: an export does not change the account, and a second file does no harm.
 
         Args:
             list_id: The list; or `active`, `opted-out` or `removed`.
-            column_names: The columns of the file, "Email Address" among them.
+            column_names: The columns of the file, including "Email Address".
             sort_by: EMAIL_ADDRESS or DATE_DESC.
             export_date_added: Whether a column says when each contact was added.
             export_added_by: Whether a column says who added each contact.
@@ -395,7 +395,7 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token` resumes
                 it.
-            ConstantContactError: As `begin_export_contacts`.
+            ConstantContactError: As for `begin_export_contacts`.
 
         Source: "Export contacts" page of the service's documentation.
         """

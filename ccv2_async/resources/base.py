@@ -286,7 +286,7 @@ async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) 
 
     Raises:
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
-        DecodeError: As `result_of`.
+        DecodeError: As for `result_of`.
     """
     with _carried_out(response):
         page = await parsed(response, lambda response: response.rows(model))

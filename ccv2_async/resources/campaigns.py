@@ -87,7 +87,7 @@ class Campaigns(Resource):
 
         Args:
             status: ALL, DRAFT, RUNNING, SENT, SCHEDULED or DELETED.
-            modified_since: Only campaigns that have changed since then. Needs a time zone.
+            modified_since: Only campaigns that have changed since this time. Needs a time zone.
             limit: Rows in a page, from 1 to 50. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
@@ -193,7 +193,7 @@ class Campaigns(Resource):
 
         Args:
             campaign_id: A campaign that is DRAFT, SENT or SCHEDULED.
-            email_addresses: One to five. At most 50 unconfirmed ones in 24 hours.
+            email_addresses: One to five. At most 50 unconfirmed addresses are allowed in 24 hours.
             format: HTML, TEXT or HTML_AND_TEXT.
             personal_message: A message to the recipients.
 

@@ -94,7 +94,7 @@ class Contacts(Resource):
             email: The exact address; `await client.contacts.all(email=...).first()` is the
                 contact that has it, or None.
             status: One of `ContactStatus`, or "ALL".
-            modified_since: Only contacts that have changed since then. Needs a time zone.
+            modified_since: Only contacts that have changed since this time. Needs a time zone.
             include_contact_id: Whether each has a `contact_id`, its UUID for migrations.
             limit: Rows in a page, from 1 to 500. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
@@ -132,8 +132,8 @@ class Contacts(Resource):
 
         Args:
             contact: The contact, with exactly one email address.
-            action_by: ACTION_BY_VISITOR if the contact signed up itself. It decides the opt-in
-                source and the welcome mail. By default the owner acts.
+            action_by: ACTION_BY_VISITOR if the contact signed up in person. It determines the
+                opt-in source and the welcome email. By default the owner acts.
 
         Raises:
             Conflict: There is already an active contact with that address.
@@ -190,7 +190,8 @@ class Contacts(Resource):
 
         - There is no such contact: it is created.
         - ACTIVE: it is updated; if nothing changes, nothing is written.
-        - UNCONFIRMED: it is updated, and stays UNCONFIRMED until it follows the link in its mail.
+        - UNCONFIRMED: it is updated, and stays UNCONFIRMED until the contact follows the link in
+          the email.
         - REMOVED, which is on no list: it is added to the lists again.
         - OPTOUT: only the contact itself can opt back in. With `action_by="ACTION_BY_VISITOR"`,
           which says that it signed up itself, it is added to the lists. Otherwise `OptedOut` is
@@ -210,8 +211,7 @@ class Contacts(Resource):
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
             OptedOut: The contact has opted out, and the owner acts. Nothing was changed.
-            ConstantContactError: As `create` and `update`. Safe to try again: yes, running it
-                again is safe.
+            ConstantContactError: As for `create` and `update`. Safe to try again: yes.
 
         Source: "Contacts collection", GET and POST, and "Contacts resource", PUT, of the service's
         documentation.
@@ -389,7 +389,7 @@ def _has_opted_out(contact: Contact) -> bool:
 def _opted_out(contact: Contact, done: str) -> OptedOut:
     return OptedOut(
         f"upsert of contact {contact.id}: it has opted out, and only the contact itself can opt "
-        f"back in. {done} If it has signed up again itself, call again with "
+        f"back in. {done} If the contact has signed up again, call again with "
         'action_by="ACTION_BY_VISITOR".',
         contact_id=contact.id,
     )
@@ -406,5 +406,5 @@ def _check_addresses(addresses: Iterable[Address]) -> None:
         kind = str(checked_text(address.address_type, f"addresses[{index}].address_type")).upper()
         if kind in seen:
             field = f"addresses[{index}].address_type"
-            raise InvalidField(field, kind, "one PERSONAL and one BUSINESS address at most")
+            raise InvalidField(field, kind, "at most one PERSONAL and one BUSINESS address")
         seen.add(kind)

@@ -92,7 +92,7 @@ class _Source:
                 held.clear()
                 break
         if held and len(held) != self._file.size:
-            raise errors.DecodeError(f"{self.what}: a page came instead of the file.")
+            raise errors.DecodeError(f"{self.what}: an HTML page came instead of the file.")
         if held:
             yield bytes(held)
         async for piece in pieces:

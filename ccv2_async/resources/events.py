@@ -271,7 +271,7 @@ class EventSales(Resource):
         """Replace an attribute of an item, and return what the service stored.
 
         Fields that are None are erased, except for read-only fields.
-        The name cannot change once any was sold.
+        The name cannot change once any have been sold.
 
         Source: "Item attribute resource", PUT, of the service's documentation.
         """

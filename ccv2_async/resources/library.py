@@ -135,7 +135,7 @@ class Library(Resource):
 
         Raises:
             UsageError: A value is invalid, or the file cannot be sent. Nothing was sent.
-            FileChanged: The file changed while it was sent. Safe to try again: yes.
+            FileChanged: The file changed while it was being sent. Safe to try again: yes.
             AmbiguousUpload: The file may have arrived. Safe to try again: no; look first.
             QuotaExceeded: The quota is used up. Safe to try again: later.
             TransportError: The file did not arrive. Safe to try again: yes.
@@ -182,7 +182,7 @@ class Library(Resource):
         Raises:
             JobError: The service gave up on the file, or is still working on it; `token` resumes
                 it.
-            ConstantContactError: As `begin_upload`.
+            ConstantContactError: As for `begin_upload`.
         """
         return LibraryFile
 
@@ -403,7 +403,7 @@ class Library(Resource):
 
         Raises:
             InvalidField: On entering: the file has no URL yet.
-            DecodeError: As `download`, even between pieces.
+            DecodeError: As for `download`, even between pieces.
             ConstantContactError: As for any read, even between pieces. Safe to try again: yes.
 
         Source: "File resource" page of the service's documentation.

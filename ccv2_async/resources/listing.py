@@ -90,7 +90,7 @@ class Listing(Generic[T]):
             it. With `on_bad_row="skip"` or a function, `skipped` counts such rows instead.
         PaginationError: While iterating, if the service returns the same cursor twice, or 50
             consecutive pages without rows.
-        ConstantContactError: While iterating, as any read does. Safe to try again: yes.
+        ConstantContactError: While iterating, as for any read. Safe to try again: yes.
 
     Source: "Paginated output" page of the service's documentation.
     """
@@ -162,7 +162,7 @@ class Listing(Generic[T]):
 
         Raises:
             InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
-            ConstantContactError: As iterating does.
+            ConstantContactError: As for iterating.
         """
         rows: Rows[T] = Rows()
         if limit is not None and not (is_whole(limit) and limit >= 0):
@@ -218,8 +218,8 @@ class Cursors:
         self._empty = 0 if rows else self._empty + 1
         if self._empty == MOST_EMPTY:
             raise PaginationError(
-                f"{self.what}: {MOST_EMPTY} pages in a row were empty, and the service names yet "
-                "another, so the pages may never end. Narrow the listing, or list again."
+                f"{self.what}: {MOST_EMPTY} pages in a row were empty, and another one "
+                "follows, so the pages may never end. Narrow the listing, or list again."
             )
         self.seen.add(following)
         return following

@@ -37,7 +37,7 @@ class Lists(Resource):
         """Return every contact list of the account. They come in one response, without pages.
 
         Args:
-            modified_since: Only lists that have changed since then. Needs a time zone.
+            modified_since: Only lists that have changed since this time. Needs a time zone.
             include_list_id: Whether each has a `list_id`, its UUID for migrations.
             on_bad_row: "skip" to leave out rows that cannot be read, and log how many.
 
@@ -117,7 +117,7 @@ class Lists(Resource):
 
         Args:
             list_id: The list.
-            modified_since: Only contacts that have changed since then. Needs a time zone.
+            modified_since: Only contacts that have changed since this time. Needs a time zone.
             limit: Rows in a page, from 1 to 500. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 

@@ -92,7 +92,7 @@ class Tracking(Resource):
 
     Reports take these options:
 
-    - `created_since`: A datetime with a time zone. Only what happened then or later is listed.
+    - `created_since`: A datetime with a time zone. Only rows from this time on are listed.
     - `limit`: The number of rows in a page, from 1 to 500. The default is 500.
     - `on_bad_row`: "skip" to continue after rows that cannot be read; see `Listing`.
     """
@@ -176,7 +176,7 @@ class Tracking(Resource):
         Args:
             campaign_id: The campaign.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
-            created_since: Only what happened then or later. Needs a time zone.
+            created_since: Only rows from this time on. Needs a time zone.
             limit: Rows in a page, from 1 to 500. The default is 500.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
@@ -265,7 +265,7 @@ class Tracking(Resource):
 
     @_by_contact
     def contact_activities(self) -> Report[TrackingActivity]:
-        """List everything that happened with one contact, newest first, as `activity_type` says.
+        """List everything that happened with one contact, newest first; see `activity_type`.
 
         Raises:
             NotFound: There is no contact with that ID. Raised when the listing is iterated.
@@ -321,7 +321,7 @@ class Tracking(Resource):
         Args:
             contact_id: The contact.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
-            created_since: Only what happened then or later. Needs a time zone.
+            created_since: Only rows from this time on. Needs a time zone.
             limit: Rows in a page, from 1 to 500. The default is 500.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 

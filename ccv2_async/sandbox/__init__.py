@@ -1,6 +1,6 @@
 """A local stand-in for the service: `async with Sandbox() as sandbox: ...`.
 
-It is written from the service's documentation alone and imports nothing of this package's client,
+It is written from the service's documentation alone and imports nothing from this package's client,
 so that each tests the other.
 """
 

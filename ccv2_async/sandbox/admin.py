@@ -93,7 +93,7 @@ class Admin:
 
         Written to a file, it is a seed, `Sandbox(seed=path)`, and a file for `Sandbox(state=path)`.
         Settings, faults, the log, and the counts of the quota are not in it. Parts and fields that
-        you leave out are as in an empty account.
+        you leave out have the values of an empty account.
         """
         return self._do(self._world.save)
 
@@ -110,7 +110,7 @@ class Admin:
         return self._do(self._world.snapshot_files)
 
     def content(self, file_id: str) -> bytes | None:
-        """Return a file's bytes; None once they are no longer in memory."""
+        """Return a file's bytes; None if they are no longer in memory."""
         return self._do(lambda: self._world.library.content(file_id))
 
     def set_status(self, file_id: str, status: str | None) -> None:

@@ -99,7 +99,7 @@ def utc_stamp(moment: float) -> str:
 
 
 def utc_stamps(**moments: float | None) -> dict[str, str]:
-    """Return dates by name as `utc_stamp` writes them. Those that are None are left out."""
+    """Return dates by name, formatted by `utc_stamp`. Those that are None are left out."""
     return {name: utc_stamp(moment) for name, moment in moments.items() if moment is not None}
 
 

@@ -9,7 +9,7 @@ kind                what happens
 ``answer``          `status`, `headers` and `body` are answered in place of the operation
 ``delay``           `seconds` pass before the request is carried out
 ``delay_response``  the request is carried out; its response follows `seconds` later
-``hang``            no response ever; the request is not carried out
+``hang``            there is no response; the request is not carried out
 ``trickle``         carried out; the response comes `size` bytes at a time, `seconds` apart
 ``lose_response``   carried out to the end; then the connection is reset instead of a response
 ``cut_response``    carried out; the connection is closed in the middle of the response
@@ -34,7 +34,7 @@ Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_on
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
 (it names another ID than Id), ``absurd``.
 
-A fault whose path starts with `/content/` strikes downloads of files, and no call of the API.
+A fault whose path starts with `/content/` strikes downloads of files, not calls of the API.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from another model, and changes some. A field is a name and these suffixes, in t
 ``-``           read-only: the service sets it
 ``:kind``       `id`, `int`, `float`, `bool`, `date`, `email`, a model, words as in `:HTML|XHTML`
                 and `:|CSV`, `id|Item` for an ID or an object with one, `text|Item`, or `int|id` for
-                an ID that answers write as a number or as text; without it, text
+                an ID that responses write as a number or as text; without it, text
 ``~``           the case of the words does not matter
 ``[]``          an array of them
 ``/pattern/``   a regular expression for the whole text
-``>=1 <=9``     the least and the most: of characters, of entries, or of a number
+``>=1 <=9``     minimum and maximum: of characters, of entries, or of a number
 ``=value``      the value of a parameter that is not sent
 ==============  ==============================================================================
 """
@@ -67,7 +67,7 @@ class Field:
 
     Attributes:
         kind: The kind of its value. An `id` is text. `any` is any of `model` and text, if it has a
-            model, and else of a number and text.
+            model, otherwise of a number and text.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.
         max_length: The maximum number of characters.

@@ -1,4 +1,4 @@
-"""Multipart forms, read as they arrive: text parts into text, the file part into a digest.
+"""Multipart forms, parsed as they arrive: text parts as text, the file part as a digest.
 
 A file of any size takes constant memory, except for what `Settings.keep_content` allows.
 """

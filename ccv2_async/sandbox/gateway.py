@@ -25,7 +25,7 @@ _QUOTA_CODES = {
 
 
 class Gateway:
-    """ASGI middleware in front of the API's paths; other requests pass through.
+    """ASGI middleware for the API's paths; other requests pass through.
 
     Args:
         app: The application behind it.

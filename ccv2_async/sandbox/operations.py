@@ -220,7 +220,7 @@ def modified_since(call: Call, rows: Iterable[_Dated]) -> list[_Dated]:
 
 
 def page(call: Call, rows: Sequence[_Row], shown: Callable[[_Row], Any]) -> dict[str, Any]:
-    """Return one page of `rows` from the call's cursor on, each row as `shown` writes it.
+    """Return one page of `rows`, starting at the call's cursor; `shown` formats each row.
 
     `next_link` is a path without the key.
     """

@@ -1,8 +1,8 @@
 """The state of a sandbox as JSON: for `--state`, for `--seed FILE`, and on the admin path.
 
-The document has one object for each part of the account. Parts, and fields of parts, that are left
-out are as in an empty account. Contents of files are in base64. The request log, the faults, the
-counts of the quota, and the settings are not in it.
+The document has one object for each part of the account. Parts, or fields of parts, that are left
+out have the values of an empty account. Contents of files are in base64. The request log, the
+faults, the counts of the quota, and the settings are not in it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _number(value: Any) -> float:
     if value == str(math.inf):
         return math.inf
     if type(value) not in (int, float) or abs(value) > _LONGEST_MOMENT:
-        raise ValueError(f"a number of seconds expected, not {value!r:.80}")
+        raise ValueError(f"expected a number of seconds, not {value!r:.80}")
     return float(value)
 
 
@@ -134,7 +134,7 @@ def check_version(document: Any) -> None:
         raise ValueError(f"it is not the state of a sandbox: {_VERSION} is missing")
     if version > VERSION:
         raise ValueError(
-            f"it is of version {version}, and this sandbox reads versions up to {VERSION}: update "
+            f"it has version {version}, but this sandbox reads versions up to {VERSION}: update "
             "ccv2-async"
         )
 

@@ -135,7 +135,7 @@ class Sandbox:
 
     Raises:
         ValueError: A setting has a wrong value, or `state` or `seed` is a file that does not hold
-            the state of a sandbox, or has a later version.
+            the state of a sandbox or has a later version.
         OSError: Such a file cannot be read.
     """
 

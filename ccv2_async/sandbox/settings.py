@@ -107,7 +107,7 @@ def _in_order(_settings: object, _field: object, latency: object) -> None:
     ends = latency if isinstance(latency, tuple) else (latency, latency)
     check_value("latency", ends, tuple[float, ...])
     if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
-        raise ValueError(f"latency cannot be {latency!r:.80}: give seconds, or the least and most.")
+        raise ValueError(f"latency cannot be {latency!r:.80}: give seconds, or a (min, max) pair.")
 
 
 def _known_seed(_settings: object, _field: object, seed: object) -> None:
@@ -131,7 +131,7 @@ class Settings:
         speed: Divides every processing time; 10 makes the sandbox ten times as fast.
         seed: The source of everything random, including IDs, so that a run can be repeated. Without
             one, each sandbox starts its IDs at a random number, so tokens and journals of another
-            sandbox match none of its files; everything else is then as with 0. With "demo", the
+            sandbox match none of its files; everything else is the same as with 0. With "demo", the
             sandbox starts with data: 120 contacts on six lists, campaigns with reports, folders
             with files, an event, and a finished job. With a `Path`, it starts with the state in
             that file; see `Admin.save`.
@@ -156,7 +156,8 @@ class Settings:
         listing_lag: Seconds until a new file shows in listings; its status is known immediately.
         date_offset: Seconds that the `Date` header is ahead of the sandbox's clock.
         created_offset: Seconds that dates of files are ahead of the sandbox's clock.
-        composed_names: Store file names in Unicode's composed form (NFC), however they came.
+        composed_names: Store file names in Unicode's composed form (NFC), regardless of how they
+            were sent.
         export_link: The form in which an export's `file_name` names its CSV: an `absolute` URL, one
             `relative` to the API's host, or on an `other_host` that takes no credentials.
         retired: Operations that the service has withdrawn: groups, such as `"events"`, or single

@@ -94,8 +94,9 @@ class Plan:
     Attributes:
         script: The script of the job.
         begun: The time at which it was accepted.
-        seconds: The time it takes; None if looks decide.
-        looks: The number of status requests that find it unfinished; None if time decides.
+        seconds: The time it takes; None if that depends on the number of looks.
+        looks: The number of status requests that find it unfinished; None if that depends on the
+            time.
     """
 
     script: Script
@@ -122,7 +123,7 @@ class Plan:
         return 1.0 if whole <= 0 else gone / whole
 
     def due(self) -> float | None:
-        """Return when it ends; None if looks decide."""
+        """Return when it ends; None if that depends on the number of looks."""
         return None if self.seconds is None else self.begun + self.seconds
 
 

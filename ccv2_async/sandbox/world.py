@@ -161,7 +161,7 @@ class World:
         }
 
     def snapshot_files(self) -> list[dict[str, Any]]:
-        """Return the library's files, oldest first, the trashed ones included."""
+        """Return the library's files, oldest first, including those in the trash."""
         now = self.clock.time()
         return [
             {**picked(stored, _SHOWN), "status": stored.status(now), "due": stored.plan.due()}

@@ -75,11 +75,11 @@ def failure(job: Job, token: str) -> errors.JobError:
             kind = errors.VirusFound
             advice = f"found a virus in it{because}. Do not send it again"
         case "deleted":
-            advice = f"says that it was deleted meanwhile{because}; it may be in the trash"
+            advice = f"says that it was deleted in the meantime{because}; it may be in the trash"
         case _:
             advice = (
                 f"gave up on it with the status {job.status}{because}. "
-                "Check that the file is whole and of the type its name says"
+                "Check that the file is whole and of the type that its name indicates"
             )
     return kind(
         f"upload of {job.label} (ID {job.id}): the service {advice}.",

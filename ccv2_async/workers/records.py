@@ -90,7 +90,7 @@ class JobRecord(Entry):
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
             raise ValueError("a token or an ID is not text")
         if record.task not in TASKS:
-            raise ValueError("it has another task")
+            raise ValueError("it has an unknown task")
         if record.task == UPLOAD_TASK and not _are_of_upload(record.arguments):
             raise ValueError("its arguments are not those of an upload")
         try:

@@ -157,8 +157,8 @@ def test_other_columns_are_left_out_if_only_addresses_are_wanted(row: Any) -> No
         ({"email": "a@b.cc", "First Name": True}, "['First Name']", "True", "must be text"),
         ({"email": "a@b.cc", "First Name": ["x"]}, "['First Name']", "['x']", "must be text"),
         ({"email": "a@b.cc", "e-mail": "b@b.cc"}, "['e-mail']", "'b@b.cc'", "another column"),
-        ({"email": "", "City": "x"}, "", "['email', 'City']", "has an e-mail address"),
-        ({}, "", "[]", "has an e-mail address"),
+        ({"email": "", "City": "x"}, "", "['email', 'City']", "has an email address"),
+        ({}, "", "[]", "has an email address"),
     ],
 )
 def test_an_error_names_row_and_column(row: Any, place: str, value: str, reason: str) -> None:
@@ -271,7 +271,9 @@ def test_a_request_is_smaller_than_the_service_accepts() -> None:
 def test_the_first_contact_of_each_request_needs_a_valid_address() -> None:
     rows = ["a@b.cc", "nobody", "b@b.cc"]
     assert len(import_requests(rows, ["1"], None)) == 1
-    with pytest.raises(errors.InvalidField, match="first contact of a request") as caught:
+    with pytest.raises(
+        errors.InvalidField, match="the first contact needs a valid address"
+    ) as caught:
         import_requests(rows, ["1"], None, most_rows=1)
     assert caught.value.field == "import_data[1].email_addresses"
     assert caught.value.values == ("nobody",)

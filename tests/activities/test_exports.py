@@ -252,7 +252,7 @@ async def test_an_html_page_in_place_of_a_table_is_refused(
     async with serving(page) as server:
         cc = await connect(server)
         for to in (tmp_path / "x.csv", writer):
-            with pytest.raises(errors.DecodeError, match="a page came"):
+            with pytest.raises(errors.DecodeError, match="an HTML page came"):
                 await cc.activities.download_export(exported("/x.csv"), to)
         await cc.aclose()
     assert names(tmp_path) == []

@@ -70,7 +70,7 @@ def test_an_estimate_is_printed_and_nothing_is_written(
     ran = ccv2("backup", str(tmp_path / "new"), "--dry-run")
     assert ran.code == Exit.OK
     assert ran.out.startswith("About ")
-    assert "the quota needs 1 day." in ran.out
+    assert "with this quota, it takes 1 day." in ran.out
     assert "A contact counts once for each of its lists" in ran.err
     assert not (tmp_path / "new").exists()
 

@@ -254,7 +254,7 @@ def test_an_import_interrupted_before_its_answer_explains_what_that_means(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED
-    assert "interrupted before it was known to have started" in err
+    assert "interrupted before the service confirmed that it had started" in err
 
 
 def test_activities_are_listed_and_narrowed(

@@ -118,7 +118,7 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert names(tmp_path / "out") == ["b.png", "c.pdf"]
     (failed,) = (row for row in ran.rows if "error" in row)
     assert failed["id"] == ids["a.png"]
-    assert "a page came instead of the file" in failed["error"]
+    assert "an HTML page came instead of the file" in failed["error"]
     assert "loading again" in ran.err
     service.admin.assert_faults_struck()
 
@@ -140,7 +140,7 @@ def test_wrong_choices_are_reported_in_one_sentence(
     assert "--jobs" in ccv2("files", "get", "--all", "--jobs", "0").err
     ran = ccv2("files", "get", "--all", "--to", picture("file"))
     assert ran.code == Exit.SOME_FAILED
-    assert "The operating system refused" in ran.err
+    assert "The operating system reported an error" in ran.err
     assert names(tmp_path) == ["file"]
 
 

@@ -68,7 +68,7 @@ def test_a_page_without_meta_or_with_null_results_is_empty_and_last() -> None:
 def test_a_page_without_results_is_refused() -> None:
     problem = refused(Page[LibraryFile], b'{"meta":{}}', what="the listing of files")
     assert problem.where == "results"
-    assert str(problem) == "the listing of files came without results. Nothing of it was used."
+    assert str(problem) == "the listing of files came without results. None of it was used."
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"3", b'"x"'])

@@ -35,7 +35,7 @@ def test_an_error_for_a_long_name_shows_field_value_and_rule() -> None:
     problem = broken(LibraryFolderWrite("x" * 41))
     assert (problem.field, problem.rule) == (
         "name",
-        "at most 40 characters are accepted, it has 41",
+        "at most 40 characters are accepted; it has 41",
     )
     assert "xxx" in problem.value
 

@@ -320,7 +320,7 @@ async def test_warnings_about_unknown_statuses_are_few_and_short(
     assert len(jobs._warned) == jobs.MOST_WARNINGS
     assert sum(len(word) for _, word in jobs._warned) <= jobs.MOST_WARNINGS * jobs.LONGEST_WORD
     assert len(caplog.records) == jobs.MOST_WARNINGS
-    assert "Further ones are not logged" in caplog.messages[-1]
+    assert "Further unknown statuses are not logged" in caplog.messages[-1]
     await asyncio.sleep(0)
 
 

@@ -137,7 +137,7 @@ async def test_a_download_that_fails_for_a_moment_starts_over(
         ("cut_response", errors.ConnectionLost, "connection", ATTEMPTS),
         ("shorten", errors.ConnectionLost, "640,002 of its 1,280,004 bytes came", ATTEMPTS),
         ("server_error", errors.ServerError, "answered 500", ATTEMPTS),
-        ("page", errors.DecodeError, "a page came instead of the file", 1),
+        ("page", errors.DecodeError, "an HTML page came instead of the file", 1),
         ("range", errors.BadRequest, "answered 416", 1),
         ("redirect", errors.UnexpectedRedirect, "a redirect", 1),
         ("empty", errors.ConnectionLost, "0 of its 1,280,004 bytes came", ATTEMPTS),

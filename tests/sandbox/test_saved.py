@@ -187,7 +187,7 @@ def test_a_seed_over_http_reads_no_file(path: Path) -> None:
         ("[]", "it is not the state of a sandbox"),
         ('{"results": []}', "it is not the state of a sandbox"),
         ('{"ccv2_sandbox_state": true}', "it is not the state of a sandbox"),
-        ('{"ccv2_sandbox_state": 2}', "of version 2, .* up to 1: update ccv2-async"),
+        ('{"ccv2_sandbox_state": 2}', "it has version 2, .* up to 1: update ccv2-async"),
         ('{"ccv2_sandbox_state": 1, "colors": {}}', "colors is not a part"),
         ('{"ccv2_sandbox_state": 1, "contacts": []}', "contacts: an object is expected"),
         ('{"ccv2_sandbox_state": 1, "clock": {"offset": "x"}}', "clock.offset"),

@@ -119,9 +119,9 @@ def _form(call: Call) -> tuple[str, list[str], bytes]:
 def activity_add_contacts(call: Call) -> APIResponse:
     """Add the contacts of a JSON body to lists.
 
-    The lists exist. `column_names` is empty or includes EMAIL, and names the columns that are read.
-    Each row has one address. The first row's address is checked immediately; any other problem with
-    a row is an error of the job. The body has at most 4,000,000 bytes.
+    The lists must exist. `column_names` must be empty or include EMAIL, and names the columns that
+    are read. Each row must have one address. The first row's address is checked immediately; any
+    other problem with a row is an error of the job. The body may have at most 4,000,000 bytes.
     """
     rows, columns = call.body["import_data"], call.body["column_names"]
     lists = call.world.contacts.check_lists(call.body["lists"])
@@ -136,8 +136,9 @@ def activity_add_contacts(call: Call) -> APIResponse:
 def activity_add_contacts_multipart(call: Call) -> APIResponse:
     """Add the contacts of a file to lists.
 
-    The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet,
-    and its first row names the columns, one of them EMAIL. It has at most 4,000,000 bytes.
+    The lists must exist; `lists` holds their IDs, joined by commas. The file must be a CSV or a
+    spreadsheet, and its first row must name the columns, including EMAIL. It may have at most
+    4,000,000 bytes.
     """
     file_name, lists, data = _form(call)
     work = Work(lists, file=data, blanks=call.query["blanks_enabled"])
@@ -148,8 +149,8 @@ def activity_add_contacts_multipart(call: Call) -> APIResponse:
 def activity_remove_contacts(call: Call) -> APIResponse:
     """Remove the contacts of a JSON body from lists.
 
-    The lists exist. There are 1 to 20,000 addresses in total, and the body has at most 4,000,000
-    bytes.
+    The lists must exist. There must be 1 to 20,000 addresses in total, and the body may have at
+    most 4,000,000 bytes.
     """
     lists = call.world.contacts.check_lists(call.body["lists"])
     most = call.world.settings.job_addresses
@@ -164,8 +165,9 @@ def activity_remove_contacts(call: Call) -> APIResponse:
 def activity_remove_contacts_multipart(call: Call) -> APIResponse:
     """Remove the contacts of a file from lists.
 
-    The lists exist; `lists` holds their IDs, joined by commas. The file is a CSV or a spreadsheet
-    of at most 4,000,000 bytes, with one address per row, 20,000 at most, and without headings.
+    The lists must exist; `lists` holds their IDs, joined by commas. The file must be a CSV or a
+    spreadsheet of at most 4,000,000 bytes, with one address per row, at most 20,000, and without
+    headings.
     """
     file_name, lists, data = _form(call)
     return _begin(call, REMOVE, Work(lists, file=data), file_name)
@@ -175,7 +177,7 @@ def activity_remove_contacts_multipart(call: Call) -> APIResponse:
 def activity_clear_lists(call: Call) -> APIResponse:
     """Remove all contacts from lists.
 
-    The lists exist.
+    The lists must exist.
     """
     return _begin(call, CLEAR, Work(call.world.contacts.check_lists(call.body["lists"])))
 
@@ -184,7 +186,7 @@ def activity_clear_lists(call: Call) -> APIResponse:
 def activity_export_contacts(call: Call) -> APIResponse:
     """Export the contacts of a list to a CSV.
 
-    The list exists, or is one of active, opted-out, and removed. `column_names` includes EMAIL.
+    The list must exist, or be active, opted-out, or removed. `column_names` must include EMAIL.
     """
     body, contacts = call.body, call.world.contacts
     if body["lists"][0].casefold() not in jobs.SYSTEM_LISTS:

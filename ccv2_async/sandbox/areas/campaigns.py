@@ -129,8 +129,8 @@ def campaigns_list(call: Call) -> dict[str, Any]:
 def campaign_create(call: Call) -> APIResponse:
     """Create a draft.
 
-    Its name is unique. `from_email` and `reply_to_email` are confirmed addresses of the account,
-    and its lists exist. `permission_reminder_text` is required with
+    Its name must be unique. `from_email` and `reply_to_email` must be confirmed addresses of the
+    account, and its lists must exist. `permission_reminder_text` is required with
     `is_permission_reminder_enabled`, and the two texts of the web page with
     `is_view_as_webpage_enabled`.
     """
@@ -147,7 +147,7 @@ def campaign_get(call: Call) -> dict[str, Any]:
 def campaign_update(call: Call) -> dict[str, Any]:
     """Replace a campaign. Missing fields are erased.
 
-    The rules for a new campaign hold. One that is SCHEDULED or RUNNING cannot be changed.
+    The rules for a new campaign apply. One that is SCHEDULED or RUNNING cannot be changed.
     """
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     return _show(call, campaigns.change(campaign_id, call.body, call.now))
@@ -182,7 +182,7 @@ def campaign_preview(call: Call) -> dict[str, Any]:
 def campaign_test_send(call: Call) -> dict[str, Any]:
     """Send a campaign to a few addresses as a test.
 
-    The campaign is not RUNNING. At most 50 addresses per day are unconfirmed.
+    The campaign must not be RUNNING. At most 50 addresses per day may be unconfirmed.
     """
     campaign, addresses = _campaign(call), call.body["email_addresses"]
     for email in addresses:
@@ -205,7 +205,8 @@ def schedules_list(call: Call) -> list[dict[str, Any]]:
 def schedule_create(call: Call) -> APIResponse:
     """Schedule a campaign. Without a date it is sent in the next window.
 
-    The campaign is a DRAFT or SENT, and goes to at least one list. The date is not in the past.
+    The campaign must be a DRAFT or SENT, and have at least one list. The date must not be in the
+    past.
     """
     campaigns, campaign_id = call.world.campaigns, call.ids["campaignId"]
     date = call.body.get("scheduled_date")
@@ -225,7 +226,7 @@ def schedule_get(call: Call) -> dict[str, Any]:
 def schedule_update(call: Call) -> dict[str, Any]:
     """Change the date of a schedule.
 
-    The date is required, and not in the past.
+    The date is required, and must not be in the past.
     """
     campaigns, date = call.world.campaigns, call.body.get("scheduled_date")
     campaign_id, schedule_id = call.ids["campaignId"], call.ids["scheduleId"]

@@ -76,7 +76,7 @@ def lists_list(call: Call) -> list[dict[str, Any]]:
 def list_create(call: Call) -> APIResponse:
     """Create a list.
 
-    Its name is unique; case does not count. An account has at most 1000 lists.
+    Its name must be unique; case is ignored. An account can have at most 1000 lists.
     """
     made = call.world.contacts.create_list(call.body["name"], call.body["status"], call.now)
     return call.created(_show_list(made))
@@ -92,7 +92,7 @@ def list_get(call: Call) -> dict[str, Any]:
 def list_update(call: Call) -> dict[str, Any]:
     """Change the name and status of a list.
 
-    Its name is unique; case does not count.
+    Its name must be unique; case is ignored.
     """
     name, status = call.body["name"], call.body["status"]
     return _show_list(call.world.contacts.change_list(call.ids["listId"], name, status, call.now))
@@ -201,8 +201,9 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
 def contact_create(call: Call) -> APIResponse:
     """Create a contact, or bring back one that was removed or had opted out.
 
-    The lists exist, and no active contact has the address. There is at most one postal address of
-    each type. `opt_in_source`, if it is sent, is ACTION_BY_OWNER or ACTION_BY_VISITOR.
+    The lists must exist, and no active contact may have the address. There can be at most one
+    postal address of each type. `opt_in_source`, if it is sent, must be ACTION_BY_OWNER or
+    ACTION_BY_VISITOR.
     """
     email, lists, given = _checked(call)
     contacts = call.world.contacts
@@ -229,8 +230,9 @@ def contact_get(call: Call) -> dict[str, Any]:
 def contact_update(call: Call) -> dict[str, Any]:
     """Replace a contact. Missing fields are erased.
 
-    The lists exist, and no other contact has the address. There is at most one postal address of
-    each type. `opt_in_source`, if it is sent, is ACTION_BY_OWNER or ACTION_BY_VISITOR.
+    The lists must exist, and no other contact may have the address. There can be at most one postal
+    address of each type. `opt_in_source`, if it is sent, must be ACTION_BY_OWNER or
+    ACTION_BY_VISITOR.
     """
     contacts, contact = call.world.contacts, _contact(call)
     email, lists, given = _checked(call)
@@ -274,7 +276,7 @@ def contact_remove_from_list(call: Call) -> None:
 def signup_form_create(call: Call) -> dict[str, Any]:
     """Create a sign-up form for lists.
 
-    The lists exist.
+    The lists must exist.
     """
     named = [row.get("id") if isinstance(row, dict) else row for row in call.body["contact_lists"]]
     lists = call.world.contacts.check_lists(str(list_id) for list_id in named)

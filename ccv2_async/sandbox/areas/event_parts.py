@@ -66,7 +66,7 @@ class Part:
         check: Raises a refusal if the sent fields are inconsistent.
         shown: A row with the fields that the service adds to it.
         keeps_one: Whether the last one of a collection must stay.
-        rules: The rules for a request, apart from the unique key.
+        rules: The rules for a request, besides the unique key.
     """
 
     name: str
@@ -201,7 +201,7 @@ PARTS = (
         rows=lambda call: _event(call).items,
         check=_check_item,
         shown=_shown_item,
-        rules=" `per_registrant_limit` is at most `default_quantity_total`.",
+        rules=" `per_registrant_limit` must be at most `default_quantity_total`.",
     ),
     Part(
         *("item_attribute", "Attribute", "items/{itemId}/attributes", "attributeId", "name"),
@@ -214,7 +214,7 @@ PARTS = (
         rows=lambda call: _event(call).promocodes,
         check=_check_promocode,
         shown=_shown_promocode,
-        rules=" The fees of `fee_ids` exist. An ACCESS code has exactly one of them. A DISCOUNT "
+        rules=" The fees of `fee_ids` must exist. An ACCESS code has exactly one. A DISCOUNT "
         "has `discount_scope`, `discount_amount` or `discount_percent`, and with FEE_LIST at least "
         "one fee.",
     ),
@@ -226,7 +226,7 @@ def _add(part: Part) -> None:
     deletable = (*DELETE_ONE, 409) if part.keeps_one else DELETE_ONE
     many = f"/eventspot/events/{{eventId}}/{part.path}"
     one = f"{many}/{{{part.parameter}}}"
-    rules = f"The {part.key} is unique in its collection.{part.rules}"
+    rules = f"The {part.key} must be unique in its collection.{part.rules}"
     last = f"The last {part.name} of an event must stay." if part.keeps_one else ""
     OPERATIONS.extend(
         (

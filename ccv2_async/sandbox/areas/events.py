@@ -127,9 +127,10 @@ def events_list(call: Call) -> dict[str, Any]:
 def event_create(call: Call) -> APIResponse:
     """Create a draft.
 
-    Its name is unique, and it does not end before it starts. `payable_to` and `payment_address` are
-    required with the payment option CHECK, `paypal_account_email` with PAYPAL, and the URL of
-    `online_meeting` with `is_virtual_event`. GOOGLE_CHECKOUT is no longer accepted.
+    Its name must be unique, and it must not end before it starts. `payable_to` and
+    `payment_address` are required with the payment option CHECK, `paypal_account_email` with
+    PAYPAL, and the URL of `online_meeting` with `is_virtual_event`. GOOGLE_CHECKOUT is no longer
+    accepted.
     """
     return call.created(_show(call.world.events.create(call.body, call.now)))
 
@@ -144,7 +145,7 @@ def event_get(call: Call) -> dict[str, Any]:
 def event_update(call: Call) -> dict[str, Any]:
     """Replace an event. Missing fields are erased.
 
-    The rules for a new event hold, but its name may be taken.
+    The rules for a new event apply, except that its name may be taken.
     """
     return _show(call.world.events.change(call.ids["eventId"], call.body, call.now))
 

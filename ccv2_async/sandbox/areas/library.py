@@ -190,8 +190,8 @@ def library_folders_list(call: Call) -> dict[str, Any]:
 def library_folder_create(call: Call) -> APIResponse:
     """Create a folder.
 
-    Its name has only ISO-8859-1 characters and is unique below its parent; case does not count. The
-    parent exists, and folders are at most three levels deep.
+    Its name must have only ISO-8859-1 characters and be unique below its parent; case is ignored.
+    The parent must exist, and folders can be at most three levels deep.
     """
     name, parent_id = call.body["name"], call.body.get("parent_id")
     return call.created(
@@ -229,7 +229,7 @@ def library_folder_get(call: Call) -> dict[str, Any]:
 def library_folder_update(call: Call) -> APIResponse:
     """Rename or move a folder.
 
-    The rules for a new folder hold. A folder cannot be moved into itself or below itself, and a
+    The rules for a new folder apply. A folder cannot be moved into itself or below itself, and a
     system folder cannot be changed. Without `parent_id`, it is not moved.
     """
     name, parent_id = call.body["name"], call.body.get("parent_id")
@@ -274,9 +274,9 @@ def library_files_list(call: Call) -> dict[str, Any]:
 def library_file_upload(call: Call) -> APIResponse:
     """Accept an upload. The ID is in `Location` and in `Id`.
 
-    The name is not blank; if the folder has a file with that name, the new one is numbered.
-    The folder exists; 0 stands for none. A file is not larger than `max_upload_size_limit` of
-    /library/info. Each part of the form is sent once.
+    The name must not be blank; if the folder has a file with that name, the new one is numbered.
+    The folder must exist; 0 stands for none. A file must not be larger than `max_upload_size_limit`
+    of /library/info. Each part of the form must be sent once.
     """
     form = call.form
     if form is None:
@@ -315,7 +315,7 @@ def library_file_get(call: Call) -> dict[str, Any]:
 def library_file_update(call: Call) -> APIResponse:
     """Change the name, description or folder of a file.
 
-    The file is not in the trash, and the folder exists; 0 stands for none.
+    The file must not be in the trash, and the folder must exist; 0 stands for none.
     """
     library, body = call.world.library, call.body
     stored = library.live_file(call.ids["fileId"])

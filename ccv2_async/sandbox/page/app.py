@@ -160,7 +160,7 @@ class _Page:
         return StreamingResponse(self._changes(), media_type="text/event-stream")
 
     async def _changes(self) -> AsyncIterator[str]:
-        """Yield an event when the page has changed, and a comment from time to time."""
+        """Yield an event whenever the page changes, and a comment from time to time."""
         last, quiet = None, 0
         while True:
             version = self.views.version()

@@ -78,7 +78,7 @@ class Views:
         return (row.id, row.name, row.status(now), row.forced, row.folder_id, twentieth)
 
     def frame(self) -> dict[str, Any]:
-        """Return what stands on every page: counts, and the calls of the last minute."""
+        """Return the content of every page: counts, and the calls of the last minute."""
         world, now = self.world, self.world.clock.time()
         world.settle()
         return {
@@ -168,7 +168,7 @@ class Views:
         return merge(*both, key=attrgetter("time"), reverse=True)
 
     def _record(self, entry: Entry) -> Record | None:
-        """Return both sides of a call; None for a download, and if they are not kept."""
+        """Return both sides of a call; None for a download, or if they are no longer kept."""
         return None if entry.path.startswith(CONTENT) else self.world.traffic.find(entry.number)
 
     def _hidden(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -245,7 +245,7 @@ class Views:
         }
 
     def controls(self, _query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the choices of the controls, with what each fault does."""
+        """Return the choices of the controls, with the effect of each fault."""
         kinds = KINDS - {"raw", "location", "answer"}
         # The table in the module's docstring is the only list of them.
         texts = dict(re.findall(r"^``(\w+)`` +(.+)$", faults.__doc__ or "", re.MULTILINE))

@@ -146,7 +146,7 @@ class Campaigns:
         account: The account, with the addresses that may send campaigns.
         contacts: The contacts that may receive campaigns.
         tracking: The reports of sent campaigns.
-        campaigns: Campaigns by ID, the deleted ones included.
+        campaigns: Campaigns by ID, including deleted ones.
     """
 
     settings: Settings
@@ -205,7 +205,7 @@ class Campaigns:
         if campaign.status not in ("DRAFT", "SENT"):
             raise Refusal(409, f"A campaign cannot be scheduled while it is {campaign.status}.")
         if not campaign.fields.get("sent_to_contact_lists"):
-            raise bad_field("sent_to_contact_lists", "the campaign goes to no list.")
+            raise bad_field("sent_to_contact_lists", "the campaign has no list.")
         moment = self._moment(at, now)
         schedule_id = str(campaign.next_schedule)
         campaign.next_schedule += 1

@@ -127,7 +127,7 @@ class Events:
 
 
 def check_event(fields: Mapping[str, Any]) -> None:
-    """Raise a refusal, 400, if the fields of an event are inconsistent."""
+    """Raise a 400 if the fields of an event are inconsistent."""
     if read_stamp(fields["end_date"]) < read_stamp(fields["start_date"]):
         raise bad_field("end_date", "it is before start_date.")
     for option in fields.get("payment_options", []):
@@ -139,7 +139,7 @@ def check_event(fields: Mapping[str, Any]) -> None:
 
 
 def _guests(event: Event, registrant_id: str, number: int) -> list[Row]:
-    """Return the guests of a registrant: one, two and so on, and then none, up to the limit."""
+    """Return the guests of a registrant: from none to the limit, in turn."""
     limit = min(event.fields.get("track_information", {}).get("guest_limit") or 0, 3)
     return [
         {

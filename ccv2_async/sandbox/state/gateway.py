@@ -205,7 +205,7 @@ class Record:
     signed: tuple[bool, bool] = (False, False)
 
     def answered(self, message: Message) -> None:
-        """Add a message of the response."""
+        """Record an ASGI message of the response."""
         if message["type"] == "http.response.start":
             self.answer.raw_headers = message["headers"]
         else:

@@ -95,7 +95,7 @@ class Library:
         settings: The settings of uploads.
         first_id: The ID of the first file.
         folders: Folders by ID.
-        files: Files by ID, the trashed ones included.
+        files: Files by ID, including those in the trash.
         links: The number in the URLs of contents. URLs with an earlier number have expired.
         expired_status: The status of the response to an expired URL.
     """
@@ -341,7 +341,7 @@ class Library:
     ) -> None:
         above = 0 if parent is None else max(1, self.level(self.folders[parent]))
         if above + depth > MAX_LEVEL:
-            raise bad_field("parent_id", f"folders go {MAX_LEVEL} levels deep.")
+            raise bad_field("parent_id", f"folders are at most {MAX_LEVEL} levels deep.")
         for sibling in self.children(parent):
             if sibling.id != besides and sibling.name.casefold() == name.casefold():
                 raise Refusal(409, f"A folder named {name} already exists.")

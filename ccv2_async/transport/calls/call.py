@@ -37,7 +37,7 @@ _LIGHT = 4000
 
 @attrs.frozen
 class Timeouts:
-    """How long a single step of a call may take, in seconds; None for no limit.
+    """How long each step of a call may take, in seconds; None for no limit.
 
     Attributes:
         connect: Until a connection is made, including TLS.

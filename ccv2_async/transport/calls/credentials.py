@@ -279,7 +279,7 @@ def _packed(secret: str) -> Iterator[str]:
 
 
 def _needle(form: str) -> str:
-    """Return the longest row of letters and digits: few encoders touch them."""
+    """Return the longest run of letters and digits: few encoders change them."""
     return max(re.findall("[0-9A-Za-z]+", form), key=len, default="")
 
 
@@ -287,7 +287,7 @@ def _in_every_form(secret: str) -> str:
     """Return a pattern for a secret in every form: plain, or encoded in a URL, JSON, HTML, or repr.
 
     Encoders differ in the characters that they encode, so any character but a letter or a digit
-    may be encoded. A search reads each row of backslashes once, because the pattern starts at the
+    may be encoded. A search reads each run of backslashes once, because the pattern starts at the
     first one.
     """
     pattern = ""
@@ -303,7 +303,7 @@ def _in_every_form(secret: str) -> str:
 
 
 def _with_any_encoded(secret: str) -> str:
-    """Return a pattern for a secret of which any characters are encoded, letters and digits too."""
+    """Return a pattern for a secret in which any character may be encoded, even letters."""
     slashes = (_FIRST_SLASHES, *[_SLASHES] * len(secret))
     return "".join(
         f"(?:{_encoded(char, row)}|{re.escape(char)})"
@@ -312,7 +312,7 @@ def _with_any_encoded(secret: str) -> str:
 
 
 def _backslashes(times: int) -> str:
-    """Return a pattern for a row of backslashes in any form."""
+    """Return a pattern for a run of backslashes in any form."""
     encoded = _encoded("\\", r"\\")
     return rf"(?:(?:{encoded}){{{times}}}|\\{{{times},{times * _BACKSLASHES}}})"
 
@@ -351,7 +351,7 @@ def _checked(secret: Secret[str], what: str, argument: str, variable: str) -> Se
 
 
 def _flaw_of(value: Any) -> str | None:
-    """Return what is wrong with a key or token, without showing it; None if nothing is."""
+    """Return the flaw of a key or token, without showing its value; None if it has none."""
     if not value:
         return "empty"
     if not isinstance(value, str):

@@ -121,7 +121,7 @@ def _entered(owner: object, deadline: Deadline | None) -> Iterator[None]:
 def in_time(
     pieces: AsyncGenerator[bytes, None], deadline: Deadline | None, what: str
 ) -> AsyncGenerator[bytes, None]:
-    """Return the pieces, each of which raises `DeadlineExceeded` if it comes too late."""
+    """Return the pieces; iterating raises `DeadlineExceeded` if one comes too late."""
     return pieces if deadline is None else _in_time(pieces, deadline, what)
 
 

@@ -70,7 +70,7 @@ class Target:
 
 
 def target_of(link: str, base_url: str) -> Target:
-    """Return the target of a link of the service; a path is at the API's own host.
+    """Return the target of a link from the service; a path is on the API's own host.
 
     Raises:
         ValueError: The link cannot be followed: it is not a URL, not http or https, or http where
@@ -201,8 +201,8 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         )
     kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     refused = kind(
-        f"{what}: {host} answered {status}. It was asked without the key and the token, which go "
-        "to the API's own host only; ask for a fresh link.",
+        f"{what}: {host} answered {status}. The request had no key and no token, because "
+        "they go only to the API's own host; get a fresh link.",
         status=status,
     )
     if hint := response.headers.get("retry-after"):

@@ -116,7 +116,7 @@ class Outage:
         """Wait for the end of an outage before a bulk call.
 
         During an outage, one of the callers probes the service. When a probe is answered, one
-        caller may try; the others follow when it succeeds.
+        caller may try its call; the others follow once it succeeds.
 
         Args:
             probe: Makes a cheap call that changes nothing.
@@ -127,7 +127,7 @@ class Outage:
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
             ServiceUnavailable: The outage lasted longer than `patience`.
-            ConstantContactError: A probe failed in a way that has nothing to do with an outage.
+            ConstantContactError: A probe failed for a reason other than an outage.
         """
         if self._is(State.CLOSED):
             yield
@@ -162,7 +162,7 @@ class Outage:
         if now >= ends:
             raise errors.ServiceUnavailable(
                 f"The service has not been available for {_lasting(patience)} ({self._why}). "
-                "The work was stopped. What is left was not done; run it again later."
+                "The work was stopped. The rest was not done; run it again later."
             )
         if now < due:
             at = min(due, ends) if limit is None else min(due, ends, limit.ends)

@@ -37,7 +37,7 @@ _DONE: dict[errors.SentState, str] = {
 
 @attrs.frozen
 class Failed:
-    """A failed attempt, and the error to raise if there is no other attempt.
+    """A failed attempt, and the error to raise if no other attempt is made.
 
     Attributes:
         kind: The row of the retry table.
@@ -82,7 +82,7 @@ class Judge:
         token: int,
         number: int,
     ) -> Failed:
-        """Judge a response without success, and pause the quota if it says so."""
+        """Judge an unsuccessful response, and pause the quota if the response says so."""
         found = responses.parse_errors(content, headers, self._credentials.redact)
         hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
         kind = responses.failure_kind(status, found, hinted=hint is not None)
@@ -91,7 +91,7 @@ class Judge:
             case FailureKind.REDIRECTED:
                 error = errors.UnexpectedRedirect(
                     f"{call.what}: the service answered {status}, a redirect. It was not followed, "
-                    "so that the credentials go nowhere else; check the base URL (CCV2_BASE_URL).",
+                    "so the credentials are sent nowhere else; check the base URL (CCV2_BASE_URL).",
                     status=status,
                 )
             case FailureKind.OVER_DAY:

@@ -94,7 +94,7 @@ def _checked_path(path: object, base_url: str) -> tuple[str, tuple[tuple[str, st
         raise InvalidField("path", shown, f"{_PATH_RULE}; {why}") from None
     below = target.path.removeprefix(base)
     if not target.own or not target.path.startswith(f"{base}/") or below.startswith("//"):
-        raise InvalidField("path", shown, f"{_PATH_RULE}; the credentials go nowhere else")
+        raise InvalidField("path", shown, f"{_PATH_RULE}; the credentials are sent nowhere else")
     return below, target.query
 
 

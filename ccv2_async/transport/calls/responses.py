@@ -47,7 +47,7 @@ _ADVICE = {
     403: "The API key is not active, or lacks the privilege for this call.",
     404: "Nothing has that ID, or the base URL (CCV2_BASE_URL) is wrong.",
     405: "The service does not offer this method here.",
-    406: "The service would not answer in JSON.",
+    406: "The service could not answer in JSON.",
     409: "The request conflicts with the current state of the account; look at it before you "
     "send the request again.",
     413: "It is larger than the service accepts.",
@@ -134,7 +134,7 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
 def failure_kind(  # noqa: PLR0911  # one for each row of the retry table
     status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
 ) -> FailureKind:
-    """Return the row of the retry table for a response without success.
+    """Return the row of the retry table for an unsuccessful response.
 
     Args:
         status: The HTTP status.
@@ -160,7 +160,7 @@ def failure_kind(  # noqa: PLR0911  # one for each row of the retry table
 def refusal(
     status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
 ) -> errors.APIError:
-    """Return the exception for a response without success, except for redirects.
+    """Return the exception for an unsuccessful response, except for redirects.
 
     Args:
         status: The HTTP status.
@@ -232,12 +232,12 @@ def cursor(next_link: str | None) -> str | None:
     """Return the opaque cursor of a `next_link`, decoded once; None on the last page.
 
     Raises:
-        ValueError: The link is not a URL, has no cursor, or is too long to be one of the service.
+        ValueError: The link is not a URL, has no cursor, or is too long to come from the service.
     """
     if not next_link:
         return None
     if len(next_link) > _LONGEST_LINK:
-        raise ValueError("no cursor in a link of the usual length")
+        raise ValueError("the link has no cursor, or is too long")
     for name, value in parse_qsl(urlsplit(next_link).query):
         if name == "next" and value:
             return value

@@ -7,7 +7,7 @@ Effects::
     SAFE        reads
     IDEMPOTENT  PUT, DELETE, clear lists: doing it twice is doing it once
     CONVERGENT  add or remove contacts: a repeat ends in the same place, at some cost
-    ADDITIVE    library upload, create folder, campaign, event: a repeat makes a double
+    ADDITIVE    library upload, create folder, campaign, event: a repeat makes a duplicate
 
 The table (`TABLE` below is what the code looks things up in)::
 
@@ -71,7 +71,7 @@ class FailureKind(enum.Enum):
     UNANSWERED = "sent in full, no response"
     OVER_RATE = "over the calls per second, or too many jobs"
     OVER_DAY = "over the calls per day"
-    SERVER_BUSY = "503 with a time to come back"
+    SERVER_BUSY = "503 with Retry-After"
     SERVER_FAILED = "500, 502, 503, 504 and similar"
     UNAUTHORIZED = "401"
     REDIRECTED = "a redirect"
@@ -86,7 +86,7 @@ class Decision(enum.Enum):
     RETRY_ONCE = "send it again, once"
     WAIT = "wait for the quota, then send it again"
     REFRESH = "ask the credentials for a fresh token, once"
-    LOOK = "look whether it was carried out before anything is repeated"
+    LOOK = "check whether it was carried out before repeating anything"
     RAISE = "tell the caller"
 
 
@@ -133,11 +133,11 @@ class Tries:
 
     Attributes:
         sent: How many attempts failed.
-        once: Whether the single retry of a `RETRY_ONCE` is used.
+        once: Whether the single retry of a `RETRY_ONCE` has been used.
         waits: How many times the call has waited for the quota.
         doubtful: How many failed attempts may have been carried out.
         refreshed: Whether the call has used a fresh token.
-        granted: When the quota let the current attempt through, on the monotonic clock.
+        granted: When the quota admitted the current attempt, on the monotonic clock.
     """
 
     sent: int = 0
@@ -155,7 +155,7 @@ class Tries:
     def decide(self, kind: FailureKind, effect: Effect) -> Decision:
         """Return the decision of the table, or RAISE if the call has no such retry left.
 
-        It counts what it grants, so call it once for each failed attempt.
+        It counts each retry that it grants, so call it once for each failed attempt.
         """
         decision = TABLE[kind][effect]
         self.sent += 1
@@ -200,7 +200,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """Return the seconds of a Retry-After header, or None if it is not valid.
 
     Accepts seconds, fractions, and HTTP dates; a date in the past is 0. Negative numbers, NaN, and
-    other text are None. Too many digits become infinity, which no caller waits for.
+    other text are None. A number with too many digits becomes infinity, which no caller waits for.
 
     Args:
         value: The header, or None.
@@ -245,6 +245,6 @@ class RetryAllowance:
         return True
 
     def succeeded(self, retries: int) -> None:
-        """Return the cost of a call that succeeded after this many retries."""
+        """Give back the cost of a call that succeeded after this many retries."""
         back = self.cost if retries else self.refund
         self.left = min(self.capacity, self.left + back)

@@ -1,4 +1,4 @@
-"""Save what a call streams: to a path, complete or not at all, or to an async writer."""
+"""Save the result of a streaming call: to a path, complete or not at all, or to an async writer."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Saving:
         return Saved(size, digest)
 
     def _begin(self, path: str) -> PartialFile:
-        """Return the file to write, after a first look for those of killed processes beside it."""
+        """Return the file to write, after removing leftovers of killed processes once."""
         partial = PartialFile(path)
         if partial.directory not in self._cleared:
             self._cleared.add(partial.directory)
@@ -221,7 +221,7 @@ async def without_page(
         if not begun and piece.strip():
             begun = True
             if piece.lstrip().startswith(b"<"):
-                raise errors.DecodeError(f"{what}: a page came instead of {instead_of}.")
+                raise errors.DecodeError(f"{what}: an HTML page came instead of {instead_of}.")
         yield piece
 
 

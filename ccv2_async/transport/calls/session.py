@@ -91,7 +91,7 @@ _renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default
 
 @attrs.define(eq=False)
 class _Shared:
-    """State that a session and its views share, and the identity that they have in common."""
+    """State that a session and its views share. It is also their common identity."""
 
     is_closed: bool = False
 
@@ -250,7 +250,7 @@ class Session:
 
         Raises:
             DecodeError: No attempt got a response that can be read.
-            ConstantContactError: As `send`.
+            ConstantContactError: As for `send`.
         """
 
         async def finish(call: Call, response: httpx.Response) -> T:
@@ -266,7 +266,7 @@ class Session:
         call's own deadline applies to the first piece, and a `deadline` block to all of them.
 
         Raises:
-            ConstantContactError: As `send` does, even while the pieces are read.
+            ConstantContactError: As for `send`, even while the pieces are read.
         """
         limit = self._call_limit()
         response = await self._carry_out(call, _left_open)
@@ -282,14 +282,14 @@ class Session:
 
     @asynccontextmanager
     async def download(self, link: str, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the file behind a link of the service in pieces.
+        """Yield the file behind a link from the service in pieces.
 
         At the configured origin, the request is signed like any call. Elsewhere it is sent without
-        the key and the token, and does not count for the quota.
+        the key and the token, and does not count toward the quota.
 
         Raises:
             DecodeError: The link cannot be followed.
-            ConstantContactError: As `stream` does.
+            ConstantContactError: As for `stream`.
         """
         try:
             target = target_of(link, self.base_url)
@@ -409,7 +409,7 @@ class Session:
             gate.release()
 
     def _limited(self, call: Call, limit: Deadline | None) -> tuple[Call, float | None]:
-        """Return the call with its own deadline or `limit`, whichever is earlier, and its end."""
+        """Return the call with the earlier of its own deadline and `limit`, and when that ends."""
         own = math.inf if call.deadline is None else self.clock.monotonic() + call.deadline
         if limit is not None and limit.ends < own:
             return attrs.evolve(call, deadline=limit.seconds), limit.ends
@@ -609,7 +609,7 @@ class Session:
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         return errors.ConnectionLost(
-            f"{call.what}: the connection broke while the response was read "
+            f"{call.what}: the connection broke while the response was being read "
             f"({self._judge.described(failure)}). Ask for it again.",
             sent="wholly",
         )
@@ -738,7 +738,7 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
 
 
 async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
-    """Close both, even while the caller is being cancelled. Ignore failures."""
+    """Close both, even while the caller is being cancelled. Failures are ignored."""
     if response is None and (attempt is None or attempt.is_closed):
         return
     with anyio.CancelScope(shield=True):

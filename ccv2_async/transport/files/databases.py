@@ -92,7 +92,7 @@ def unusable(path: str, error: Exception, what: str, instead: str) -> UsageError
 def of_another_version(path: str, found: object, version: str) -> UsageError:
     """Return the error for a journal that another version of the package wrote."""
     return UsageError(
-        f"{path}: this journal has the version {found}, and this package reads version {version}. "
+        f"{path}: this journal has version {found}, but this package reads version {version}. "
         "Use the package that wrote it, because a new journal does not know what was done; nothing "
         "was changed."
     )

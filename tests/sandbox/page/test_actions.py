@@ -41,7 +41,7 @@ def test_each_fault_that_can_be_armed_is_explained(page: httpx.Client) -> None:
     assert "lose_response" in offered
     assert sorted(offered) == sorted(explained)
     assert explained["unavailable"] == "status 503; not carried out"
-    assert explained["hang"] == "no response ever; the request is not carried out"
+    assert explained["hang"] == "there is no response; the request is not carried out"
 
 
 def test_a_single_fault_is_disarmed(do: Do, page: httpx.Client, sandbox: Sandbox) -> None:

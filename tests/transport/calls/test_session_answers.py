@@ -409,7 +409,7 @@ async def test_a_broken_stream_is_a_lost_connection_and_a_refused_one_an_api_err
     async with serving(break_off) as server:
         session = await open_session(server)
         async with session.stream(read()) as pieces:
-            with pytest.raises(errors.ConnectionLost, match="while the response was read"):
+            with pytest.raises(errors.ConnectionLost, match="while the response was being read"):
                 async for _ in pieces:
                     pass
 
