@@ -41,7 +41,7 @@ def ccv2_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
     Uploads become Active when their status is first read. `ccv2_sandbox.admin` controls it: faults,
     the requests it received, its clock, and `admin.configure(mode="looks", looks=3)` for slower
-    jobs. The marker `@pytest.mark.ccv2_sandbox(seed="demo")` gives it other arguments of `Sandbox`.
+    jobs. The marker `@pytest.mark.ccv2_sandbox(seed="demo")` passes other arguments to `Sandbox`.
     The marker of a test takes precedence over that of its class or module.
     """
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # costs nothing until it is used

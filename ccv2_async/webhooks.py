@@ -20,7 +20,7 @@ _HEX_LENGTH = hashlib.sha256().digest_size * 2
 def verify_webhook(
     body: bytes, signature: str | bytes | None, client_secret: str | Secret[str]
 ) -> bool:
-    """Return whether a webhook call has a valid signature of the service.
+    """Return whether a webhook call has a valid signature from the service.
 
     The signature is an HMAC-SHA256 of the body with the secret of the API key. The documentation
     does not say how it is encoded, so base64 and hexadecimal are both accepted. The signatures are

@@ -20,7 +20,7 @@ Every state except DONE may also follow itself, with other values in its entry.
 
 An entry is SENDING from just before the first byte can leave until the outcome is on record. The
 service has no idempotency key, so the file of such an entry is not sent again until `settle` has
-looked for it. An entry is AMBIGUOUS when those looks prove nothing; only a person, or a later look,
+looked for it. An entry is AMBIGUOUS when those looks prove nothing. Only a person or a later look
 can settle it. PENDING after SENDING means that the file was not added to the library.
 """
 
@@ -109,7 +109,7 @@ class Entry:
         name: Its name in the library.
         folder_id: The library folder it goes to, or "" while that is unknown.
         size: Its size in bytes when the upload began; -1 before.
-        written_ns: The file's modification time at that moment, in nanoseconds since 1970.
+        written_ns: The file's modification time when the upload began, in nanoseconds since 1970.
         state: The current state.
         since: When it was first sent, in seconds since 1970; None before.
         sends: The number of times it may have reached the service, while SENDING or AMBIGUOUS.
@@ -154,7 +154,7 @@ class Entry:
 
     @property
     def settled(self) -> bool:
-        """Whether the entry is final unless a caller changes it."""
+        """Whether the entry is final, unless a caller changes it."""
         return self.line == "settled"
 
     @property
@@ -168,7 +168,7 @@ K_contra = TypeVar("K_contra", contravariant=True)
 
 
 class Store(Protocol[K_contra, E]):
-    """A place for entries: none, a journal, or the workers' job store."""
+    """A place for entries: nowhere, a journal, or the workers' job store."""
 
     @property
     def wants_tokens(self) -> bool:

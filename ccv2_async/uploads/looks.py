@@ -40,7 +40,7 @@ class Look:
 
     Attributes:
         clock_offset: Seconds that the service's clock is ahead of the monotonic clock, or None when
-            the service sent no time or no time zone.
+            the service sent no time, or a time without a zone.
         taken: The time when the first page came, on the monotonic clock.
     """
 
@@ -176,7 +176,7 @@ def _page_of(response: Response) -> tuple[list[LibraryFile], str | None, float |
 
 
 def _stand_in(row: BadRow) -> LibraryFile:
-    """Return what is known about a file whose row cannot be read; an unknown name is empty."""
+    """Return the known fields of a file whose row cannot be read; an unknown name is empty."""
     fields = row.row if isinstance(row.row, dict) else {}
     name, size = fields.get("name"), fields.get("size")
     return LibraryFile(

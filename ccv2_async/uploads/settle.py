@@ -23,8 +23,8 @@ Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
     UNPROVEN  files that cannot be compared   LOOK_AGAIN   GIVE_UP
     TOO_MANY  more such files than were sent  LOOK_AGAIN   GIVE_UP
 
-SEND_AGAIN becomes GIVE_UP if the file cannot be sent again: it was sent twice, its source can
-be read only once, its time is up, or the service has accepted it without naming its ID.
+SEND_AGAIN becomes GIVE_UP if the file cannot be sent again: it was sent twice, its source can be
+read only once, its time is up, or the service accepted it without returning its ID.
 
 After a resend (`AFTER_RESEND`)::
 
@@ -115,7 +115,7 @@ _Finding = TypeVar("_Finding", Before, After)
 def step_for(
     table: Mapping[_Finding, tuple[Step, Step]], finding: _Finding, *, settled: bool
 ) -> Step:
-    """Return the step of a table for what a look shows.
+    """Return the step from a table for the finding of a look.
 
     Args:
         table: `BEFORE_RESEND` or `AFTER_RESEND`.
@@ -155,7 +155,7 @@ class Window:
         return max(self.since - created, created - self.until, 0.0)
 
     def is_before(self, file: LibraryFile) -> bool:
-        """Return whether a file was created before anything that is to be compared."""
+        """Return whether a file was created too early to be compared."""
         created = file.created_date
         return created is not None and created.timestamp() < self.since - self.reach
 
@@ -186,11 +186,11 @@ def same_name(sent: str, found: str) -> bool:
 def judge_before(
     evidence: Mapping[str, Evidence], distances: Mapping[str, float], sends: int
 ) -> tuple[Before, tuple[str, ...]]:
-    """Return what a look shows before a resend, and the IDs of the files it concerns.
+    """Return the finding of a look before a resend, and the IDs of the files it concerns.
 
     Args:
         evidence: The evidence for each file that could be the upload, by ID.
-        distances: Seconds that each lies outside the time of sending.
+        distances: For each file, how many seconds it lies outside the time of sending.
         sends: The number of times that the file was sent.
     """
     close = [
@@ -210,7 +210,7 @@ def judge_before(
 
 
 def in_order(ids: Iterable[str]) -> tuple[str, ...]:
-    """Return IDs oldest first: the service counts up."""
+    """Return IDs oldest first: the service assigns ascending IDs."""
     return tuple(sorted(ids, key=lambda id_: (len(id_), id_)))
 
 

@@ -1,4 +1,4 @@
-"""Settle an upload whose response was lost: check its folder, compare, and report copies.
+"""Settle an upload whose response was lost: check its folder, compare files, and report copies.
 
 The decisions are in `settle`; this module carries them out.
 """
@@ -98,9 +98,9 @@ class Sending(Generic[E]):
         size: Its length in bytes when it was last opened; None before.
         began: When it was first opened to be sent, on the monotonic clock; None before.
         began_at: The same, in seconds since 1970.
-        started: When that was in this process; its deadline counts from here.
+        started: When sending began in this process; the deadline counts from here.
         sends: The number of times it may have reached the service.
-        known: The number of IDs that this client had been given when it began.
+        known: The number of IDs that this client had received when the upload began.
         lost: When the last response was lost, on the monotonic clock.
         evidence: The final results of comparing files with it.
         candidates: IDs of files that are, or may be, this upload, from the latest look.
@@ -130,7 +130,7 @@ class Sending(Generic[E]):
             raise
 
     def raise_trouble(self) -> None:
-        """Raise the error of the store, if any: what is found could not be recorded either."""
+        """Raise the error of the store, if any: a finding could not be recorded either."""
         if self.trouble is not None:
             raise self.trouble from None
 
@@ -151,7 +151,7 @@ class Sending(Generic[E]):
         )
 
     def suspended(self, clock: Clock) -> float:
-        """Return for how many seconds the machine may have been suspended since it was first sent.
+        """Return how many seconds the machine may have been suspended since the first attempt.
 
         The monotonic clock does not count them. A clock that was set forward looks the same.
         """
@@ -161,7 +161,7 @@ class Sending(Generic[E]):
 
 
 class Settler:
-    """Finds out whether uploads arrived whose response was lost.
+    """Finds out whether uploads arrived after their responses were lost.
 
     Args:
         session: Sends the calls.
@@ -170,7 +170,7 @@ class Settler:
         settle_time: Seconds of looks before a file counts as not arrived.
 
     Attributes:
-        claims: The number of IDs that this client has been given so far.
+        claims: The number of IDs that this client has received so far.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class Settler:
     async def check_for_doubles(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
-        """Check whether an earlier attempt arrived as well. Never raises because of the result."""
+        """Check whether an earlier attempt arrived as well. The result never raises."""
         self.claim([file_id])
         sending.candidates = ()
         try:
@@ -434,7 +434,7 @@ class Settler:
         Args:
             sending: The upload and its state.
             ids: All copies, oldest first.
-            accepted: The one that the service named, if it did.
+            accepted: The one whose ID the service returned, if any.
         """
         upload = sending.upload
         copies = [id_ for id_ in ids if id_ == accepted or self.is_proven(sending, id_)]
@@ -463,7 +463,7 @@ class Settler:
         return sending.evidence.get(file_id) is Evidence.SAME_BYTES and file_id not in self._claimed
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
-        """Move copies to the trash, and return the IDs of those that are there now."""
+        """Move copies to the trash, and return the IDs of those that are now in it."""
         call = Call(
             "DELETE",
             f"/library/files/{segment(','.join(file_ids))}",
@@ -513,7 +513,7 @@ class Settler:
             sending: The upload and its state.
             lost: The error of the lost response.
             candidates: IDs of files that could be it.
-            why: Why they do not settle it, for the message.
+            why: The reason why they do not settle it, for the message.
         """
         upload = sending.upload
         told = lost.message.partition(" It may have been carried out")[0].rstrip(".")

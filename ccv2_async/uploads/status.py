@@ -36,7 +36,7 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
 
 
 def status_rows(response: Response) -> list[FileUploadStatus | BadRow]:
-    """Return the rows of an upload-status answer; an empty body is an empty array."""
+    """Return the rows of an upload-status response; an empty body is an empty array."""
     return response.rows(FileUploadStatus).results if response.content.strip() else []
 
 

@@ -80,7 +80,7 @@ class Uploader:
 
     @asynccontextmanager
     async def alone(self, upload: Upload) -> AsyncIterator[None]:
-        """Hold an upload's name in its folder: this client sends one file of each name at a time.
+        """Hold an upload's name in its folder: only one file of each name is sent at a time.
 
         A look for one of them could mistake another's file for its own. This also means that a
         killed process leaves only one file in SENDING.
@@ -101,7 +101,7 @@ class Uploader:
         """Send the file of an entry until it is ACCEPTED, and return its job.
 
         The entry is written as SENDING when its turn has come and its file is open, before the
-        first byte leaves, and as ACCEPTED once the service has named an ID. If it is unclear
+        first byte leaves, and as ACCEPTED once the service has returned an ID. If it is unclear
         whether the file arrived, now or from an earlier process, the file is looked for before it
         is sent again.
 
@@ -110,8 +110,8 @@ class Uploader:
         `ledger.after_error`.
 
         Args:
-            sending: The upload and its entry. The caller holds the name: with `alone`, or with a
-                lock that its store gives.
+            sending: The upload and its entry. The caller holds the name, with `alone` or with a
+                lock from its store.
 
         Raises:
             AmbiguousUpload: The response was lost, and what is in the folder does not settle
@@ -259,11 +259,11 @@ class Uploader:
 
 
 class _Unnamed(errors.OutcomeUnknown):
-    """The service accepted the file, so it is never sent again, but its ID has to be found."""
+    """The service accepted the file without an ID: it is never sent again, but has to be found."""
 
 
 def _id_in(response: Response, upload: Upload) -> str:
-    """Return the ID that a response names."""
+    """Return the ID from a response."""
     named = job_id("upload", response.headers.get("location"), response.headers.get("id"))
     if named is None:
         raise _Unnamed(

@@ -1,4 +1,4 @@
-"""Jobs on a task queue: workers that send files and start activities, and never wait for a job.
+"""Jobs on a task queue. Workers send files and start activities, and never wait for a job.
 
 Start with `Workers`. Without settings, everything runs in this process. With `CCV2_REDIS_URL`, the
 same code runs on any number of machines.

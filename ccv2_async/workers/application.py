@@ -83,7 +83,7 @@ class EnqueuedJob:
 
 
 class Workers:
-    """Tasks that upload files and start activities, and a round that follows all of them.
+    """Tasks that upload files and start activities, and a periodic round that follows all of them.
 
     In one process, use it in `async with`: the queue is in memory, and the jobs run in this
     process. With Redis, the process in `async with` only submits jobs. Start the processes that run
@@ -150,7 +150,7 @@ class Workers:
     async def check(self) -> None:
         """Check that worker processes with these settings could start now.
 
-        It asks Redis, and it does not call the service.
+        It contacts Redis, but does not call the service.
 
         Raises:
             MissingCredentials: The key or the token is missing.
@@ -208,8 +208,8 @@ class Workers:
             activity: "add_contacts", "remove_contacts", "clear_lists" or "export_contacts".
             key: The name of the job: one activity is started for each key. The default is a new
                 key.
-            given: The arguments of `client.activities.begin_...`, in JSON: a file as its path,
-                contacts as a list of addresses.
+            given: The arguments of `client.activities.begin_...`, as JSON values: a file as its
+                path, contacts as a list of addresses.
 
         Raises:
             InvalidField: There is no such activity. Nothing was put on record.
@@ -470,8 +470,8 @@ class Workers:
     async def _tick(self) -> None:
         """Make a round at intervals: the first worker makes it for all.
 
-        It does not have to wait in the queue behind everything that is still to be sent. But a
-        round is put there too, because a worker takes over unacknowledged messages of others only
+        It does not wait in the queue behind everything that is still to be sent. But a round is
+        also put into the queue, because a worker takes over unacknowledged messages of others only
         when a message arrives.
         """
         troubled = False

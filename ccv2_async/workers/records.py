@@ -38,7 +38,7 @@ class JobRecord(Entry):
         key: The name of the job. The same key is never sent twice.
         task: "upload", or the activity: "add_contacts", "remove_contacts", "clear_lists" or
             "export_contacts".
-        arguments: Its arguments, in JSON.
+        arguments: Its arguments, as JSON values.
         lock: The lock that is held while it is sent. Jobs that a look could confuse share one lock.
         accepted: When the service accepted it, in seconds since 1970; None before.
         unknown: The number of consecutive looks at which the service did not know it.
@@ -46,7 +46,7 @@ class JobRecord(Entry):
         attempts: The number of failed attempts, not counting those held back during an outage.
         attend_at: When it needs attention, in seconds since 1970.
         result: The counts of an activity.
-        error_type: The name of that exception, or "".
+        error_type: The class name of its error, or "".
         created: When it was put on record, in seconds since 1970.
     """
 
@@ -179,7 +179,7 @@ def after_failure(
         error: The error.
         now: Seconds since 1970.
         jitter: A number from 0 to 1, drawn by the caller.
-        sent: Whether any of it was sent this time. Otherwise it was only looked for.
+        sent: Whether any of it was sent this time. Otherwise the worker only looked for it.
     """
     failed = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
     # A call that was held back while the service was down does not count as an attempt.

@@ -74,14 +74,15 @@ class WorkerSettings:
         roots: `CCV2_WORKER_ROOTS`: the directories below which a worker may read files; a list of
             paths, separated by colons in the variable (semicolons on Windows). Symbolic links are
             followed first. Unless given, a worker reads any file that it can open.
-        redis_url: `CCV2_REDIS_URL`: where all workers share the queue, the jobs and the quota.
-            Without it, everything stays in this process.
+        redis_url: `CCV2_REDIS_URL`: the Redis in which all workers share the queue, the jobs, and
+            the quota. Without it, everything stays in this process.
         store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs after the process
             has ended. Unless given, they are kept in memory.
         namespace: `CCV2_WORKER_NAMESPACE`: the prefix of all names in Redis. Workers of other
-            accounts that use the same Redis need another one.
+            accounts that use the same Redis need a different one.
         per_second: `CCV2_RATE`: the key's calls per second, over all workers; 0 lifts the limit.
-        per_day: `CCV2_RATE_PER_DAY`: the key's calls per day (UTC), over all workers; 0 lifts it.
+        per_day: `CCV2_RATE_PER_DAY`: the key's calls per day (UTC), over all workers; 0 lifts the
+            limit.
         trust_env: `CCV2_TRUST_ENV`: whether the environment's proxies are used; 0 means no.
         quota_margin: `CCV2_QUOTA_MARGIN`: seconds, see `SharedBudget`.
         concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at a time.

@@ -445,7 +445,7 @@ class RedisStore(JobStore):
 
     Args:
         url: The URL of Redis.
-        namespace: The prefix of all keys. Workers of other accounts need another one.
+        namespace: The prefix of all keys. Workers of other accounts need a different one.
         now: Returns the seconds since 1970.
         keep: Seconds for which settled jobs and their keys are kept; None means forever.
 
@@ -639,7 +639,7 @@ class Lease:
             await uninterrupted(self._release_after(working, renewing))
 
     async def _release_after(self, *tasks: asyncio.Task[Any]) -> None:
-        """Release the lock when tasks have ended, whose errors were handled or came too late."""
+        """Release the lock when tasks have ended; their errors were handled or came too late."""
         try:
             await all_ended(tasks)
         finally:

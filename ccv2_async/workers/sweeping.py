@@ -203,7 +203,7 @@ def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -
 
 
 async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
-    """Return the record of a job whose parts have all ended.
+    """Return the record of a job when all of its parts have ended.
 
     Raises:
         ConstantContactError: The result of an activity cannot be read now.

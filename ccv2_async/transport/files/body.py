@@ -1,8 +1,8 @@
 """Request bodies of known length, and the progress of sending them.
 
 A body creates an attempt each time it is sent. The attempt is the byte stream that httpx
-iterates. It yields exactly `length` bytes, as `bytes` objects, and knows whether
-nothing, a part, or all of it was sent, as the retry table needs to know.
+iterates. It yields exactly `length` bytes, as `bytes` objects, and records whether nothing, a part,
+or all of it was sent, because the retry table needs that.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
             boundary, is passed to the engine.
         is_closed: Whether the attempt is closed.
         failure: The exception of the source, or None; some engines hide it.
-        trace: The traceback of the failure, without the frames of the engine.
+        trace: The traceback of the failure, without the engine's frames.
     """
 
     def __init__(self, length: int) -> None:
@@ -156,8 +156,8 @@ class MultipartBody:
         on_progress: A function or coroutine function that is called with the progress.
         clock: The clock for progress events.
         check: Awaited each time the file is opened, before anything is sent, with its length in
-            bytes, and with how many earlier attempts may have been carried out. It raises to refuse
-            the file.
+            bytes and the number of earlier attempts that may have been carried out. It raises to
+            refuse the file.
     """
 
     def __init__(
@@ -295,9 +295,9 @@ ProgressCallback: TypeAlias = Callable[[Progress], Awaitable[object] | object]
 class ProgressReporter:
     """Reports the progress of one upload to a callback.
 
-    An attempt reports its start, its end, and between them every 256 KiB or 100 ms, whichever comes
-    first. If the callback raises, that is logged, it is not called again for this upload, and the
-    upload continues.
+    An attempt reports its start and its end, and in between every 256 KiB or 100 ms, whichever
+    comes first. If the callback raises, the error is logged, the callback is not called again for
+    this upload, and the upload continues.
 
     Args:
         callback: A function or coroutine function that takes a `Progress`.

@@ -81,8 +81,8 @@ def unopened(path: str, error: Exception) -> UsageError:
 def unusable(path: str, error: Exception, what: str, instead: str) -> UsageError:
     """Return the error for a file with which SQLite failed.
 
-    It advises another file only if this one is certainly not a journal. After any other error, such
-    as a full disk, another journal would not know what this one knows.
+    It suggests another file only if this one is certainly not a journal. After any other error,
+    such as a full disk, another journal would lack what this one records.
     """
     if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR and SQLITE_NOTADB
         return unopened(path, error)

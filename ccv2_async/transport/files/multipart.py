@@ -5,13 +5,13 @@ the service:
 
 - text parts carry a Content-Disposition and nothing else;
 - the file part carries its file name and a Content-Type, or neither;
-- names go as raw UTF-8, in `"..."`, without any `filename*=`.
+- names are sent as raw UTF-8, in `"..."`, without any `filename*=`.
 
 Names are escaped as browsers do it (the WHATWG form encoding: `"` is `%22`, CR `%0D`, LF `%0A`).
 Other characters that some parsers treat as the end of a string or a line are escaped in the same
 way: the other control characters, the two Unicode line separators, and the backslash, which hides a
-closing quote from parsers that know quoted pairs. Values are sent unchanged. Only the boundary can
-end a value, so a value that holds it is refused.
+closing quote from parsers that support quoted pairs. Values are sent unchanged. Only the boundary
+can end a value, so a value that contains it is refused.
 """
 
 from __future__ import annotations

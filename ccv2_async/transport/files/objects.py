@@ -38,8 +38,8 @@ class FileObjectSource:
 
     Args:
         file: The file object. If it can seek, each attempt begins at its current position.
-        length: The number of bytes from there to the end. It is only required if the file object
-            cannot seek.
+        length: The number of bytes from there to the end. Required only if the file object cannot
+            seek.
         name: The name for messages; the file object's own name by default.
 
     Attributes:
@@ -277,7 +277,7 @@ def _position_of(file: Any) -> int:
 
 
 def path_of(file: object) -> str | None:
-    """Return the name of a file object if it is a path; some have a descriptor number."""
+    """Return the name of a file object if it is a path; some names are descriptor numbers."""
     name = getattr(file, "name", None)
     return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else None
 

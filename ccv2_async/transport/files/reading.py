@@ -164,8 +164,8 @@ class CheckedFile(io.FileIO):
 class OpenFile:
     """A file opened for one attempt.
 
-    What the system holds in memory is read at once. From the first block on that the disk has to
-    deliver, threads read one block ahead, through aiofiles.
+    Data that the system holds in memory is read immediately. Starting with the first block that the
+    disk has to deliver, threads read one block ahead, through aiofiles.
 
     Args:
         opened: The file with its first block. It counts in `threads.streaming` if there is more to
@@ -277,10 +277,10 @@ def open_and_read(path: str, label: str, threads: FileThreads) -> Opened:
 
 
 def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label: str) -> bytes:
-    """Read the next `wanted` of the `remaining` bytes, the last ones only if nothing changed.
+    """Read the next `wanted` of the `remaining` bytes, but the last ones only if nothing changed.
 
     Each system call releases the GIL and waits to get it back. So the last block is read with one
-    byte more to find the end of the file.
+    extra byte, to find the end of the file.
     """
     try:
         size = wanted + (wanted == remaining)
@@ -303,7 +303,7 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
 
 
 def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
-    """Open a file for reading, without waiting for a pipe or reading a device in its place.
+    """Open a file for reading. It never waits for a pipe or reads a device in its place.
 
     Raises:
         OSError: It cannot be opened, or is not a regular file.
@@ -349,7 +349,7 @@ def _require_inside(roots: tuple[str, ...], real_path: str, label: str) -> None:
 
 
 def _path_of(descriptor: int, path: str, found: os.stat_result) -> str:
-    """Return the real path of an open file, or an empty string if it is not known."""
+    """Return the real path of an open file, or "" if it is not known."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # not a path of the user's
     except OSError:  # not Linux

@@ -409,7 +409,7 @@ def _refuse_length(length: int | None) -> None:
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    """Return a path as a string; a PathLike may return bytes, as an `os.DirEntry` can.
+    """Return a path as a string; a PathLike, such as an `os.DirEntry`, may return bytes.
 
     Raises:
         InvalidField: It is empty, or its `__fspath__` fails.

@@ -81,7 +81,8 @@ class FileThreads:
     ) -> T:
         """Run `work(*args)` in a thread, and return its result.
 
-        If the caller is cancelled, this returns immediately, and the thread finishes its work.
+        If the caller is cancelled, this returns immediately, and the thread still finishes its
+        work.
 
         Args:
             work: The function to run.

@@ -24,7 +24,7 @@ def context_for(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
 
     Args:
         verify: A context, which is returned unchanged, or True for the certificates of
-            `SSL_CERT_FILE`, `SSL_CERT_DIR`, or certifi, or False to check none.
+            `SSL_CERT_FILE`, `SSL_CERT_DIR`, or certifi, or False to skip the check.
 
     Raises:
         UsageError: An environment variable names certificates that cannot be loaded, or a key log

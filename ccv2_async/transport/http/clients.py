@@ -1,7 +1,7 @@
 """Engines on a user's own `httpx.AsyncClient` or `httpx2.AsyncClient`.
 
-httpx2 continues httpx under another name. Its clients accept only its own requests and raise only
-its own errors, so this module translates both.
+httpx2 continues httpx under another name. Its clients accept only httpx2 requests and raise only
+httpx2 errors, so this module translates both.
 
 If a server sends unrequested data after a response, both libraries mistake it for the response to
 the next request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is
@@ -85,7 +85,7 @@ class UsersEngine:
 
 
 def is_httpx2(client: object) -> bool:
-    """Return whether a client is one of httpx2's; httpx2 need not be installed."""
+    """Return whether a client belongs to httpx2, which need not be installed."""
     return any(kind.__module__.partition(".")[0] == "httpx2" for kind in type(client).__mro__)
 
 
@@ -145,7 +145,7 @@ class _ResponseStream(httpx.AsyncByteStream):
 
 
 def _types_of(library: Any) -> tuple[Any, Any]:
-    """Return subclasses of httpx2's: a URL that does not show the key, and a body."""
+    """Return subclasses of httpx2 classes: a URL that does not show the key, and a body."""
 
     class SealedURL(library.URL):  # type: ignore[misc]  # httpx2 is known at run time only
         def __init__(self, url: httpx.URL) -> None:
@@ -191,7 +191,7 @@ async def _close_afterwards(event: str, info: Mapping[str, Any]) -> None:
 
 
 class ProvenBody(httpx.AsyncByteStream):
-    """The body of a response of httpx, checked for a missing end.
+    """The body of an httpx response, checked for a missing end.
 
     An HTTP/1.1 response without a length ends with its connection. With TLS, it is complete only if
     the server sent `close_notify`, which httpx does not check.

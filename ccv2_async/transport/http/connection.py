@@ -1,8 +1,8 @@
 """HTTP/1.1 on one connection: llhttp reads the responses, and `SocketStream` moves the bytes.
 
 A connection sends one request at a time. It reads from the first byte of the request on, so an
-error response or a closed connection stops the sending immediately. The connection closes unless
-the response was read to its end.
+error response or a closed connection stops sending immediately. The connection closes unless the
+response was read to its end.
 
 Data that arrives before a request is sent, or after a response, was not requested. It is never
 mistaken for a response, and it closes the connection.
@@ -127,7 +127,7 @@ class Connection:
         return piece
 
     def finish(self) -> None:
-        """Finish a response: keep the connection if it was read to its end, else close it."""
+        """Finish a response: keep the connection if it was read to its end; otherwise close it."""
         parser = self._parser
         is_over = self._is_sent and parser.is_complete and not parser.is_last
         if not is_over or parser.has_surplus or self._stream.has_news:
@@ -224,7 +224,7 @@ class Connection:
             self._stop_sending()
 
     def _stop_sending(self) -> None:
-        """Interrupt the sending while it waits for the socket or for the next bytes."""
+        """Interrupt sending while it waits for the socket or for the next bytes."""
         if not self._stopped and self._sending is not None:
             self._sending.reschedule(asyncio.get_running_loop().time())
         self._stopped = True

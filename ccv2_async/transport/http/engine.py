@@ -231,7 +231,7 @@ def open_engine(
     """Return the engine for a client without a user's own client.
 
     Args:
-        verify: An SSLContext, True for the default one, or False to check nothing.
+        verify: An SSLContext, True for the default one, or False to skip the check.
         proxy: A proxy URL, or None for the environment's proxy, as in httpx.
         trust_env: Whether the proxies of the environment are used.
         origin: The URL of the calls, to find the environment's proxy for it.

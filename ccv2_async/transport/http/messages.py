@@ -56,7 +56,7 @@ class ResponseParser:
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
         has_surplus: Whether data came after it.
-        flaw: The way it violates HTTP or exceeds a limit. Its head may still be complete.
+        flaw: How it violates HTTP or exceeds a limit. Its head may still be complete.
     """
 
     def __init__(self, method: str = "GET") -> None:
@@ -84,7 +84,7 @@ class ResponseParser:
         self._has_no_body = method in ("HEAD", "CONNECT")
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Read the bytes that arrive next; nothing more after a flaw."""
+        """Read the bytes that arrive next; ignore them after a flaw."""
         try:
             # The last byte is fed separately: if the response is complete before it, there is a
             # surplus.
@@ -176,7 +176,7 @@ async def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes
 async def unpacked(
     response: httpx.Response, limit: int | None, what: str
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the body in pieces of limited size, so that no small one unpacks to a huge one."""
+    """Yield the body in pieces of limited size, so that a small one cannot unpack to a huge one."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise errors.DecodeError(
@@ -214,7 +214,7 @@ async def unpacked(
 async def streamed(
     response: httpx.Response, what: str, broken: Callable[[Exception], errors.ConnectionLost]
 ) -> AsyncGenerator[bytes, None]:
-    """Yield a file, which is the body of a response of any length, unpacked.
+    """Yield a file of any length from the body of a response, unpacked.
 
     Args:
         response: The response.
@@ -222,7 +222,7 @@ async def streamed(
         broken: Returns the error to raise when the connection fails.
 
     Raises:
-        DecodeError: The response is another success than 200, such as 206 for a part.
+        DecodeError: The status is a success other than 200, such as 206 for a part.
     """
     if response.status_code != 200:
         raise errors.DecodeError(

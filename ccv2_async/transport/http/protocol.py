@@ -30,7 +30,7 @@ _NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before
 
 
 class NothingSent(httpx.WriteError):
-    """The connection had become unusable before the first byte of the request was sent."""
+    """The connection became unusable before the first byte of the request was sent."""
 
 
 class SocketStream(asyncio.Protocol):
@@ -108,7 +108,7 @@ class SocketStream(asyncio.Protocol):
 
     @property
     def has_news(self) -> bool:
-        """Whether the event loop has read data that nobody has taken, or the end."""
+        """Whether the event loop has read data that nobody has taken, or has reached the end."""
         return bool(self._arrived) or self.ended
 
     def start(self, *pieces: bytes) -> bool:
@@ -214,7 +214,7 @@ class SocketStream(asyncio.Protocol):
             self.connection_lost(None)  # asyncio would call it in the next iteration
 
     def _peek(self) -> bytes | None:
-        """Return a byte that asyncio has not read yet, b"" at the end, or None for nothing."""
+        """Return a byte that asyncio has not read yet, b"" at the end, or None if there is none."""
         try:
             return self._sock.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):

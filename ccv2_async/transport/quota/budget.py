@@ -107,7 +107,7 @@ class Budget:
         self._day_count: DayCount | None = None
 
     async def remember(self, day_count: DayCount) -> None:
-        """Count calls across runs and processes, in a file of the user.
+        """Count calls across runs and processes, in a file that belongs to the user.
 
         Calls that earlier runs and other processes made today count as used. Call this before the
         first call is sent.
@@ -217,11 +217,11 @@ class Budget:
         self._stir()
 
     def pause(self, seconds: float) -> None:
-        """Hold back all calls for some seconds, after the service refused one over the rate."""
+        """Hold back all calls for some seconds, because the service refused one over the rate."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def end_day(self) -> None:
-        """Treat today's calls as used up, after the service refused one over the daily quota."""
+        """Treat today's calls as used up, because the service refused one over the daily quota."""
         self._check_day()
         self._day_is_over = True
         self._refuse_all()
@@ -246,7 +246,7 @@ class Budget:
             self._leave_loop()
 
     def _leave_loop(self) -> None:
-        """Discard the state of an earlier event loop, in which no caller waits anymore."""
+        """Discard the state of an earlier event loop, which has no more waiting callers."""
         self._queue.clear()
         self._work = SharedWork(self._step, self._clock)
 

@@ -48,7 +48,7 @@ def path_of_day_count() -> Path:
 class DayCount:
     """How many calls were made today (UTC) with one API key, by all processes of one user.
 
-    Give it to `Budget.remember`. Its own thread writes each call within moments. If the file cannot
+    Pass it to `Budget.remember`. Its own thread writes each call within moments. If the file cannot
     be used, one warning is logged, and calls are counted for this process only.
 
     Args:

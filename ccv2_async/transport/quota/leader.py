@@ -58,7 +58,7 @@ class Waiter:
 
 
 class SharedWork:
-    """Work that one of its waiters does for all of them.
+    """Work that one waiter does for all of them.
 
     A caller enters with a `Waiter`, awaits `lead_or_sleep` until the waiter is done, and always
     leaves in the end::
@@ -162,7 +162,7 @@ class SharedWork:
         return next(iter(self._lines[waiter.limit])) is waiter
 
     def _hand_timer_on(self, line: dict[Waiter, None]) -> None:
-        """Wake the first waiter in a queue, and all whose time is up."""
+        """Wake the first waiter in a queue, and all waiters whose time is up."""
         now = self._clock.monotonic()
         for waiter in line:
             # If the first one is awake, stop: it does the same when it leaves.

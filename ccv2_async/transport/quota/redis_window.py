@@ -147,8 +147,8 @@ class Reply:
     Attributes:
         word: "go", "wait", or "over" for the day.
         wait: Seconds until asking again makes sense.
-        used: The day's calls of all processes.
-        seen: Processes that asked within the last minute.
+        used: The number of calls that all processes made today.
+        seen: The number of processes that asked within the last minute.
         epoch: The ID of the state of Redis. It changes when Redis loses its state.
     """
 
@@ -226,12 +226,13 @@ class PacedWindow(MovingWindowRateLimiter):
         Args:
             lane: The highest lane of this process's waiting calls: 0, 1 or 2.
             day: The day, in days since 1970 (UTC).
-            pause: Seconds for which the service wants no calls; 0 for none.
+            pause: Seconds for which the service does not want calls; 0 for none.
             day_is_over: Whether the service said that the day's calls are used up.
-            unreported: Calls that were made while Redis was away.
+            unreported: The number of calls that were made while Redis was away.
             recent: How many of them still count in the window.
             epoch: The last epoch that the process knows; "" at first. After an outage it differs
-                from that of Redis, so that no process starts before all know about the end.
+                from the epoch of Redis, so that no process starts before all of them know that the
+                outage is over.
 
         Raises:
             RedisError: Redis is away, or the server is not Redis.

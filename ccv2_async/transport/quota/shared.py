@@ -5,9 +5,9 @@ first waiter. The slot goes to the waiter that is first when it arrives. Between
 keeps the lanes: see `redis_window.py`.
 
 When Redis is away, each process continues with a share of the quota, and logs this once. It asks
-Redis before each call of its share, and every second, so it takes none once Redis is back.
-Afterwards, the calls of that time are added to the day's count, the newest of them to the window,
-and no process starts before all have had time to return.
+Redis before each call from its share, and every second, so it stops using the share once Redis is
+back. Afterwards, the calls made during that time are added to the day's count, and the newest of
+them to the window. No process starts before all have had time to return.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TOO_LATE_AT_MOST = 2
 class SharedBudget(Budget):
     """Calls per second and per day of one API key, over all processes that use the same Redis.
 
-    Give it to the client as `budget=`, and close it after the client. Needs the extra `[redis]`
+    Pass it to the client as `budget=`, and close it after the client. Needs the extra `[redis]`
     and Redis 6.2 or later.
 
     Args:
@@ -51,10 +51,10 @@ class SharedBudget(Budget):
         per_second: Calls in any one second of all processes together; None lifts the limit.
         per_day: Calls in one day (UTC) of all processes together; None lifts the limit.
         margin: Seconds by which the window is wider than one second. Calls sent a second apart may
-            arrive closer together by the difference of their latencies: 50 ms is enough for
+            arrive closer together, by the difference of their latencies: 50 ms is enough for
             machines near each other, and costs 5% of the quota.
-        expected: Processes that share the key, for the share of each while Redis is away; if more
-            were seen, their number counts.
+        expected: The number of processes that share the key, which decides the share of each while
+            Redis is away. If more were seen, their number counts.
         timeout: Seconds without a response after which Redis counts as away.
         clock: The clock for waits and days.
 
@@ -202,7 +202,7 @@ class SharedBudget(Budget):
         return may_ask and (self._unsent_end or self._unsent_pause > 0.0)
 
     def _missed_for(self, seconds: float) -> bool:
-        """Return whether Redis did not answer the last time, so many seconds ago or more."""
+        """Return whether the last request to Redis failed, at least this many seconds ago."""
         return self._clock.monotonic() - self._missed >= seconds
 
     async def _has_slot(self, lane: Lane) -> bool:
@@ -253,7 +253,7 @@ class SharedBudget(Budget):
         return self._in_time(self._clock.monotonic() - asked)
 
     def _taken_lately(self) -> int:
-        """Return how many calls of the share may still count in the window."""
+        """Return how many calls from the share may still count in the window."""
         since = self._clock.monotonic() - self._window
         return sum(at > since for at in self._local._recent) if self._local else 0  # noqa: SLF001
 

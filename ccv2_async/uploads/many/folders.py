@@ -1,4 +1,4 @@
-"""Find library folders by name, or create them once, even if other clients create them too."""
+"""Find library folders by name, or create them once, even if other clients do the same."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _refusal_of(name: str) -> str:
 async def count_files(
     items: Items, threads: FileThreads, own: JournalFiles, *, keep_folders: bool = False
 ) -> int | None:
-    """Return the number of files in `items`, or None if that takes iterating over them."""
+    """Return the number of files in `items`, or None if counting would require iterating."""
     if not isinstance(items, Sized) or not isinstance(items, Iterable):
         return None
     return await threads.run(_count, tuple(items), own, keep_folders)
@@ -355,7 +355,7 @@ async def describe(
 
 
 async def _state(source: Source, threads: FileThreads) -> tuple[int, int]:
-    """Return its length and modification time. If it changes after this, it is not sent."""
+    """Return its length and modification time. If the file changes after this, it is not sent."""
     if not isinstance(source, PathSource):
         return await source.prepare(threads), 0
     state = await source.hold(threads)

@@ -132,7 +132,7 @@ class JournalEntry(Entry):
 
 
 def storable(path: str) -> str:
-    """Return the path as a string that a database accepts, and that no other path has."""
+    """Return a string for the path that a database accepts and that no other path has."""
     escaped = path.replace("\\", "\\\\")
     return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -169,7 +169,7 @@ class JournalFiles:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return an identity that is the same for all names of a file, or None if there is no file."""
+    """Return an identity that all names of a file share, or None if there is no file."""
     try:
         state = os.stat(path)  # noqa: PTH116  # a plain string
     except (OSError, ValueError):

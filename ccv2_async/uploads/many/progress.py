@@ -44,9 +44,9 @@ _COUNTED = {
 class Pace:
     """The rate at which files are sent, from the last hundred.
 
-    The rate at which files end would mislead in the first minutes: the service processes a file for
-    seconds, so many are sent before the first one ends. Files that an earlier run settled end
-    immediately.
+    The rate at which files end would be misleading in the first minutes: the service processes a
+    file for seconds, so many are sent before the first one ends. Files that an earlier run settled
+    end immediately.
     """
 
     def __init__(self) -> None:
@@ -140,10 +140,10 @@ class Reporter:
         self.count(**{_COUNTED[result.state]: 1, "earlier": int(result.earlier)})
 
     async def meanwhile(self, come: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `come`; report progress until then.
+        """Return the result of `come`, and report progress while waiting for it.
 
         Args:
-            come: Waits for it; it may be cancelled and called again.
+            come: Waits for the result; it may be cancelled and called again.
         """
         if self._on_progress is None:
             return await come()
@@ -186,7 +186,7 @@ class Reporter:
         self._report_file(file, BulkState.PENDING, entry.size)
 
     def of_acceptance(self, file: FileToUpload, entry: JournalEntry, poller: UploadPoller) -> None:
-        """Report that the service has a file, and the status it gives."""
+        """Report that the service has a file, and the file's status."""
         if self._on_file is not None:
             state, size, token = BulkState.ACCEPTED, entry.size, poller.token()
             self._report_file(file, state, size, sent=size, status=poller.status, token=token)

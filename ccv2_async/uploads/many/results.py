@@ -29,7 +29,7 @@ class UploadResult:
         status: The last status from the service, or None.
         token: A resume token, or "".
         error: Why it failed, or None.
-        size: Bytes of the file; None when it could not be read.
+        size: Bytes of the file; None if it could not be read.
         folders: Names of the folders, below the upload's own folder, that it goes to.
         earlier: Whether an earlier run had settled it already, or the folder had it.
         existing: Whether it was not sent because the folder had a file with its name and size.
@@ -55,7 +55,7 @@ class UploadResult:
 
 @attrs.frozen
 class BulkProgress:
-    """A bulk upload at one moment.
+    """The progress of a bulk upload at one moment.
 
     Attributes:
         seen: Files started so far.
@@ -67,16 +67,16 @@ class BulkProgress:
         planned: Files of a dry run that could be sent.
         failed: Files that failed.
         ambiguous: Files that may or may not have arrived.
-        earlier: Files among those done, failed or ambiguous that an earlier run had settled, or
-            that their folders already had.
+        earlier: Files among those done, failed, or ambiguous that an earlier run had settled, or
+            that were already in their folders.
         bytes_sent: Bytes of accepted files.
         elapsed: Seconds since the start.
         seconds_left: Seconds until all are settled, at the pace at which the last hundred files
             were sent; None while that is not known, as in the first moments.
         calls: API calls since the start, as this client's budget counts them.
         remaining_today: Calls left today, or None without a limit.
-        outage: Seconds for which the service has been down and the upload has waited; None while
-            it is not.
+        outage: Seconds for which the service has been down and the upload has waited; None if the
+            service is not down.
     """
 
     seen: int = 0
@@ -109,7 +109,7 @@ class BulkProgress:
 
 @attrs.frozen
 class FileProgress:
-    """One file of a bulk upload at one moment, before it has a result.
+    """The progress of one file of a bulk upload, before it has a result.
 
     Attributes:
         path: The file, as it was given.
@@ -143,7 +143,7 @@ def result_of(
 ) -> UploadResult:
     """Return the result of a file from its entry, or from its error.
 
-    Like the functions below, it leaves setting the file's path to the caller.
+    As with the functions below, the caller sets the file's path.
     """
     return UploadResult(
         path=entry.path,

@@ -244,7 +244,7 @@ class _Follower:
 
 
 class Run:
-    """One run over all files. A journal that the caller has opened stays open."""
+    """One run over all files. A journal that the caller opened stays open."""
 
     def __init__(
         self, parts: Parts, items: Items, options: Options, journal: Journal | None = None
@@ -433,7 +433,7 @@ class Run:
         self._accepted(file, entry, job)
 
     async def _send(self, file: FileToUpload, upload: Upload, entry: JournalEntry) -> None:
-        """Send one file; while the service is down, wait and then take it up again."""
+        """Send one file; if the service is down, wait, and then try again."""
         upload, entry, found = await self._place(file, upload, entry)
         if found is not None:
             await self._skip(file, entry, found)
@@ -514,7 +514,7 @@ class Run:
             self._end(file, attrs.evolve(result, earlier=True, existing=True), entry)
 
     def _turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait here while the service is down."""
+        """Wait while the service is down."""
         return self._parts.session.turn(self.report.started, self._options.outage_timeout)
 
     def _belongs_to_outage(
@@ -539,7 +539,7 @@ class Run:
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
-        """Record why a file was not sent; raise an error that concerns all files."""
+        """Record why a file was not sent; raise the error if it concerns all files."""
         if isinstance(error, FATAL):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
@@ -552,7 +552,7 @@ class Run:
             raise cause
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:
-        """Return the error for a stream that raised before its last byte: nothing was added."""
+        """Return the error for a stream that raised before its last byte; nothing was added."""
         told = self._parts.session.credentials.redact(described(error), 200)
         failed = errors.FileChanged(file.label, f"it could not be read ({told})")
         failed.__cause__ = error

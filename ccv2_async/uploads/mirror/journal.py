@@ -1,8 +1,8 @@
 """The journal of a mirror: its uploads, and the files that are in sync.
 
-The uploads' own table says what was sent, so that nothing is sent twice. Once an upload is done,
-its row moves to the table `mirrored`. It is written there before it is deleted here: a process that
-is killed in between leaves both, and `adopt` can run again.
+The table of uploads says what was sent, so that nothing is sent twice. Once an upload is done,
+its row moves to the table `mirrored`. It is written there before it is deleted here. If a process
+is killed in between, both rows exist, and `adopt` can run again.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class MirrorJournal(Journal):
     async def take_up(self, local: Mapping[Key, JournalEntry]) -> Unfinished:
         """Adopt the uploads that are done, and return those to continue.
 
-        Those whose file has changed are dropped, and those that someone deleted in the library
-        while they were processed: their files are sent again.
+        Uploads whose file has changed are dropped, and so are files that someone deleted in the
+        library during processing: they are sent again.
 
         Args:
             local: The entries of all local files as they would be now.

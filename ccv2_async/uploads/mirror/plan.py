@@ -12,11 +12,11 @@ Unicode form, because the service treats such names as the same::
     no               file of its name  of another size    REPLACE
     any              no                any                UPLOAD
 
-FINISH gives a file its own name, and trashes older versions, where an earlier run did not get to
-it. Content is as recorded if its size and time are, or if its size and digest are. A library file
-that belongs to no local file is an extra: it is left alone, or TRASHed if deletions are allowed. A
-file whose upload an earlier run left unfinished is uploaded again in any case; the upload's own
-entry in the journal then says whether it has to be sent.
+FINISH gives a file its own name and trashes older versions, if an earlier run did not get that far.
+Content is as recorded if its size and time match the record, or if its size and digest do. A
+library file that belongs to no local file is an extra: it is left alone, or TRASHed if deletions
+are allowed. A file whose upload an earlier run left unfinished is always uploaded again; the
+upload's own entry in the journal then says whether it has to be sent.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class MirrorEntry:
 
     @property
     def key(self) -> Key:
-        """The key by which it is compared."""
+        """The key for comparisons."""
         return key_of(self.folders, self.name)
 
 
@@ -175,7 +175,7 @@ class Known:
         return self.size == local.size and (same_time or "" != self.digest == local.digest)
 
     def now_as(self, local: LocalFile) -> Known:
-        """Return the record, updated from a local file that has this content."""
+        """Return the record, updated from a local file with this content."""
         digest = local.digest or self.digest
         return attrs.evolve(self, size=local.size, written_ns=local.written_ns, digest=digest)
 
@@ -197,7 +197,7 @@ class Unfinished:
 
     Attributes:
         pending: Files that have not changed, so that their uploads continue.
-        lost: Pending files whose responses were lost, so that any file of the name may be theirs.
+        lost: Pending files whose responses were lost, so that any file with the name may be theirs.
         file_ids: IDs of the library that belong to pending ones.
     """
 
@@ -215,7 +215,7 @@ class Plan:
 
 
 def key_of(folders: tuple[str, ...], name: str) -> Key:
-    """Return the key by which a file is compared."""
+    """Return the key that is used to compare a file."""
     return same_case("/".join(folders)), same_case(name)
 
 
@@ -373,9 +373,9 @@ class _Sides:
 
 
 def _likeness(found: LibraryFile, local: LocalFile) -> tuple[Any, ...]:
-    """Return how well a file matches a local one of its name; among equals, the newest wins.
+    """Return how well a file matches a local one with its name; among equals, the newest wins.
 
-    The service counts IDs up.
+    The service assigns ascending IDs.
     """
     return found.size == local.size, found.name == local.name, len(found.id), found.id
 

@@ -1,4 +1,4 @@
-"""`library.mirror`: list both sides, plan, upload, and only then trash what was replaced.
+"""`library.mirror`: list both sides, plan, upload, and only then trash the replaced files.
 
 A file that has changed is uploaded next to the old one, under a numbered name from the service.
 When it is Active it gets its own name, and then the old one is trashed. So the name is never
@@ -404,7 +404,7 @@ class Mirror:
         return same_case(file.name) == wanted
 
     async def _trash_extras(self, plan: MirrorResult) -> str:
-        """Trash files that exist only in the library; return why not if something failed before."""
+        """Trash files that exist only in the library, or return why not if something failed."""
         extras = [entry for entry in plan.entries if entry.action is MirrorAction.TRASH]
         if extras and self._unread:
             return "a local folder could not be read"
