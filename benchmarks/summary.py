@@ -61,12 +61,12 @@ ROWS = (
         tuple((peer, (("P4", peer), ("P6", peer))) for peer in (RUST, AIOHTTP, HTTPX)),
     ),
     Row(
-        "event loop lag in ms, p99, 16 uploads of 5 MB at once: hot cache / disk of 50 ms a read",
+        "event loop lag in ms, p99, 16 uploads of 5 MB at once: hot cache / disk with 50 ms reads",
         (("P7", "hot cache"), ("P7", "disk of 50 ms a read")),
         ((HTTPX, (("P7", "hot cache"), ("P7", "disk of 50 ms a read"))),),
     ),
     Row(
-        "growth of memory in MB: one file of 1 GB / 32 uploads of 4 MB at once",
+        "memory growth in MB: one file of 1 GB / 32 uploads of 4 MB at once",
         (("P8", "one file of 1 GB"), ("P8", "32 uploads at once")),
         ((HTTPX, (("P8", "one file of 1 GB"), ("P8", "32 uploads at once"))),),
     ),

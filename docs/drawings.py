@@ -169,11 +169,11 @@ def retry_table() -> str:
     ]
     lines += ["", *(f"- {badge(decision)} {decision.value}" for decision in retry.Decision), ""]
     lines.append(
-        f"A call is sent {retry.ATTEMPTS} times at most and waits for the quota "
-        f"{retry.RATE_WAITS} times at most. Between attempts it waits a random part of "
+        f"A call is sent at most {retry.ATTEMPTS} times, and waits for the quota at "
+        f"most {retry.RATE_WAITS} times. Between attempts it waits a random part of "
         f"{2 * retry.BASE_DELAY:g} s, then of {4 * retry.BASE_DELAY:g} s and so on up to "
-        f"{retry.MAX_DELAY:g} s. What the service asks for is a floor; when that is more than "
-        f"{retry.LONGEST_HINT:g} s, you get the error at once instead of a silent wait."
+        f"{retry.MAX_DELAY:g} s. It waits at least as long as the service asks for; if that is "
+        f"more than {retry.LONGEST_HINT:g} s, you get the error immediately."
     )
     return "\n".join([*lines, ""])
 
@@ -301,7 +301,7 @@ def next_run() -> str:
     """What the next run does about a file, by its row in the journal, as Markdown."""
     lines = ["| the journal says | the file is as it was | the file has changed |"]
     lines.append("| --- | --- | --- |")
-    rows: list[tuple[str, Entry | None]] = [("nothing of it", None)]
+    rows: list[tuple[str, Entry | None]] = [("nothing about it", None)]
     for state in BulkState:
         entry = Entry(size=1, written_ns=1, state=state)
         if state is BulkState.FAILED:

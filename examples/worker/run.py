@@ -39,7 +39,7 @@ async def upload(settings: WorkerSettings, paths: Sequence[Path]) -> bool:
     """Hand the files to the workers and print their outcomes; return whether all went well."""
     async with Workers(settings) as workers:
         asked = [await workers.enqueue_upload(path) for path in paths]
-        sys.stdout.write(f"{len(asked)} files asked for\n")
+        sys.stdout.write(f"{len(asked)} uploads submitted\n")
         well = True
         async for record in workers.settled(one.key for one in asked):
             sys.stdout.write(f"{record.name}: {record.status or record.state} {record.error}\n")
@@ -48,7 +48,7 @@ async def upload(settings: WorkerSettings, paths: Sequence[Path]) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Upload the files; return 0 if all went well, 1 if not, 2 if nothing was asked for."""
+    """Upload the files; return 0 if all went well, 1 if not, 2 if nothing was submitted."""
     paths = [Path(argument) for argument in arguments]
     paths = paths or sorted(path for path in SAMPLES.rglob("*") if path.is_file())
     with contextlib.ExitStack() as stack:
