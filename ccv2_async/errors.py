@@ -11,7 +11,7 @@
     │   ├── SourceConsumed            a stream must be read again, and cannot be
     │   └── TokenError                a resume token is altered, expired, or from another account
     ├── JournalError                the journal of an upload or a backup cannot be read or written
-    ├── FileChanged                 the file grew, shrank or disappeared while it was sent
+    ├── FileChanged                 the file grew, shrank, or was deleted while being sent
     ├── TransportError              no complete response arrived
     │   ├── ConnectFailed             no connection was made, so nothing was sent
     │   ├── ConnectionLost            the connection broke; `sent` says how far the body got

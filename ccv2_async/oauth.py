@@ -205,7 +205,7 @@ class OAuthFlow:
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
-        # The message quotes nothing of the response, which may hold a token that was just issued.
+        # The message quotes nothing from the response, which may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
             f"{form.what}: the OAuth2 server answered {status}, but not with the "

@@ -44,7 +44,7 @@ class _Records(Protocol):
 
 
 ContactTable: TypeAlias = _NamedRows | _Dicts | _Records
-"""A table, such as a `DataFrame` of polars or pandas."""
+"""A table, such as a polars or pandas `DataFrame`."""
 
 ADDRESS_COLUMN = "EMAIL"
 
@@ -79,7 +79,7 @@ _ROW_METHODS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("to_dicts", {}),
     ("to_dict", {"orient": "records"}),
 )
-"""The methods that give the rows of a table: two of polars, and one of pandas."""
+"""The methods that return the rows of a table: two of polars, and one of pandas."""
 _KNOWN = {
     *(ADDRESS_COLUMN, "EMAIL ADDRESS", "E-MAIL", "E-MAIL ADDRESS", "EMAILADDRESS"),
     *("COMPANY", "ADDRESS LINE"),

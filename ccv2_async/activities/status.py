@@ -147,4 +147,4 @@ ACTIVITY = JobKind(
     fetch=fetch,
     failure=failure,
 )
-"""How activities are polled: kept 14 days by the service, given up after 24 hours of waiting."""
+"""How activities are polled: kept 14 days by the service, given up on after 24 hours of waiting."""

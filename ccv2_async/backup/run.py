@@ -336,7 +336,7 @@ class Backup:
         except errors.NotFound:
             if not dataset.parent:
                 raise
-            # It has none, such as a schedule, or its parent is gone since it was listed.
+            # There is none, such as a schedule, or its parent was deleted after the listing.
         except errors.ConstantContactError as error:
             await self._pass(error, listing)
             return

@@ -49,10 +49,10 @@ _FRAMES = 10.0
 _STYLED = ("bold", "")
 _SECONDS_BETWEEN = 10.0
 _MANY = 50
-"""Items in a run above which logs get no line for each change."""
+"""The number of items above which logs do not get a line for each change."""
 
 _WINDOW = 10.0
-"""Seconds over which speeds are taken."""
+"""The seconds over which speeds are measured."""
 
 _STATE_WIDTH = 13
 _NARROW = 44
@@ -393,7 +393,7 @@ class Totals:
             self._handed += 1
             self._bytes_handed += item.size
         else:
-            # Nothing of it was sent by this run: an earlier one did, or it was refused before.
+            # This run sent none of it: an earlier one did, or it was refused before.
             self._not_sent += 1
             self._bytes -= item.size
 

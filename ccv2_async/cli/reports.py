@@ -31,14 +31,14 @@ _REFUSALS = {
 
 _ADD = "ADD_CONTACTS"
 _MOST_NAMES = 3
-"""Names of files that were refused for one reason, as messages show them; JSON has all."""
+"""How many names of files that were refused for one reason messages show; JSON has all."""
 
 _MOST_NUMBERED = 10
 _MOST_FAILED_ROWS = 20
-"""Rows that failed, as messages show them; JSON has all."""
+"""How many failed rows messages show; JSON has all."""
 
 MOST_ROWS = 50
-"""Rows of a table of files; if a run has more files, the table has only those that failed."""
+"""The row limit of a table of files; if a run has more, it has only those that failed."""
 
 
 def refusal_of(error: errors.ConstantContactError) -> str:

@@ -44,10 +44,10 @@ _FILES_A_SECOND = 100
 """If more files than this end per second, each waits longer for its URL: a look costs a call."""
 
 _WORTHWHILE = 4
-"""Files that wait for their URLs together before the listing is asked."""
+"""The number of files that wait for their URLs together before the listing is read."""
 
 _MANY = 25
-"""Files in a run for which they wait for each other at all."""
+"""The number of files in a run from which they wait for each other at all."""
 
 _ROWS = (100, 1000)
 

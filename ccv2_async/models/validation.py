@@ -366,7 +366,7 @@ def _is_json(value: Any, level: int = 0) -> bool:
 
 
 MAX_IDS = 100
-"""The most IDs in one path. More could make the path too long for a gateway."""
+"""The maximum number of IDs in one path. More could make it too long for a gateway."""
 
 LONGEST_ID = 200
 _NOT_IN_IDS = frozenset(" /\\")

@@ -34,7 +34,7 @@ GRACE = 120.0
 LOOKS_BEFORE_LOST = 3
 
 UNREADABLE_SECONDS = 60.0
-"""Seconds for which a status that cannot be read is asked for again."""
+"""Seconds for which the client keeps asking for a status that cannot be read."""
 
 
 def first_look(typical: float | None) -> float:

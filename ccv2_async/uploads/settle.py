@@ -53,13 +53,13 @@ CLOSE_IN_TIME = 60.0
 """Seconds that clocks may differ for a file with the right bytes to be adopted."""
 
 EXACT = 2.0
-"""Seconds that clocks differ at most when both are right; dates may be whole seconds."""
+"""The maximum difference of two correct clocks, in seconds; dates may be in whole seconds."""
 
 SAME_HOUR = 3600.0
 """A file older than the upload by more than this is not compared, if the service sent its time."""
 
 SAME_DAY = 26 * 3600.0
-"""The same without a usable time of the service: local clocks may be off by a time zone."""
+"""The same if the service sent no usable time: local clocks may be off by a time zone."""
 
 _LOOKS = (0.0, 4.0)
 

@@ -100,4 +100,4 @@ UPLOAD = JobKind(
     fetch=fetch,
     failure=failure,
 )
-"""How uploads are polled: up to a hundred IDs in a request, given up after 15 minutes."""
+"""How uploads are polled: up to a hundred IDs in a request, given up on after 15 minutes."""

@@ -93,7 +93,7 @@ async def test_an_upload_without_any_answer_is_sent_at_most_twice(
     error = caught.value
     assert (error.file_name, error.folder_id, error.candidates) == ("menu.pdf", "0", ())
     assert error.message.startswith(
-        "upload of menu.pdf: the body was sent in full, and no complete"
+        "upload of menu.pdf: the body was sent in full, but no complete"
     )
     assert "It was sent twice, and may be in folder 0. Look there before" in error.message
     assert error.sends == 2

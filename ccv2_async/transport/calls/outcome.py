@@ -29,9 +29,9 @@ E = TypeVar("E", bound=BaseException)
 PAUSE_OVER_RATE = 1.0
 
 _DONE: dict[errors.SentState, str] = {
-    "nothing": "nothing of the body was sent, and the connection was lost",
-    "partly": "the connection was lost while the body was being sent",
-    "wholly": "the body was sent in full, and no complete response arrived",
+    "nothing": "none of the body was sent",
+    "partly": "only a part of the body was sent",
+    "wholly": "the body was sent in full, but no complete response arrived",
 }
 
 

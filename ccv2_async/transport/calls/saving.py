@@ -167,7 +167,7 @@ class Saving:
         # One block is written while the next one arrives.
         writing = asyncio.create_task(self._threads.run(partial.rewind))
         try:
-            # To start a request takes a millisecond: one in each iteration of the loop.
+            # Starting a request takes a millisecond: start one in each iteration of the loop.
             async with self._turn:
                 await asyncio.sleep(0)
             async with download.open() as pieces:

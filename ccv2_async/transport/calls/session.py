@@ -80,7 +80,7 @@ PROBE = Call(
 REPORT_WAITS_FROM = 0.001
 
 LATE = 0.1
-"""Seconds that opening a file and connecting may take. After that, the call has lost its turn."""
+"""Seconds that opening a file and connecting may take. After that, the call loses its turn."""
 
 # The maximum number of bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024

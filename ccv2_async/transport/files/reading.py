@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # The first and the last block of a large file, which threads read. They are small, so that sending
 # begins soon, and because each thread keeps some of the memory that it has used.
 _END_BLOCK = 64 * 1024
-# Has a read fail that would wait for the disk; 0 where the system has no such flag.
+# Makes a read fail if it would wait for the disk; 0 where the system has no such flag.
 _NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 # How long a cancelled upload waits until its file is closed, in case the disk hangs.

@@ -277,7 +277,7 @@ class SharedBudget(Budget):
         share = None if self.per_second is None else self.per_second / sharers
         # The day's count is kept in this object; the service itself refuses calls over it.
         self._local = Budget(share, None, clock=self._clock)
-        # Others, or a process that this one replaces, may have used the whole of this second.
+        # Others, or a process that this one replaces, may have used up this second.
         self._local.pause(self._window)
         logger.warning(
             "Redis does not answer (%s): the quota is no longer shared. This process takes a share "

@@ -41,7 +41,8 @@ def _names(folders: object) -> tuple[str, ...]:
     if names is None or not all(isinstance(name, str) for name in names):
         rule = 'folder names in a tuple, such as ("Spring", "Tulips")'
         raise InvalidField("folders", folders, rule)
-    # macOS writes an accent as a character of its own, which the service takes in no folder name.
+    # macOS writes an accent as a separate character, which the service does not accept in folder
+    # names.
     return tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
