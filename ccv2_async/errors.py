@@ -7,7 +7,7 @@
     │   ├── MissingCredentials        no API key or no access token
     │   ├── ClientClosed              the client is not open
     │   ├── InvalidField              a value that the service would refuse
-    │   ├── FileRefused               not a readable regular file, too large, or of a wrong type
+    │   ├── FileRefused               not a readable regular file, too large, or of the wrong type
     │   ├── SourceConsumed            a stream must be read again, and cannot be
     │   └── TokenError                a resume token is altered, expired, or from another account
     ├── JournalError                the journal of an upload or a backup cannot be read or written

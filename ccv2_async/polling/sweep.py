@@ -161,8 +161,8 @@ class Sweep:
         self._session.require_loop(f"waiting for {job.kind.name} {job.label}")
         queue, now = self._queue(job.kind), self._clock.monotonic()
         queue.watch(job, waiter)
-        # Others may have the time to wait for the next day's quota. For a new waiter, the job is
-        # asked for again; the budget refuses that without a call, and the waiter's own time
+        # Others may have the time to wait for the next day's quota. For a new waiter, the leader
+        # asks for the job again; the budget refuses that without a call, and the waiter's own time
         # decides.
         if waiter.until is Until.LOOK or now < self._looker.parked_until <= job.due:
             queue.hurry(job, now)

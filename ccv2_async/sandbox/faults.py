@@ -32,7 +32,7 @@ HTML), ``null``, ``range`` (416), ``redirect``.
 
 Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_only``,
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
-(it names another ID than Id), ``absurd``.
+(its ID differs from Id), ``absurd``.
 
 A fault whose path starts with `/content/` strikes downloads of files, not calls of the API.
 """

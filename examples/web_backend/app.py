@@ -138,7 +138,7 @@ async def send_on(
 
     The response is sent as soon as the library has accepted the file; the event stream reports what
     happens next. If the browser disconnects, the upload to the library is aborted,
-    and the library keeps nothing of it.
+    and the library keeps none of it.
     """
     upload = Upload(owner=visitor, name=name, size=int(request.headers.get("content-length", 0)))
     board = backend.board

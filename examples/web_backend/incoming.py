@@ -1,7 +1,7 @@
 """The body of a request as a source for the library: passed on as it comes, or spooled.
 
 A page sends each file as a request of its own, whose Content-Length is the file's. Such a body is
-passed on block by block as it comes in; nothing of it is kept. A body without a length, such as
+passed on block by block as it comes in; none of it is kept. A body without a length, such as
 `curl -T -` sends, has to be read to its end first, since the service wants to know the length
 beforehand: up to `IN_MEMORY` it stays in memory, beyond that it goes to a temporary file, written
 by a thread.

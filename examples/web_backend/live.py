@@ -47,7 +47,7 @@ async def follow(client: ConstantContact, board: Board, upload: Upload) -> None:
                 await board.put(attrs.evolve(upload, status=update.status or ""))
         file = await poller
     except (errors.PollTimeout, errors.TransportError) as error:
-        board.show(attrs.evolve(upload, message=f"No news of it just now. {error}"))
+        board.show(attrs.evolve(upload, message=f"No news of it right now. {error}"))
     except (errors.JobError, errors.TokenError) as error:
         await board.put(
             attrs.evolve(

@@ -160,7 +160,7 @@ async def test_requests_are_read_as_they_come(browser: Browser, sandbox: Sandbox
         browser, sandbox, "/requests", permissions=["clipboard-write", "clipboard-read"]
     )
     page = there.page
-    await expect(page.locator("#list")).to_contain_text("No request has come yet.")
+    await expect(page.locator("#list")).to_contain_text("No request has arrived yet.")
     call(sandbox, "POST", "/lists", json={"name": "Readers", "status": "ACTIVE"})
     call(sandbox, "GET", "/contacts/7")
     await expect(page.locator("#request-2 .status")).to_have_text("404")

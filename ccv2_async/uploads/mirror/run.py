@@ -386,7 +386,7 @@ class Mirror:
         if not has_name:
             raise errors.ConstantContactError(
                 f"{entry.path}: it is in the library as file {file_id}, but the service gave it "
-                f"another name than {entry.name}. The next run tries again."
+                f"a name other than {entry.name}. The next run tries again."
             )
 
     async def _rename(self, entry: MirrorEntry, file_id: str, *, is_free: bool) -> bool:
