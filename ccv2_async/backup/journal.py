@@ -166,7 +166,7 @@ class Journal:
             resources.callback(os.close, take_lock(path, "is backing up into this directory"))
             try:
                 database = sqlite3.connect(
-                    address_of(path, "rw"), uri=True, isolation_level=None, check_same_thread=False
+                    address_of(path), uri=True, isolation_level=None, check_same_thread=False
                 )
                 journal = cls(path, resources.enter_context(closing(database)))
                 journal._prepare()
@@ -189,6 +189,8 @@ class Journal:
         if about.get("version", VERSION) != VERSION:
             raise databases.of_another_version(self._path, about["version"], VERSION)
         self._ready = True
+        if self._rows(databases.DAMAGED):
+            raise self._failed("read", "a row is damaged")
 
     def begin(self, now: str, *, full: bool, **facts: str) -> None:
         """Begin a run, or continue the last one if it has not ended.

@@ -16,7 +16,7 @@ from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
-from ccv2_async.transport.files.databases import text_or_bytes
+from ccv2_async.transport.files.databases import DAMAGED, text_or_bytes
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -310,8 +310,9 @@ class SqliteStore(JobStore):
                 )
                 await database.executescript(_SCHEMA)
                 await database.create_function("as_text", 1, text_or_bytes)
-                if list(await database.execute_fetchall(_STRANGE)):
-                    raise sqlite3.DataError("nobody can tell which job one of its rows is about")
+                for query in (_STRANGE, DAMAGED):
+                    if list(await database.execute_fetchall(query)):
+                        raise sqlite3.DataError("nobody can tell which job a row is about")
                 database.text_factory = _text  # a damaged row must not hide the others
             except sqlite3.Error as error:
                 raise errors.UsageError(
@@ -334,8 +335,7 @@ class SqliteStore(JobStore):
     async def counts(self) -> dict[BulkState, int]:
         """Return how many jobs are in each state."""
         rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        known = frozenset(map(str, BulkState))
-        return {BulkState(state): int(count) for state, count in rows if state in known}
+        return {BulkState(state): int(count) for state, count in rows if state in set(BulkState)}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""

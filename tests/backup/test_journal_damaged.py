@@ -79,6 +79,20 @@ async def test_a_value_of_another_type_ends_the_run_with_a_plain_error(
         await cc.backup(tmp_path)
 
 
+async def test_a_row_under_the_id_of_another_ends_the_run(
+    cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    database = sqlite3.connect(tmp_path / NAME)
+    (own,) = database.execute("SELECT id FROM rows WHERE dataset = 'contacts'").fetchone()
+    database.close()
+    whole = (tmp_path / NAME).read_bytes()
+    place = whole.index(f"contacts{own}{{".encode()) + len("contacts")
+    (tmp_path / NAME).write_bytes(whole[:place] + b"x" + whole[place + 1 :])
+    with pytest.raises(errors.JournalError, match="a row is damaged"):
+        await cc.backup(tmp_path)
+
+
 async def test_an_estimate_from_a_damaged_journal_is_refused(
     cc: ConstantContact, tmp_path: Path
 ) -> None:

@@ -155,8 +155,20 @@ async def test_a_store_that_has_lost_the_key_of_a_job_is_refused(tmp_path: Path,
     async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
         await kept.save(job("a"))
         await kept._do(f"UPDATE jobs SET key = {key}")  # noqa: S608
-    with pytest.raises(UsageError, match="which job one of its rows is about"):
+    with pytest.raises(UsageError, match="which job a row is about"):
         await SqliteStore(path, now=lambda: NOON, keep=None).open()
+
+
+async def test_a_store_with_a_damaged_byte_in_a_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
+        await kept.save(job("key-of-a-job"))
+    whole = path.read_bytes()
+    place = whole.index(b"key-of-a-jobsend")  # of the row, not of an index
+    path.write_bytes(whole[:place] + b"x" + whole[place + 1 :])
+    with pytest.raises(UsageError, match="which job a row is about"):
+        async with SqliteStore(str(path), now=lambda: NOON, keep=None):
+            pass
 
 
 async def test_a_name_in_redis_that_is_not_text_does_not_hide_other_jobs(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ccv2_async.errors import UsageError
@@ -13,12 +14,33 @@ from ccv2_async.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+DAMAGED = (
+    "SELECT 1 AS number FROM pragma_integrity_check WHERE integrity_check <> 'ok' "
+    "AND integrity_check NOT LIKE '% value in %' LIMIT 1"
+)
+"""Finds rows that an index of their table does not hold in the same form: one was damaged.
+
+Values of another type are left to `misfit`.
+"""
+
 _TYPES: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "REAL": float}
 
 
-def address_of(path: str, mode: Literal["ro", "rw"]) -> str:
+def address_of(path: str) -> str:
     """Return the file's URI for SQLite; a file may be named ":memory:". It must exist."""
-    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"  # noqa: PTH100  # no I/O
+    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"  # noqa: PTH100  # no I/O
+
+
+def address_to_read(path: str) -> str:
+    """Return the file's URI to read it, even where SQLite cannot create the files next to it."""
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    address = address_of(path)
+    has_more = os.path.exists(f"{os.path.realpath(path)}-wal")  # noqa: PTH110  # a plain string
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as database:
+        database.execute("SELECT 1 FROM sqlite_master")
+        return address
+    return address if has_more else f"{address}&immutable=1"
 
 
 def columns_of(schema: str) -> dict[str, Any]:
@@ -55,13 +77,12 @@ def take_lock(path: str, purpose: str) -> int:
     Raises:
         UsageError: The file cannot be opened, or another process holds the lock.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         # Open the journal itself too, to find out here whether it can be opened.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, flags, 0o600))
         # Next to the target of a link: a journal has one lock, no matter which link leads to it.
-        lock = os.open(
-            f"{os.path.realpath(path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        lock = os.open(f"{os.path.realpath(path)}.lock", flags, 0o600)
     except (OSError, ValueError) as error:
         raise unopened(path, error) from None
     try:

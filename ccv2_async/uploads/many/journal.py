@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -23,11 +23,9 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     import aiosqlite
-
-    Mode: TypeAlias = Literal["ro", "rw"]
 
 VERSION = "1"
 _PURPOSE = "is uploading with this journal"
@@ -37,9 +35,9 @@ SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 SCHEMA = (
-    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """
-CREATE TABLE files (
+CREATE TABLE IF NOT EXISTS files (
   path TEXT NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
   size INTEGER NOT NULL, written_ns INTEGER NOT NULL, state TEXT NOT NULL, since REAL,
   file_id TEXT NOT NULL DEFAULT '', folder_id TEXT NOT NULL DEFAULT '',
@@ -47,9 +45,9 @@ CREATE TABLE files (
   error TEXT NOT NULL DEFAULT '', updated REAL NOT NULL, PRIMARY KEY (path, folder, name)
 ) WITHOUT ROWID
 """,
+    "CREATE INDEX IF NOT EXISTS files_again ON files (name)",
 )
-
-
+"""The indexes hold again what must not be damaged unnoticed; see `databases.DAMAGED`."""
 _TYPES = databases.columns_of(SCHEMA[1])
 COLUMNS = list(_TYPES)
 UPSERT = (
@@ -117,11 +115,9 @@ class JournalEntry(Entry):
         if flaw := databases.misfit(row.items(), _TYPES):
             raise ValueError(flaw)
         token, error = row.pop("token"), row.pop("error")
-        sent = _SENDS.match(error)
-        if sent is not None:
+        if sent := _SENDS.match(error):
             row["sends"], error = int(sent[1]), error[sent.end() :]
-        copies = _COPIES.match(error)
-        if copies is not None:
+        if copies := _COPIES.match(error):
             row["duplicates"], error = copies[1].split(", "), error[copies.end() :]
         if row["since"] is not None:  # later if the clock was set back, or the row is damaged
             row["since"] = min(row["since"], row["updated"])
@@ -129,6 +125,22 @@ class JournalEntry(Entry):
         if entry.size < 0:  # it would count as new
             raise ValueError("size is negative")
         return entry
+
+    @classmethod
+    def from_any_row(cls, columns: Sequence[Any]) -> Self:
+        """Return the entry of a row; an ambiguous one with only its key if the row is damaged.
+
+        Raises:
+            ValueError: The key is damaged too.
+        """
+        try:
+            return cls.from_row(columns)
+        except ValueError as flaw:
+            key = dict(zip(COLUMNS[:3], columns, strict=False))
+            if databases.misfit(key.items(), _TYPES):
+                raise
+            error = f"its row is damaged ({flaw}), so it may have been sent"
+            return cls(**key, state=BulkState.AMBIGUOUS, error=error)
 
 
 def storable(path: str) -> str:
@@ -155,11 +167,8 @@ class JournalFiles:
         if self._path is None:
             return list(paths)
         # SQLite keeps its files next to the target of a link, `Journal` next to the link.
-        names = {
-            f"{base}{end}"
-            for base in (self._path, os.path.realpath(self._path))
-            for end in SUFFIXES
-        }
+        bases = (self._path, os.path.realpath(self._path))
+        names = {f"{base}{end}" for base in bases for end in SUFFIXES}
         own = {identity for name in names if (identity := _identity(name)) is not None}
         return [
             path
@@ -232,8 +241,10 @@ class Journal:
             about = {"version": VERSION, "account": account, "service": base_url}
             if not await journal._check(about, make=not dry_run):
                 return None
+            for missing in () if dry_run else journal._schema:
+                await journal._change(missing)
             await database.create_function("as_text", 1, databases.text_or_bytes)
-            if await journal._read(_STRANGE):
+            if await journal._read(_STRANGE) or await journal._read(databases.DAMAGED):
                 raise journal._failed("read", "nobody can tell which file one of its rows is about")
             journal._resources = resources.pop_all()
         return journal
@@ -273,8 +284,8 @@ class Journal:
     async def _make(self, about: dict[str, str]) -> None:
         # In one transaction: a process that is killed here leaves an empty file or a journal.
         await self._do("BEGIN IMMEDIATE")
-        for table in self._schema:
-            await self._do(table)
+        for part in self._schema:
+            await self._do(part)
         for item in about.items():
             await self._do("INSERT INTO about VALUES (?, ?)", item)
         await self._do("COMMIT")
@@ -394,6 +405,8 @@ async def retry_files(
 async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEntry, None]:
     """Yield the rows of a journal. An upload may be using it; the file is not changed.
 
+    A row that is damaged is AMBIGUOUS, as it is for an upload; its error says what is wrong.
+
     Args:
         path: The journal.
 
@@ -412,9 +425,9 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
             # In batches, because there may be a million rows, and without a cursor: see
             # `Journal._do`.
             while rows := list(await database.execute_fetchall(_PORTION, key)):
-                for entry in map(JournalEntry.from_row, rows):
-                    yield entry
-                key = entry.key
+                for row in rows:
+                    yield JournalEntry.from_any_row(row)
+                key = rows[-1][: len(key)]
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = getattr(error, "strerror", error)
         raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
@@ -432,7 +445,7 @@ async def _open_existing(
     threads = FileThreads(limit=1)
     resources.push_async_callback(threads.aclose)
     await threads.run(lambda: open_regular(path).close())
-    database = await _open(path, threads, resources, alone=alone, mode="rw" if alone else "ro")
+    database = await _open(path, threads, resources, alone=alone)
     rows = await database.execute_fetchall("SELECT value FROM about WHERE name = 'version'")
     if (found := next((value for (value,) in rows), None)) != VERSION:
         raise databases.of_another_version(path, found, VERSION)
@@ -440,44 +453,36 @@ async def _open_existing(
 
 
 async def _open(
-    path: str, threads: FileThreads, resources: AsyncExitStack, *, alone: bool, mode: Mode = "rw"
+    path: str, threads: FileThreads, resources: AsyncExitStack, *, alone: bool
 ) -> aiosqlite.Connection:
-    """Open the database, first taking the journal's lock if `alone` is true."""
-    if alone:
-        lock = await threads.run(databases.take_lock, path, _PURPOSE, undo=os.close)
-        resources.callback(os.close, lock)
-    database = await _connect(path, threads, mode)
-    resources.push_async_callback(lambda: uninterrupted(database.close()))
-    return database
-
-
-async def _connect(path: str, threads: FileThreads, mode: Mode) -> aiosqlite.Connection:
+    """Open the database: under the journal's lock if `alone` is true, else only to read it."""
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     import aiosqlite  # noqa: PLC0415  # only with a journal
 
+    if alone:
+        lock = await threads.run(databases.take_lock, path, _PURPOSE, undo=os.close)
+        resources.callback(os.close, lock)
+
     def connect() -> sqlite3.Connection:
         # It must exist by now. Do not create a new one here.
-        place = databases.address_of(path, mode)
+        place = (databases.address_of if alone else databases.address_to_read)(path)
         return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
 
     try:
         connection = await threads.run(connect, undo=sqlite3.Connection.close)
     except sqlite3.Error as error:
         raise databases.unopened(path, error) from None
+    resources.callback(connection.close)
     connection.text_factory = databases.text_or_bytes
     database = aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
+    resources.push_async_callback(lambda: uninterrupted(database.close()))
 
     async def begin() -> None:
         await database
 
-    try:
-        # If it were interrupted, its thread would continue, even after the end of the event loop.
-        await uninterrupted(begin())
-    except BaseException:
-        await uninterrupted(database.close())
-        connection.close()
-        raise
+    # If it were interrupted, its thread would continue, even after the end of the event loop.
+    await uninterrupted(begin())
     return database
 
 
@@ -485,9 +490,8 @@ def _has_content(path: str) -> bool:
     """Return whether the file has content; False if it does not exist and can be created."""
     try:
         return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
-    except FileNotFoundError as error:
-        if os.path.isdir(os.path.dirname(path) or "."):  # noqa: PTH112, PTH120  # a plain string
-            return False
-        raise databases.unopened(path, error) from None
     except (OSError, ValueError) as error:
+        directory = os.path.dirname(path) or "."  # noqa: PTH120  # a plain string
+        if isinstance(error, FileNotFoundError) and os.path.isdir(directory):  # noqa: PTH112
+            return False
         raise databases.unopened(path, error) from None

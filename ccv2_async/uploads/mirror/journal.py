@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.mirror.plan import Key
 
 _MIRRORED = """
-CREATE TABLE mirrored (
+CREATE TABLE IF NOT EXISTS mirrored (
   base TEXT NOT NULL, folders TEXT NOT NULL, name TEXT NOT NULL,
   file_id TEXT NOT NULL, size INTEGER NOT NULL, written_ns INTEGER NOT NULL,
   digest TEXT NOT NULL, replaces TEXT NOT NULL, PRIMARY KEY (base, folders, name)
 ) WITHOUT ROWID
 """
+_AGAIN = (
+    "CREATE INDEX IF NOT EXISTS again ON mirrored (file_id, size, written_ns, digest, replaces)"
+)
 _TYPES = columns_of(_MIRRORED)
 _RECORD = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM mirrored WHERE base=? AND folders=? AND name=?"
@@ -42,7 +45,7 @@ class MirrorJournal(Journal):
         known: The records of its files.
     """
 
-    _schema = (*SCHEMA, _MIRRORED)
+    _schema = (*SCHEMA, _MIRRORED, _AGAIN)
     _has = frozenset({"about", "files", "mirrored"})
 
     base: str = "0"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
@@ -973,6 +974,44 @@ async def test_reading_does_not_change_the_journal(
     assert journal.read_bytes() == before
 
 
+async def test_a_journal_can_be_read_in_a_directory_that_cannot_be_written(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    # As there, SQLite cannot create its file.
+    journal.with_name(f"{journal.name}-shm").symlink_to("missing/directory")
+
+    assert (await rows_of(journal))["a.png"].state is BulkState.DONE
+    journal.with_name(f"{journal.name}-wal").unlink()  # which SQLite could create here
+    (planned,) = await run(client, pictures("a.png"), journal, dry_run=True)
+    assert planned.action is Action.SKIP
+
+
+async def test_a_journal_with_unread_changes_is_not_read_without_them(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png"), journal)
+    journal.with_name(f"{journal.name}-shm").symlink_to("missing/directory")
+    journal.with_name(f"{journal.name}-wal").write_bytes(b"changes")
+
+    with pytest.raises(errors.UsageError, match="unable to open database file"):
+        await rows_of(journal)
+
+
+async def test_a_damaged_row_does_not_hide_the_others(
+    client: ConstantContact, journal: Path, pictures: Pictures
+) -> None:
+    await run(client, pictures("a.png", "b.png", "c.png"), journal)
+    damage(journal, "UPDATE files SET size = 'ten' WHERE name = 'b.png'")
+
+    rows = await rows_of(journal)
+
+    assert {name: row.state.value for name, row in rows.items()} == {
+        "a.png": "done", "b.png": "ambiguous", "c.png": "done"
+    }  # fmt: skip
+    assert "size is a str" in rows["b.png"].error
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no database" * 100])
 async def test_only_a_journal_can_be_read(journal: Path, content: bytes | None) -> None:
     if content is not None:
@@ -1095,8 +1134,9 @@ async def test_a_row_with_a_value_of_another_type_says_that_its_file_may_have_ar
         await opened._do(f"UPDATE files SET {column} = ?", (value,))  # noqa: S608
         with pytest.raises(errors.AmbiguousUpload, match=rf"damaged \({column} is .*\)"):
             await opened.find(entry.key)
-        with pytest.raises(errors.UsageError, match=f"{column} is "):
-            await rows_of(journal)
+        row = (await rows_of(journal))["a.png"]
+        assert row.state is BulkState.AMBIGUOUS
+        assert f"damaged ({column} is " in row.error
     finally:
         await opened.aclose()
 
@@ -1162,3 +1202,36 @@ async def test_a_journal_that_has_lost_the_name_of_a_file_is_refused(
         with pytest.raises(errors.JournalError, match="which file one of its rows is about"):
             await run(client, pictures("a.png", "b.png", "c.png"), journal, **options)
     assert len(sandbox.admin.requests(*POSTS)) == 2
+
+
+async def test_a_damaged_byte_in_the_key_of_a_row_never_leads_to_a_second_upload(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    files = pictures("a.png", "b.png")
+    await run(client, files, journal)
+    whole, refused = journal.read_bytes(), 0
+    places = [place for place in range(len(whole)) if whole.startswith(b"/a.png", place)]
+    for place in places:  # one of each copy of the path
+        journal.write_bytes(whole[: place + 1] + b"c" + whole[place + 2 :])
+        with contextlib.suppress(errors.JournalError):
+            await run(client, files, journal)
+            continue
+        refused += 1
+    assert refused > 1
+    assert len(sandbox.admin.requests(*POSTS)) == 2
+
+
+async def test_a_journal_of_an_earlier_version_gets_its_index(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    files = pictures("a.png")
+    await run(client, files, journal)
+    with sqlite3.connect(journal) as database:
+        database.execute("DROP INDEX files_again")
+    database.close()
+    await run(client, files, journal, dry_run=True)
+    await run(client, files, journal)
+    assert len(sandbox.admin.requests(*POSTS)) == 1
+    database = sqlite3.connect(journal)
+    assert database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files_again'").fetchall()
+    database.close()

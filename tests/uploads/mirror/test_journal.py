@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -202,3 +203,22 @@ async def test_a_record_that_cannot_be_read_is_an_error_of_the_journal(
     await journal._do(f"UPDATE mirrored SET {damage}")  # noqa: S608
     with pytest.raises(JournalError, match=r"cannot be read \(\w+ is a"):
         await journal.load("0")
+
+
+async def test_a_record_with_a_damaged_byte_is_never_believed(
+    opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = Known("id-of-it", 77, 1, "digest-of-it", ("replaced",))
+    key = key_of(("folder-of-it",), "name-of-it")
+    await (await opened()).record(key, record)
+    await (await opened()).aclose()
+    whole, read = (tmp_path / "journal").read_bytes(), 0
+    for text in (b"folder-of-it", b"name-of-it", b"id-of-it", b"digest-of-it", b"replaced"):
+        places = [place for place in range(len(whole)) if whole.startswith(text, place)]
+        assert len(places) > 1
+        for place in places:
+            (tmp_path / "journal").write_bytes(whole[:place] + b"x" + whole[place + 1 :])
+            with suppress(JournalError):
+                assert (await opened()).known == {key: record}
+                read += 1
+    assert read == 0
