@@ -143,7 +143,7 @@ async def test_a_pipe_and_a_device_in_place_of_a_file_are_found(copy: Path) -> N
 async def test_a_manifest_of_another_format_names_the_format(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_bytes())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
-    with pytest.raises(UsageError, match="has the format 2, and this package reads format 1"):
+    with pytest.raises(UsageError, match="has the format 2, but this package reads format 1"):
         await read_backup(copy)
 
 

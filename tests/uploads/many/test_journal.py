@@ -662,7 +662,7 @@ async def test_a_journal_of_another_version_is_refused(
         rows_of(journal),
         retry_files(journal),
     ):
-        with pytest.raises(errors.UsageError, match=r"has the version 2, .* reads version 1\. Use"):
+        with pytest.raises(errors.UsageError, match=r"has version 2, .* reads version 1\. Use"):
             await used
     assert journal.read_bytes() == before
 
