@@ -103,7 +103,7 @@ async def test_another_database_and_a_newer_journal_are_refused(
     (tmp_path / NAME).unlink()
     Journal.open(str(tmp_path)).close()
     change("UPDATE about SET value='2' WHERE name='version'")
-    with pytest.raises(errors.UsageError, match="has the version 2, and this package reads"):
+    with pytest.raises(errors.UsageError, match="has version 2, but this package reads"):
         await cc.backup(tmp_path)
     assert demo.admin.requests() == []
 
