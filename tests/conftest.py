@@ -63,7 +63,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where everything is installed, a test that is left out has failed; see `skips`."""
+    """If everything is installed, a skipped test counts as failed; see `skips`."""
     report = yield
     judged(report)
     return report
@@ -81,7 +81,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _no_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The machine's own proxies, certificates, credentials and counts are no part of any test."""
+    """No test uses the machine's own proxies, certificates, credentials, and counts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
     monkeypatch.delenv("CCV2_REMEMBER_CALLS", raising=False)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"):
@@ -111,7 +111,7 @@ def _levels() -> dict[str, int]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox in which every job ends at once."""
+    """A sandbox in which every job ends immediately."""
     with Sandbox(mode="at_once") as sandbox:
         yield sandbox
 
@@ -130,7 +130,7 @@ def clock() -> SkippingClock:
 
 @pytest.fixture
 async def connect(clock: SkippingClock) -> AsyncIterator[Callable[..., Any]]:
-    """Opens clients, without a quota and on the skipping clock unless told, and closes them."""
+    """Opens clients and closes them, by default without a quota and on the skipping clock."""
     async with AsyncExitStack() as stack:
 
         async def open_client(where: object = None, **options: Any) -> ConstantContact:
@@ -155,7 +155,7 @@ async def client(connect: Callable[..., Any], sandbox: Sandbox) -> ConstantConta
 
 @pytest.fixture
 async def open_session(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """Opens clients as `connect` does, and gives the session below each."""
+    """Opens clients as `connect` does, and returns the session of each."""
 
     async def open_one(where: object = None, **options: Any) -> Session:
         cc: ConstantContact = await connect(where, **options)

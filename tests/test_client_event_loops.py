@@ -58,7 +58,7 @@ def other() -> Iterator[Loop]:
 
 
 async def calls(cc: ConstantContact, folder: Path) -> dict[str, Callable[[], Awaitable[Any]]]:
-    """Whatever a client can be asked to do."""
+    """Every kind of call that a client can make."""
     poller = await cc.library.begin_upload(b"x", name="a.png")
     path = folder / "b.png"
     path.write_bytes(b"b")

@@ -67,7 +67,7 @@ def test_a_value_that_may_be_a_secret_is_refused_without_being_shown(
 
 
 async def hear(_: object) -> None:
-    """What nobody would await."""
+    """An async function, which nobody would await."""
 
 
 class Hearing:

@@ -1,4 +1,4 @@
-"""Views of a client: other lanes, deadlines, and time-outs over the same connections."""
+"""Views of a client: other lanes, deadlines, and timeouts over the same connections."""
 
 from __future__ import annotations
 

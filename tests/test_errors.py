@@ -1,4 +1,4 @@
-"""What every exception of the package has in common."""
+"""Rules that hold for every exception of the package."""
 
 from __future__ import annotations
 

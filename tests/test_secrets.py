@@ -61,7 +61,7 @@ def assert_clean(text: str, what: str) -> None:
 
 
 class Watch:
-    """What was logged and raised, and which progress was told."""
+    """The log records, the errors, and the progress that a test has seen."""
 
     def __init__(self) -> None:
         self.records: list[logging.LogRecord] = []
@@ -70,7 +70,7 @@ class Watch:
         self.events: list[Any] = []
 
     async def failing(self, work: Awaitable[Any], *kinds: type[BaseException]) -> BaseException:
-        """Await what has to fail, and keep how."""
+        """Await something that has to fail, and keep its error."""
         with pytest.raises(kinds or errors.ConstantContactError) as caught:
             await work
         self.raised.append(caught.value)

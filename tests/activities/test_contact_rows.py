@@ -44,11 +44,11 @@ WANTED = [
 
 
 class NaTType:
-    """What pandas has in place of a date that is missing."""
+    """The value that pandas has for a missing date."""
 
 
 class Polars:
-    """A table as polars has it."""
+    """A table like that of polars."""
 
     def iter_rows(self, *, named: bool = False) -> Any:
         return iter(ROWS if named else [tuple(row.values()) for row in ROWS])
@@ -68,7 +68,7 @@ class Dicts:
 
 
 class Pandas:
-    """A table as pandas has it: iterating gives the names of its columns."""
+    """A table like that of pandas: iterating yields the names of its columns."""
 
     def __iter__(self) -> Any:
         return iter(ROWS[0])

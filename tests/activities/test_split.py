@@ -46,11 +46,11 @@ def gone(tmp_path: Path) -> Path:
 
 @attrs.define
 class Service:
-    """Takes any activity, and tells of each what the test says.
+    """Accepts any activity, and reports for each what the test says.
 
     Attributes:
         stories: The statuses of each activity, one for each look at it; the last one stays.
-        details: Further fields of an activity.
+        details: Additional fields of an activity.
         seen: The request lines so far.
     """
 

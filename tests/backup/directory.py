@@ -1,4 +1,4 @@
-"""What a backup has left in its directory, read as somebody without this package would."""
+"""The files that a backup left in its directory, read without this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is cancelled at any point is continued. Nothing is fetched twice or left in halves."""
+"""A run that is cancelled at any point is continued. Nothing is fetched twice or left half done."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _STEP = 41
 
 
 class _Point(Exception):
-    """The run came to the point at which it is cancelled."""
+    """The run reached the point at which it is cancelled."""
 
 
 async def _cancelled_at(
     cc: ConstantContact, directory: Path, monkeypatch: pytest.MonkeyPatch, point: int, *, late: bool
 ) -> bool:
-    """Run a backup, cancel it before or after the n-th work in a thread; whether it got there."""
+    """Cancel a backup before or after the n-th thread call; return whether it got there."""
     original = FileThreads.run
     task = asyncio.ensure_future(cc.backup(directory))
     count = 0

@@ -1,4 +1,4 @@
-"""The directory of a backup: whose it is, who uses it, and what if it cannot be written."""
+"""The directory of a backup: its owner, its users, and errors when it cannot be written."""
 
 from __future__ import annotations
 

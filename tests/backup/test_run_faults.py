@@ -1,4 +1,4 @@
-"""What goes wrong at the service: in rows, listings, files, and the quota."""
+"""Failures of the service: in rows, listings, files, and the quota."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALWAYS: dict[str, Any] = {"times": None}
 
 
 def answer(sandbox: Sandbox, path: str, body: object, **more: Any) -> None:
-    """Have the service answer with a body of the test's choice."""
+    """Let the service answer with a body that the test chooses."""
     text = body if isinstance(body, str) else json.dumps(body)
     sandbox.admin.fault(
         "answer", "GET", path, **{"status": 200, "headers": JSON, "body": text, **more}

@@ -83,7 +83,7 @@ class Command:
         )
 
     def asked(self) -> tuple[int, int]:
-        """How many calls and downloads there were."""
+        """Return the numbers of calls and downloads."""
         admin = self.sandbox.admin
         return len(admin.requests()), len(admin.downloads())
 
@@ -112,7 +112,7 @@ class Command:
         return process.returncode
 
     def ended(self, code: int | None, said: str) -> None:
-        """Take note of a run that was not killed."""
+        """Note a run that was not killed."""
         assert code in (Exit.OK, Exit.SOME_FAILED, Exit.QUOTA), said
         if code == Exit.QUOTA:
             self.stops.append(self.asked())

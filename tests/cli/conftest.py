@@ -24,7 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
 @attrs.frozen
 class Ran:
-    """What one run of the command left behind."""
+    """The output and the exit code of one run of the command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""`ccv2 campaigns`: what was sent is reported, and what is to be sent is tested and scheduled."""
+"""`ccv2 campaigns`: reports on sent campaigns, and tests and schedules for others."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_on_a_terminal_the_command_asks_and_only_yes_confirms(
 
 
 def read(main: int, *, until: str | None) -> str:
-    """What was written, up to `until` or to the end."""
+    """Return the output up to `until`, or to the end."""
     seen = b""
     while until is None or until.encode() not in seen:
         assert select.select([main], [], [], 20.0)[0], seen.decode()

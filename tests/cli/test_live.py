@@ -255,7 +255,7 @@ class Terminal:
         self._main.close()
 
     def read(self, until: str | None = None) -> str:
-        """What was written, up to `until` or to the end."""
+        """Return the output up to `until`, or to the end."""
         while until is None or until.encode() not in self._seen:
             assert select.select([self._main], [], [], 20.0)[0], self._seen.decode()
             try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read_until(process: subprocess.Popen[str], wanted: str, *, times: int = 1) -> str:
-    """What the process said on stderr up to the line that holds `wanted`."""
+    """Return the stderr of the process up to the line that contains `wanted`."""
     assert process.stderr is not None
     said = ""
     for line in process.stderr:

@@ -1,4 +1,4 @@
-"""Answers of a service gone wrong: real ones, with other values, shapes, headers, and bytes."""
+"""Responses of a broken service: real ones, with other values, shapes, headers, and bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Place = tuple[str | int, ...]
 
 @attrs.frozen
 class Real:
-    """What the sandbox answered: the start of every answer that is drawn.
+    """A response of the sandbox, from which every drawn response starts.
 
     Attributes:
         status: The HTTP status.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def readers() -> Iterator[tuple[Sandbox, dict[str, dict[str, str]]]]:
-    """A sandbox in which a campaign was sent, and what its reports are asked for."""
+    """A sandbox in which a campaign was sent, and the arguments for its reports."""
     with Sandbox(mode="at_once") as sandbox, ThreadPoolExecutor(1) as thread:
         # A fixture of a module outlives the loops of its tests, so it needs one of its own.
         yield sandbox, thread.submit(asyncio.run, send_a_campaign(sandbox)).result()

@@ -100,7 +100,7 @@ def call_of(name: str) -> str:
 
 
 def first_line(name: str) -> str:
-    """What one gets, as the method's docstring says it."""
+    """Return the result, as the method's docstring describes it."""
     return (inspect.getdoc(method_of(name)) or "").partition("\n")[0]
 
 

@@ -27,7 +27,7 @@ class Ear:
 
     @classmethod
     def at(cls, cc: ConstantContact, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """An ear that hears from now on."""
+        """Return an ear that records from now on."""
         ear = cls()
         session = cc._open_parts.session
         read = session.read

@@ -41,7 +41,7 @@ async def prepared(
 
 
 async def carried_out(made: Any) -> Any:
-    """What a method gives, the first page of it if it comes in pages."""
+    """Return the result of a method, or its first page if it comes in pages."""
     if isinstance(made, Listing):
         async for rows in made.pages():
             return rows

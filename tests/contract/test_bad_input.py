@@ -78,7 +78,7 @@ class Sample:
 
 
 class Taker:
-    """Stands where the client or a group of it stands, and takes down what is called."""
+    """Takes the place of the client or one of its groups, and records the calls."""
 
     def __init__(self, name: str = "") -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""Whatever the service answers, a call ends with a value of its type or an error of the package."""
+"""For any response, a call ends with a value of its type or an error of the package."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REAL_SECONDS = 20.0
 
 @attrs.define
 class Fuzzed:
-    """A server that sends what was drawn, answer after answer, the last again and again."""
+    """A server that sends the drawn responses in turn, and then repeats the last one."""
 
     server: RawServer
     drawn: list[Drawn] = attrs.field(factory=list)
@@ -120,7 +120,7 @@ async def test_any_answer_gives_a_value_of_the_type_or_an_error_without_secrets(
 
 
 async def _carry_out(operation: Operation, made: Any) -> None:
-    """Take everything that a call gives, and check it."""
+    """Read everything that a call returns, and check it."""
     expected = operation.answer
     if isinstance(made, Listing):
         _check_value(await made.collect(), types.GenericAlias(list, get_args(expected)))

@@ -79,7 +79,7 @@ def commands_of(app: App, chain: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 
 
 def section(chain: tuple[str, ...], app: App, service: list[str]) -> str:
-    """What is said of one command."""
+    """Return the section about one command."""
     name = " ".join(("ccv2", *chain))
     text = inspect.getdoc(app.default_command) or ""
     described = in_code(text.partition("\n\nArgs:\n")[0])

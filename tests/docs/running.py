@@ -113,7 +113,7 @@ class Reader:
         }
 
     async def follow(self, block: Block) -> None:
-        """Do what a block says, and see what the page says one sees."""
+        """Run a block, and compare its output with the page."""
         code = block.code.replace(SHOWN_ORIGIN, self.sandbox.origin)
         if SHOWN_REDIS in code:
             assert self.redis_url is not None
@@ -243,7 +243,7 @@ class Reader:
 
 @contextlib.contextmanager
 def logging_as_it_was() -> Iterator[None]:
-    """A block after which the loggers are set up as before, whatever a page has told of them."""
+    """Restore the loggers after a block, no matter how a page has set them up."""
     root, ours = logging.getLogger(), logging.getLogger("ccv2_async")
     handlers, levels = root.handlers[:], (root.level, ours.level)
     try:

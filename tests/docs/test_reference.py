@@ -1,4 +1,4 @@
-"""The reference and the promises page name what exists, and leave nothing out."""
+"""The reference and the promises page name only what exists, and omit nothing."""
 
 from __future__ import annotations
 

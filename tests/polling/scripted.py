@@ -30,7 +30,7 @@ DAY = 86_400.0
 
 @attrs.define
 class FakeBudget:
-    """What the sweep reads of a budget."""
+    """The parts of a budget that the sweep reads."""
 
     per_second: float | None = None
     contended: bool = False
@@ -38,7 +38,7 @@ class FakeBudget:
 
 @attrs.define(eq=False)
 class FakeSession:
-    """What the sweep and its pollers read of a session."""
+    """The parts of a session that the sweep and its pollers read."""
 
     clock: ManualClock
     budget: FakeBudget = attrs.field(factory=FakeBudget)
@@ -56,7 +56,7 @@ class FakeSession:
 
 @attrs.define(eq=False)
 class Request:
-    """A status request that is on its way."""
+    """A status request in flight."""
 
     kind: str
     ids: tuple[str, ...]
@@ -135,18 +135,18 @@ class Service:
             self.on_their_way.remove(request)
 
     def rows(self, ids: Sequence[str]) -> dict[str, Row]:
-        """What the service would say of these, foreign rows included."""
+        """Return the service's response for these jobs, including rows of other jobs."""
         found = {id_: Row(status) for id_ in ids if (status := self.statuses.get(id_)) is not None}
         return {"foreign": Row("Active"), **found}
 
     def answer(self) -> None:
-        """Answer what is on its way."""
+        """Answer the requests in flight."""
         for request in self.on_their_way:
             if not request.answer.done():
                 request.answer.set_result(self.rows(request.ids))
 
     def fail(self, error: errors.ConstantContactError) -> None:
-        """Let what is on its way fail."""
+        """Fail the requests in flight."""
         for request in self.on_their_way:
             if not request.answer.done():
                 request.answer.set_exception(error)

@@ -51,7 +51,7 @@ class Waits:
 
 @pytest.fixture
 def waits(service: Service, manual_clock: ManualClock) -> Waits:
-    """No wait at first."""
+    """Initially, nothing waits."""
     return Waits(service, manual_clock)
 
 

@@ -39,7 +39,7 @@ def file(id_: str) -> dict[str, Any]:
 
 
 class Service:
-    """Answers status requests with what `told` makes of the ids, and file requests with files."""
+    """Answers status requests with those that `told` returns, and file requests with files."""
 
     def __init__(self, told: Callable[[list[str]], Any]) -> None:
         self.told = told

@@ -1,4 +1,4 @@
-"""When the queue asks for its jobs, for which of them, and whom it wakes."""
+"""When the queue asks for its jobs, which ones it asks for, and which waiters it wakes."""
 
 from __future__ import annotations
 

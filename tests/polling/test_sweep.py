@@ -34,7 +34,7 @@ def down() -> errors.ServerError:
 
 
 async def finish(clock: ManualClock, service: Service, *tasks: asyncio.Task[str]) -> None:
-    """Let every job end well, and whoever waits hear of it."""
+    """Let every job succeed, and notify every waiter."""
     for id_ in service.statuses:
         service.statuses[id_] = "Active"
     await clock.advance(60)

@@ -45,7 +45,7 @@ BAD = {"upload": ["Failed", "VirusFound", "Deleted"], "activity": ["ERROR", "CAN
 
 @attrs.define(eq=False)
 class Waiting:
-    """One task that waits, and what it may end with."""
+    """One waiting task, and the results that it may end with."""
 
     task: asyncio.Task[Any]
     pollers: tuple[Poller[str], ...]

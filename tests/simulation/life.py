@@ -1,4 +1,4 @@
-"""What all simulated worlds share: the service, the processes, their ends, and the calm after."""
+"""The parts that all simulated worlds share: service, processes, their ends, and the calm after."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ManualClock:
         return self.now + self._offset
 
     def suspend(self, seconds: float) -> None:
-        """Suspend the machine: only the time of day goes on."""
+        """Suspend the machine: only the time of day continues."""
         self._offset += seconds
 
     async def sleep(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ class ManualClock:
         heapq.heappush(self._due, (due, self._count, action))
 
     async def advance(self, seconds: float) -> None:
-        """Move time; whoever waits until then is woken in order, each at its own moment."""
+        """Move time, and wake those that wait until then in order, each at its own moment."""
         target = self.now + seconds
         await settle()
         while self._due and self._due[0][0] <= target:
@@ -96,7 +96,7 @@ class ManualClock:
         await settle()
 
     async def run(self, work: Awaitable[Any], *, limit: float = 1e7) -> Any:
-        """The result of `work`, time moving on from wait to wait. For work without sockets."""
+        """Return the result of `work`; time jumps from wait to wait. For work without sockets."""
         task = asyncio.ensure_future(work)
         end = self.now + limit
         await settle()

@@ -70,7 +70,7 @@ def copies_of(value: object) -> Iterator[str]:
 
 
 def texts_of(error: BaseException) -> Iterator[str]:
-    """Yield what an exception gives away, with the local variables of all frames but the tests'."""
+    """Yield what an exception reveals, with the local variables of all frames except the tests'."""
     for one in chained(error):
         yield from (repr(one), str(one), repr(one.args), *one.__dict__.get("__notes__", ()))
         for value in vars(one).values():

@@ -41,7 +41,7 @@ _CAMPAIGN_NAMES = ("a/b: c", "..", "CON", "x" * 80, "🍞 special", "nul.html", 
 
 @attrs.frozen
 class Truth:
-    """What an account holds.
+    """The contents of an account.
 
     Attributes:
         rows: The number of rows, by data set.
@@ -167,7 +167,7 @@ def _add_file(library: Library, draw: random.Random, name: str, folder: str, now
 
 
 def truth_of(world: World) -> Truth:
-    """What the account holds now."""
+    """Return the current contents of the account."""
     now = world.clock.time()
     library, contacts, campaigns = world.library, world.contacts, world.campaigns
     living = [row for row in campaigns.campaigns.values() if not row.deleted]

@@ -54,6 +54,6 @@ def chained(error: BaseException) -> Iterator[BaseException]:
 
 
 async def until(true: Callable[[], object]) -> None:
-    """Return once `true()` is: for what comes over a real socket, in its own time."""
+    """Return once `true()` is true, for events on a real socket that take their own time."""
     while not true():  # noqa: ASYNC110  # what is waited for has no event of its own
         await asyncio.sleep(0.001)

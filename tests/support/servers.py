@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 
 @attrs.define
 class Request:
-    """One request as it stood on the wire."""
+    """One request as it was on the wire."""
 
     line: str
     headers: dict[str, str]
@@ -142,7 +142,7 @@ class RawServer:
 
 
 def serving(*answers: Callable[[Wire, Request], Awaitable[None]]) -> RawServer:
-    """A server that gives these answers to the requests in turn; the last one again and again."""
+    """A server that sends these responses in turn, and then repeats the last one."""
     left = list(answers)
 
     async def script(wire: Wire) -> None:
@@ -207,7 +207,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def unused_port() -> int:
-    """A port on which nobody listens just now."""
+    """A port on which nobody is listening."""
     with socket.create_server((HOST, 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

@@ -1,4 +1,4 @@
-"""Looks into folders whose listing is unlike any of the service."""
+"""Looks into folders whose listing is unlike any that the service sends."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ async def test_files_of_many_pieces_are_compared(
 
 
 class Slow(BytesSource):
-    """A source that gives nothing, and is closed slowly."""
+    """A source that yields nothing, and closes slowly."""
 
     length = 5
     opened = closed = False

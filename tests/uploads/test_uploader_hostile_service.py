@@ -185,7 +185,7 @@ class HostileService:
                 self.story.append(f"{one[3]}: arrives late as {self._store(*one[1:])}")
 
     def arrive_all(self) -> None:
-        """Let everything arrive that is still under way."""
+        """Let everything that is still in flight arrive."""
         for _, name, content, owner in self._underway:
             self.story.append(f"{owner}: arrives last as {self._store(name, content, owner)}")
 
@@ -228,7 +228,7 @@ def _field(body: bytes, name: str) -> bytes:
 
 @attrs.define
 class Outcome:
-    """How one upload ended, and the ids that it named."""
+    """The outcome of one upload, and the IDs in it."""
 
     owner: str
     name: str

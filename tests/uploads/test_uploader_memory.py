@@ -1,4 +1,4 @@
-"""What an upload leaves in memory."""
+"""Uploads leave nothing in memory."""
 
 from __future__ import annotations
 

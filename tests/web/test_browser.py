@@ -74,7 +74,7 @@ async def visitor(browser: Browser) -> Visitor:
 
 
 def copied(tmp_path: Path, name: str, source: str | bytes = "visitors.png") -> Path:
-    """A file of this name: the name tells the sandbox what is to become of it."""
+    """A file with this name, which decides the outcome in the sandbox."""
     path = tmp_path / name
     path.write_bytes(source if isinstance(source, bytes) else (FILES / source).read_bytes())
     return path

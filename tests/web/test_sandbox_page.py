@@ -272,7 +272,7 @@ async def test_everything_can_be_read_and_sent_without_scripts(
 
 
 async def serious(page: Page) -> list[str]:
-    """What axe finds on a page that is serious or worse."""
+    """Return the serious and critical problems that axe finds on a page."""
     found = await page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{page.url}: {each['id']}: {node['html']} {node['failureSummary']}"

@@ -83,7 +83,7 @@ class Crew:
         self.killed.append(pid)
 
     def said(self) -> str:
-        """What the workers have written."""
+        """Return the output of the workers."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for_workers(self) -> None:

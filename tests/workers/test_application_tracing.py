@@ -80,7 +80,7 @@ class Spans:
 
 @pytest.fixture
 def guarded() -> Iterator[Sandbox]:
-    """A sandbox whose credentials are like nothing else."""
+    """A sandbox with unmistakable credentials."""
     with Sandbox(mode="looks", looks=1, api_key=KEY, access_token=TOKEN) as sandbox:
         yield sandbox
 

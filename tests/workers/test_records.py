@@ -1,4 +1,4 @@
-"""What follows from a job's record."""
+"""Decisions that follow from a job's record."""
 
 from __future__ import annotations
 

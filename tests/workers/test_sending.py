@@ -1,4 +1,4 @@
-"""Sending one job, while its store is away or its lock is lost at the worst moment."""
+"""Sending one job while its store is unavailable or its lock is lost at the worst moment."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ OUTSIDE = "it is outside the directories that may be read"
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Path:
-    """A directory with a file and a folder, next to things that are none of a worker's business."""
+    """A directory with a file and a folder, next to things that a worker must not read."""
     outbox = tmp_path / "outbox"
     (outbox / "folder").mkdir(parents=True)
     (outbox / "good.png").write_bytes(b"good")

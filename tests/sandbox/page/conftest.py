@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox whose uploads stay as they are until somebody looks or pulls a lever."""
+    """A sandbox whose uploads do not change until somebody looks or uses a control."""
     with Sandbox(mode="looks", looks=2) as sandbox:
         yield sandbox
 
@@ -30,7 +30,7 @@ def page(sandbox: Sandbox) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def do(page: httpx.Client) -> Callable[..., str]:
-    """Send a form as the script does, and return what it is told."""
+    """Send a form as the script does, and return the response."""
 
     def send(action: str, **fields: Any) -> str:
         headers = {"accept": "application/json"}

@@ -1,4 +1,4 @@
-"""The levers of the page."""
+"""The controls of the page."""
 
 from __future__ import annotations
 

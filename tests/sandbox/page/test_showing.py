@@ -1,4 +1,4 @@
-"""What the page shows of requests, and what it hides."""
+"""How the page shows requests, and which parts it hides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of every size, encoding, and type, and answers that are cut off."""
+"""Responses of every size, encoding, and type, and responses that are cut off."""
 
 from __future__ import annotations
 
@@ -430,7 +430,7 @@ async def test_a_broken_stream_is_a_lost_connection_and_a_refused_one_an_api_err
 
 
 class Wordless(Exception):
-    """An exception of others that cannot say what it is."""
+    """A foreign exception whose `__str__` fails."""
 
     def __str__(self) -> str:
         raise ValueError("no words")

@@ -83,7 +83,7 @@ CELLS = [(kind, effect) for kind in ACCIDENTS for effect in Effect]
 
 
 def accident(kind: FailureKind, times: int) -> RawServer:
-    """A server on which it happens so many times; then all goes well."""
+    """A server that fails in this way so many times, and then works."""
     left = [times]
 
     async def script(wire: Wire) -> None:

@@ -1,4 +1,4 @@
-"""Names that any disk accepts, and that no disk takes for one another."""
+"""Names that any disk accepts and that every disk can tell apart."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ async def read_all(source: Source, threads: FileThreads) -> bytes:
 
 
 class Uploaded:
-    """What Django gives for an uploaded file, as far as an upload can see."""
+    """The parts of Django's uploaded file that an upload uses."""
 
     def __init__(self, content: bytes, name: str | None) -> None:
         self.file = io.BytesIO(content)
@@ -56,7 +56,7 @@ class Uploaded:
 
 
 class Pipe(io.RawIOBase):
-    """It gives three bytes at a time, and cannot seek."""
+    """It returns three bytes at a time, and cannot seek."""
 
     def __init__(self, content: bytes) -> None:
         self._inner = io.BytesIO(content)

@@ -1,4 +1,4 @@
-"""The file that takes its place when it is complete."""
+"""A file that replaces its destination when it is complete."""
 
 from __future__ import annotations
 

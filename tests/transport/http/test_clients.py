@@ -272,7 +272,7 @@ def assert_no_secret_in(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Hooks:
-    """What a user's event hooks and loggers get to see."""
+    """The parts of requests and responses that a user's event hooks and loggers see."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
@@ -605,7 +605,7 @@ def id_of(number: int) -> bytes:
 
 @pytest.fixture
 async def smuggler() -> AsyncIterator[RawServer]:
-    """A server that sends another answer, with the id 666, behind each right one."""
+    """A server that sends another response, with the ID 666, after each correct one."""
     numbers = iter(range(1001, 2000))
 
     async def script(wire: Wire) -> None:

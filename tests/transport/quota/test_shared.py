@@ -358,7 +358,7 @@ async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
 
 
 class Way:
-    """The way of one process to Redis, which can be cut.
+    """The connection of one process to Redis, which can be cut.
 
     Attributes:
         is_cut: Whether each connection is closed when it is used.

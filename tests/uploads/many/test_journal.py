@@ -858,7 +858,7 @@ class Cancelling:
             return end.value
 
     async def outcome(self) -> Any:
-        """What comes of `work`."""
+        """Return the outcome of `work`."""
         return await self
 
 

@@ -36,7 +36,7 @@ class Course:
         return self.begins + (self.total - self.earlier) / self.per_second + PROCESSING
 
     def left_at(self, moment: float) -> float | None:
-        """What is told at a moment."""
+        """Return the progress that is reported at a moment."""
         pace = Pace()
         to_send = self.total - self.earlier
         sent = min(to_send, int((moment - self.begins) * self.per_second + 1e-9))

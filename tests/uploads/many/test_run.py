@@ -57,7 +57,7 @@ async def results_of(upload: BulkUpload) -> list[UploadResult]:
 
 
 async def read_into(seen: list[UploadResult], upload: BulkUpload) -> None:
-    """Keep what comes before an error."""
+    """Keep the results that come before an error."""
     async for result in upload:
         seen.append(result)  # noqa: PERF401  # a comprehension would lose it
 

@@ -27,7 +27,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 class StopHereError(Exception):
-    """What the caller raises inside the loop."""
+    """An exception that the caller raises inside the loop."""
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def no_complaints() -> Iterator[None]:
 
 
 def run(sandbox: Sandbox, leave: Callable[[ConstantContact], Any]) -> list[str]:
-    """Run `leave` on a loop of its own; what the loop complained about."""
+    """Run `leave` on its own loop; return the complaints of the loop."""
     complaints: list[str] = []
 
     async def main() -> None:

@@ -45,7 +45,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 class Events:
-    """What a client told of its outages and its calls.
+    """The outages and calls that a client reported.
 
     Attributes:
         at_end: What to do after so many calls of an outage.
@@ -76,7 +76,7 @@ def probes(sandbox: Sandbox) -> int:
 
 
 def cost(sandbox: Sandbox) -> float:
-    """Calls a file, beyond the probes."""
+    """Return the calls per file, not counting the probes."""
     return (len(sandbox.admin.requests()) - probes(sandbox)) / FILES
 
 

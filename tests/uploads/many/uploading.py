@@ -24,7 +24,7 @@ def say(*words: object) -> None:
 
 
 class FastClock:
-    """Waits take a twentieth of their time; dates are true, as the service compares them."""
+    """Waits take a twentieth of their time; dates are real, because the service compares them."""
 
     def monotonic(self) -> float:
         return time.monotonic() * SPEED

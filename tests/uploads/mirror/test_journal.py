@@ -1,4 +1,4 @@
-"""What a mirror's journal keeps, and what it makes of uploads that were left unfinished."""
+"""The contents of a mirror's journal, and how it treats unfinished uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mirror decides, without a service: examples, and properties of every plan."""
+"""Decisions of a mirror, without a service: examples, and properties of every plan."""
 
 from __future__ import annotations
 
