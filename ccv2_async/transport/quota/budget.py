@@ -103,6 +103,7 @@ class Budget:
         self._used_today = 0
         self._used_before_today = 0
         self._day_is_over = False
+        self._other_days: dict[int, tuple[int, bool]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._day_count: DayCount | None = None
 
@@ -325,5 +326,9 @@ class Budget:
     def _check_day(self) -> None:
         today = self._today()
         if today != self._day:
+            # A clock that is set back returns to a day, whose calls stay used.
+            self._other_days[self._day] = self._used_today, self._day_is_over
             self._used_before_today += self._used_today
-            self._day, self._used_today, self._day_is_over = today, 0, False
+            self._day = today
+            self._used_today, self._day_is_over = self._other_days.pop(today, (0, False))
+            self._used_before_today = max(0, self._used_before_today - self._used_today)

@@ -204,6 +204,32 @@ async def test_calls_of_earlier_days_stay_counted(manual_clock: ManualClock) -> 
     assert (desk.budget.used, desk.budget.used_today) == (6, 0)
 
 
+async def test_a_clock_that_is_set_back_does_not_renew_the_calls_of_a_day(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, None, 3)
+    await desk.all(3)
+    manual_clock.suspend(86_400)
+    await desk.all(1)
+    manual_clock.suspend(-86_400)
+    assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (0, 3, 4)
+    with pytest.raises(DailyQuotaExceeded):
+        await desk.budget.acquire(Lane.BULK)
+    manual_clock.suspend(86_400)
+    assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (2, 1, 4)
+
+
+async def test_a_day_that_the_service_ended_stays_over_when_the_clock_is_set_back(
+    manual_clock: ManualClock,
+) -> None:
+    budget = Budget(None, 3, clock=manual_clock)
+    budget.end_day()
+    manual_clock.suspend(86_400)
+    assert budget.remaining_today == 3
+    manual_clock.suspend(-86_400)
+    assert budget.remaining_today == 0
+
+
 async def test_the_end_of_the_daily_quota_wakes_every_waiter_at_once(
     manual_clock: ManualClock,
 ) -> None:
