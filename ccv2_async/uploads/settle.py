@@ -173,7 +173,7 @@ def same_name(sent: str, found: str) -> bool:
     """Return whether a file can be one that was sent under a name.
 
     The service numbers a name that is taken: IMG_0300.JPG becomes IMG_0300(1).JPG. It may also
-    store an accented letter in another Unicode form than it was sent in.
+    store an accented letter in a different Unicode form than the one that was sent.
     """
     sent, found = unicodedata.normalize("NFC", sent), unicodedata.normalize("NFC", found)
     if found == sent:
