@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.engine import Engine
 
 _CREDENTIALS = frozenset({"api_key", "access_token"})
-_LONGEST_LINK = 4096
+_LONGEST_LINK = 4096  # in bytes; httpx takes microseconds for each
 _FIRST_BYTE_SECONDS = 120.0
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -76,15 +76,17 @@ def target_of(link: str, base_url: str) -> Target:
         ValueError: The link cannot be followed: it is not a URL, not http or https, or http where
             the API is https, or it contains a user name.
     """
-    if not link or len(link) > _LONGEST_LINK or not link.isprintable() or "\\" in link:
+    size = len(link.encode("utf-8", "replace"))
+    if not 0 < size <= _LONGEST_LINK or not link.isprintable() or "\\" in link:
         raise ValueError("it is not a URL")
     base = _base(base_url)
     try:
         url = base.join(link.strip())
-    except httpx.InvalidURL:
+        host = url.host
+    except (httpx.InvalidURL, UnicodeError):
         raise ValueError("it is not a URL") from None
     port = 80 if url.port is None else url.port
-    if url.scheme not in ("http", "https") or not url.host or not 0 < port < 65536:
+    if url.scheme not in ("http", "https") or not host or not 0 < port < 65536:
         raise ValueError("it is not an http or https URL")
     if url.userinfo:
         raise ValueError("it contains a user name")
@@ -96,7 +98,7 @@ def target_of(link: str, base_url: str) -> Target:
         if pair and pair.partition("=")[0].lower() not in _CREDENTIALS
     ]
     url = url.copy_with(query="&".join(kept).encode("ascii") or None, fragment=None)
-    return Target(url, (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port))
+    return Target(url, (url.scheme, host, url.port) == (base.scheme, base.host, base.port))
 
 
 @lru_cache(maxsize=8)

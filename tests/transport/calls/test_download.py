@@ -68,6 +68,8 @@ def test_a_link_to_another_origin_is_not_signed(link: str) -> None:
     [
         "",
         "x" * 5000,
+        "/" + "\N{GRINNING FACE}" * 1100,  # 4,401 bytes, each of which takes three as it is sent
+        "https://xn--a/x",
         "https://user@api.example.com/x",
         "https://api.example.com@files.example.com/x",
         "http://api.example.com/x",
