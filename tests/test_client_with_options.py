@@ -131,7 +131,7 @@ async def test_the_earliest_of_block_and_view_counts(connect: Callable[..., Any]
             await cc.with_options(deadline=0.1).request("GET", "/x")
 
 
-async def test_the_time_outs_of_a_view_are_its_own(connect: Callable[..., Any]) -> None:
+async def test_a_view_has_its_own_timeouts(connect: Callable[..., Any]) -> None:
     async with serving(silent, silent, silent, fine) as server:
         cc = await connect(server)
         with pytest.raises(errors.ConnectionLost):

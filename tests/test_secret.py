@@ -28,7 +28,7 @@ def holder() -> Holder:
     return Holder(Secret(VALUE), [Secret(VALUE)])
 
 
-def test_it_gives_its_value_to_those_who_ask() -> None:
+def test_it_reveals_its_value_on_request() -> None:
     assert Secret(VALUE).reveal() == VALUE
     wrapped: Secret[str] = Secret(Secret(VALUE))
     assert wrapped.reveal() == VALUE
@@ -85,6 +85,6 @@ def test_it_equals_no_text() -> None:
 
 
 @pytest.mark.parametrize("use", [len, iter, list, int, bytes, lambda it: it + "", lambda it: it[0]])
-def test_it_cannot_be_taken_for_a_text(use: Any) -> None:
+def test_it_cannot_be_mistaken_for_text(use: Any) -> None:
     with pytest.raises(TypeError):
         use(Secret(VALUE))

@@ -114,7 +114,7 @@ def test_columns_are_known_by_heading_and_by_field() -> None:
     )
 
 
-def test_what_to_dict_writes_is_read_again() -> None:
+def test_the_output_of_to_dict_is_read_again() -> None:
     assert contacts_of([contact.to_dict() for contact in WANTED]) == WANTED
 
 
@@ -195,7 +195,7 @@ def test_a_file_and_a_table_take_a_while_to_read(contacts: Any, reads: bool) -> 
 
 
 @pytest.mark.parametrize("wrong", [7, b"a@b.cc", {"email": "a@b.cc"}, WANTED[0], None])
-def test_what_has_no_rows_is_refused(wrong: Any) -> None:
+def test_a_source_without_rows_is_refused(wrong: Any) -> None:
     with pytest.raises(errors.InvalidField, match="a table, or a list of ImportData") as caught:
         rows_of(wrong)
     assert caught.value.field == "contacts"

@@ -356,7 +356,7 @@ async def test_one_activity_with_news_is_not_an_outage(service: Told, several: b
         (("Y" * 301,), f"First: {'Y' * 300}."),
     ],
 )
-def test_the_first_row_error_is_told_in_one_sentence(rows: Any, text: str) -> None:
+def test_the_first_row_error_is_one_sentence(rows: Any, text: str) -> None:
     assert first_error(Activity("7", errors=rows), "First: {}.") == text
 
 

@@ -78,7 +78,7 @@ def test_a_file_that_changed_and_moved_before_its_bytes_were_moved_keeps_the_new
     assert journal.moves() == []
 
 
-def test_half_files_of_a_killed_run_are_removed_and_those_of_others_are_kept(
+def test_partial_files_of_a_killed_run_are_removed_and_those_of_others_are_kept(
     contents: Contents, journal: Journal, tmp_path: Path
 ) -> None:
     (tmp_path / "campaigns").mkdir()
@@ -106,9 +106,7 @@ def test_half_files_of_a_killed_run_are_removed_and_those_of_others_are_kept(
     assert digest_of(tmp_path / "none") is None
 
 
-def test_each_version_of_each_file_has_a_part_of_its_own(
-    contents: Contents, journal: Journal
-) -> None:
+def test_each_version_of_each_file_has_its_own_part(contents: Contents, journal: Journal) -> None:
     listed(journal, record("1", "a.png"), record("2", "a.png"))
     contents.plan()
     first, second = journal.file("library", "1"), journal.file("library", "2")

@@ -99,7 +99,7 @@ def test_rows_inside_of_rows_are_found_once_each(value: Any) -> None:
 
 
 @given(JSON)
-def test_no_value_gets_lost_on_the_way_into_columns(value: Any) -> None:
+def test_no_value_is_lost_when_columns_are_made(value: Any) -> None:
     def leaves(found: Any) -> int:
         if isinstance(found, dict):
             return sum(map(leaves, found.values()))
@@ -108,7 +108,7 @@ def test_no_value_gets_lost_on_the_way_into_columns(value: Any) -> None:
     assert len(list(flat(value))) == leaves(value)
 
 
-def test_columns_are_named_by_the_way_to_them() -> None:
+def test_columns_are_named_by_their_paths() -> None:
     contact = {"id": "1", "email_addresses": [{"email_address": "a@b"}], "notes": [], "ok": True}
     assert dict(flat(contact)) == {
         "id": "1",
@@ -117,7 +117,7 @@ def test_columns_are_named_by_the_way_to_them() -> None:
     }
 
 
-def test_a_column_holds_the_value_as_a_text() -> None:
+def test_a_column_holds_the_value_as_text() -> None:
     record = {"a": None, "b": False, "c": 3.5, "d": "X", "e": [None, "Y"]}
     assert flat(record) == [
         ("a", ""),

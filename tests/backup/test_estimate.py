@@ -85,7 +85,7 @@ def test_eight_calls_take_the_days_of_the_quota(
 
 
 @pytest.mark.parametrize(("here", "left"), [(0, 7), (6, 1), (7, 0), (8, 0)])
-def test_files_that_are_here_are_not_fetched_again(here: int, left: int) -> None:
+def test_stored_files_are_not_fetched_again(here: int, left: int) -> None:
     counts = attrs.evolve(EMPTY, files=7, size=70, files_here=here, size_here=10 * here)
     found = estimate(counts, per_day=None, left_today=None)
     assert (found.files, found.size) == (left, 10 * left)
@@ -107,7 +107,7 @@ def test_the_days_are_enough_for_the_calls_and_not_one_too_many(
 
 
 @given(COUNTS)
-def test_what_is_here_already_costs_nothing(counts: Counts) -> None:
+def test_stored_files_and_rows_cost_nothing(counts: Counts) -> None:
     fresh = attrs.evolve(counts, files_here=0, size_here=0, campaigns_here=0, tracked_here=0)
     more = estimate(fresh, per_day=None, left_today=None)
     less = estimate(counts, per_day=None, left_today=None)

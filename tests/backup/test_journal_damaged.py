@@ -69,7 +69,7 @@ def damaged(directory: Path, statement: str, *values: object) -> None:
         "INSERT INTO notes VALUES ('contacts', '7', 'x', 1, 1, 'why')",
     ],
 )
-async def test_a_value_of_another_type_ends_the_run_with_a_plain_error(
+async def test_a_value_of_the_wrong_type_ends_the_run_with_a_plain_error(
     cc: ConstantContact, tmp_path: Path, statement: str
 ) -> None:
     await cc.backup(tmp_path)

@@ -39,7 +39,7 @@ async def test_everything_in_a_large_account_is_copied_once(
         assert again.rows == result.rows
 
 
-async def test_progress_is_told_up_to_the_end(
+async def test_progress_is_reported_up_to_the_end(
     cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "_REPORT_SECONDS", 0.0)
@@ -74,7 +74,7 @@ async def test_tables_hold_what_the_lines_hold(cc: ConstantContact, tmp_path: Pa
     assert member["list_id"]
 
 
-async def test_campaigns_are_there_as_pages_and_as_text(
+async def test_campaigns_are_stored_as_pages_and_as_text(
     cc: ConstantContact, tmp_path: Path
 ) -> None:
     await cc.backup(tmp_path)

@@ -79,7 +79,7 @@ def test_a_full_run_begins_once_and_is_then_continued(tmp_path: Path) -> None:
     assert runs == [1, 2, 2, 2, 3, 3]
 
 
-async def test_of_one_changed_file_contact_and_campaign_those_three_are_fetched(
+async def test_only_the_changed_file_contact_and_campaign_are_fetched(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     await cc.backup(tmp_path)
@@ -135,7 +135,7 @@ async def test_a_contact_with_an_impossible_date_has_all_contacts_fetched_again(
     assert len(lines(tmp_path / "contacts.jsonl")) == 120
 
 
-async def test_what_is_gone_at_the_service_stays_and_is_listed(
+async def test_records_that_the_service_deleted_stay_and_are_listed(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     await cc.backup(tmp_path)
@@ -196,7 +196,7 @@ async def test_a_file_that_was_deleted_or_cut_on_disk_is_fetched_again(
     assert (await verify_backup(tmp_path)).faults == ()
 
 
-async def test_namesakes_keep_their_paths_from_run_to_run(
+async def test_files_of_the_same_name_keep_their_paths_from_run_to_run(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     world = demo._world

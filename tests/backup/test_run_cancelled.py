@@ -86,7 +86,7 @@ async def test_a_cancelled_run_is_continued(
     assert point > 3 * _STEP
 
 
-async def test_a_run_that_is_cancelled_again_and_again_comes_to_its_end(
+async def test_a_run_that_is_cancelled_again_and_again_completes(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = 1

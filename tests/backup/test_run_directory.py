@@ -51,7 +51,7 @@ async def test_another_accounts_directory_is_refused_and_not_changed(
     assert after == before
 
 
-async def test_a_new_token_of_the_same_account_goes_on(
+async def test_a_new_token_of_the_same_account_continues_the_backup(
     demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     await cc.backup(tmp_path)
@@ -140,7 +140,7 @@ async def test_damaged_rows_of_a_journal_end_the_run_with_a_plain_error(
         await cc.backup(tmp_path)
 
 
-async def test_a_path_that_is_a_file_or_no_path_is_refused(
+async def test_a_path_that_is_a_file_or_not_a_path_is_refused(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")

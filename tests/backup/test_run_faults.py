@@ -78,7 +78,7 @@ HALF = '{"id": "1\\ud83d"}'
 
 
 @pytest.mark.parametrize("row", [DEEP, LARGE, MANY, HALF], ids=["deep", "large", "many", "half"])
-async def test_a_row_unlike_any_of_the_service_fails_alone(
+async def test_a_row_unlike_any_from_the_service_fails_alone(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, row: str
 ) -> None:
     answer(demo, "/contacts", f'{{"meta": {{}}, "results": [{row}, {{"id": "2"}}]}}')
@@ -90,7 +90,7 @@ async def test_a_row_unlike_any_of_the_service_fails_alone(
 
 
 @pytest.mark.parametrize("record", [DEEP, LARGE, MANY], ids=["deep", "large", "many"])
-async def test_a_record_unlike_any_of_the_service_fails_alone(
+async def test_a_record_unlike_any_from_the_service_fails_alone(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, record: str
 ) -> None:
     answer(demo, "/account/info", record, **ALWAYS)
@@ -142,7 +142,7 @@ async def test_an_id_that_cannot_be_part_of_a_path_fails_alone(
     assert (await verify_backup(tmp_path)).faults == ()
 
 
-async def test_cursors_that_lead_in_a_circle_end_the_listing_with_what_came(
+async def test_cursors_in_a_circle_end_the_listing_with_the_rows_so_far(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     answer(demo, "/contacts", page({"id": "1"}, cursor="a"), times=1)
@@ -155,7 +155,7 @@ async def test_cursors_that_lead_in_a_circle_end_the_listing_with_what_came(
     assert (await cc.backup(tmp_path)).rows["contacts"] == 120
 
 
-async def test_empty_pages_without_end_end_the_listing_with_what_came(
+async def test_endless_empty_pages_end_the_listing_with_the_rows_so_far(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
     for number in range(MOST_EMPTY + 5):
@@ -309,7 +309,7 @@ async def test_the_end_of_the_days_quota_ends_the_run_and_the_next_day_continues
     assert digests(tmp_path) == held(demo)
 
 
-async def test_a_run_that_waits_goes_on_when_the_next_day_begins(
+async def test_a_run_that_waits_continues_when_the_next_day_begins(
     demo: Sandbox, connect: Callable[..., Any], tmp_path: Path, clock: SkippingClock
 ) -> None:
     cc: ConstantContact = await connect(demo, per_day=20)

@@ -54,7 +54,7 @@ def by_system_call(path: Path) -> bytes:
 @pytest.mark.parametrize(
     "reading", [by_path, by_builtin, by_descriptor, unbuffered, by_subclass, by_system_call]
 )
-def test_each_read_of_a_block_waits_once_whichever_way_the_file_is_opened(
+def test_each_read_of_a_block_waits_once_however_the_file_is_opened(
     reading: Callable[[Path], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.pdf"

@@ -55,7 +55,7 @@ def test_data_comes_from_the_argument_or_a_file(
         (("POST", "/lists", "--data", "@/no/such/file"), "--data cannot be read"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_sent(
+def test_wrong_usage_is_reported_before_anything_is_sent(
     ccv2: Callable[..., Ran], service: Sandbox, arguments: tuple[str, ...], part: str
 ) -> None:
     ran = ccv2("api", *arguments)

@@ -260,7 +260,7 @@ def test_the_sandbox_command_can_start_with_data(
     process.communicate(timeout=20)
 
 
-def test_the_sandbox_command_keeps_its_state_also_when_it_is_killed(
+def test_the_sandbox_command_keeps_its_state_even_when_it_is_killed(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     path, known = tmp_path / "account.json", 0

@@ -75,7 +75,7 @@ def test_an_estimate_is_printed_and_nothing_is_written(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_failed_and_what_was_left_out_is_named(
+def test_failed_and_omitted_parts_are_named(
     ccv2: Callable[..., Ran], demo: Sandbox, tmp_path: Path
 ) -> None:
     gone = json.dumps([{"error_key": "http.status.gone", "error_message": "Gone."}])

@@ -76,7 +76,7 @@ def test_a_test_is_sent_to_a_few_addresses(ccv2: Callable[..., Ran], ids: dict[s
     assert "ADDRESSES is " in many.err
 
 
-def test_a_campaign_is_scheduled_moved_and_taken_back(
+def test_a_campaign_is_scheduled_rescheduled_and_unscheduled(
     ccv2: Callable[..., Ran], ids: dict[str, str]
 ) -> None:
     draft = ids["Spring menu"]

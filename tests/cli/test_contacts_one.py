@@ -70,7 +70,7 @@ def test_a_contact_that_opted_out_is_not_added(ccv2: Callable[..., Ran], demo: S
         (("list", "--list", "a b"), "--list is 'a b'"),
     ],
 )
-def test_what_is_wrong_is_named_as_it_was_typed(
+def test_wrong_arguments_are_named_as_they_were_typed(
     ccv2: Callable[..., Ran], demo: Sandbox, arguments: tuple[str, ...], part: str
 ) -> None:
     ran = ccv2("contacts", *arguments)

@@ -61,7 +61,7 @@ def test_files_are_downloaded_by_their_ids_their_folder_or_all(
     }
 
 
-def test_what_is_there_already_is_not_downloaded_again(
+def test_existing_files_are_not_downloaded_again(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, ids: dict[str, str]
 ) -> None:
     to = tmp_path / "out"

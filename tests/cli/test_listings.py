@@ -139,7 +139,7 @@ def test_an_empty_listing_is_a_header_in_csv(ccv2: Callable[..., Ran], service: 
     assert ran.out == "id,name,status,modified_date\n"
 
 
-def test_every_column_is_there_also_without_values(
+def test_every_column_is_present_even_without_values(
     ccv2: Callable[..., Ran], service: Sandbox
 ) -> None:
     answer_with_a_bad_row(service, "/contacts")
@@ -159,7 +159,7 @@ def test_since_narrows_a_listing(
     assert sent in str(httpx.QueryParams(request.query)["modified_since"])
 
 
-def test_a_date_that_is_none_is_reported_with_an_example(
+def test_an_invalid_date_is_reported_with_an_example(
     ccv2: Callable[..., Ran], service: Sandbox
 ) -> None:
     ran = ccv2("contacts", "--since", "yesterday")

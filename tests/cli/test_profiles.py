@@ -63,7 +63,7 @@ def test_a_named_profile_comes_before_the_environment(
     assert ccv2("lists", "--profile", "bakery").code == Exit.OK
 
 
-def test_what_a_profile_leaves_out_comes_from_the_environment(
+def test_missing_profile_settings_come_from_the_environment(
     ccv2: Callable[..., Ran], bakery: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Without a key or a token in it, the file may be read by all.

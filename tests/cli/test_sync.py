@@ -64,7 +64,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(
     }
 
 
-def test_refused_files_come_first_and_the_rest_goes_on(
+def test_refused_files_come_first_and_the_rest_is_synced(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     bad, good = picture("in/a.txt"), picture("in/b.png")
@@ -123,7 +123,7 @@ def test_a_change_replaces_the_file_and_says_which(
     assert names(service) == {"a.png"}
 
 
-def test_failures_are_told_with_their_files(
+def test_failures_are_reported_with_their_files(
     ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     gone, path = picture("in/a.png"), picture("in/b.png")
@@ -151,7 +151,7 @@ def test_with_sandbox_no_journal_is_left_in_the_folder(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_interrupted_it_says_how_to_go_on(
+def test_an_interrupted_sync_says_how_to_continue(
     service: Sandbox, picture: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture("in/a.png")

@@ -69,7 +69,7 @@ async def test_the_frames_on_the_page_match_a_real_upload(
     assert frames_on_the_page("the frames of a poll") == look[first:]
 
 
-async def test_a_file_of_upload_many_takes_the_same_way(
+async def test_a_file_of_upload_many_takes_the_same_path(
     client: ConstantContact, requests: dict[str, list[tuple[str, str]]], tmp_path: Path
 ) -> None:
     path = tmp_path / "menu.pdf"

@@ -337,7 +337,7 @@ def test_a_resumed_job_is_as_its_token_says_and_not_final(
         (False, State.PENDING, False),
     ],
 )
-def test_only_a_job_given_up_as_unreadable_is_asked_for_anew(
+def test_only_a_job_given_up_as_unreadable_is_requested_again(
     service: Service, unreadable: bool, state: State, new: bool
 ) -> None:
     kind = service.kinds["upload"]

@@ -361,7 +361,7 @@ async def test_an_invalid_removal_file_is_refused_before_anything_is_sent(  # no
     assert sandbox.admin.requests() == []
 
 
-async def test_an_import_without_an_e_mail_column_is_refused(
+async def test_an_import_without_an_email_column_is_refused(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     path = tmp_path / "guests.csv"

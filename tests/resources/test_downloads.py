@@ -200,7 +200,7 @@ async def test_a_file_that_is_refused_for_good_costs_one_more_look_at_its_record
     assert len(sandbox.admin.downloads()) == 1
 
 
-async def test_a_file_that_was_deleted_meanwhile_is_not_found(
+async def test_a_file_that_was_deleted_in_the_meantime_is_not_found(
     client: ConstantContact, file: LibraryFile, tmp_path: Path
 ) -> None:
     await client.library.delete_files(file.id)
@@ -326,7 +326,7 @@ async def test_links_into_private_networks_and_odd_links_are_not_followed(
 
 
 @pytest.mark.parametrize("file", [None, 7, b"7", "", "a b", {"id": "7"}])
-async def test_what_is_not_a_file_or_an_id_is_refused(
+async def test_anything_but_a_file_or_an_id_is_refused(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path, file: Any
 ) -> None:
     with pytest.raises(errors.InvalidField, match="Nothing was sent"):
@@ -357,7 +357,7 @@ async def endless(wire: Wire, _request: Request) -> None:
         await wire.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
 
 
-async def test_a_download_removes_what_a_killed_one_left_in_its_directory(
+async def test_a_download_removes_leftovers_of_a_killed_one(
     client: ConstantContact, file: LibraryFile, tmp_path: Path
 ) -> None:
     killed = PartialFile(str(tmp_path / "x.png"))

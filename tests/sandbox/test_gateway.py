@@ -253,7 +253,7 @@ def test_one_operation_is_retired_alone(sandbox: Sandbox, api: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("name", ["lists_list", "GET lists", "/lists", "get /lists", "POST "])
-def test_what_is_no_group_and_no_operation_cannot_be_retired(name: str) -> None:
+def test_only_groups_and_operations_can_be_retired(name: str) -> None:
     with pytest.raises(
         ValueError, match=r"cannot be retired; choose from library, .* 'POST /lists'"
     ):

@@ -57,7 +57,7 @@ async def test_only_the_known_fields_of_a_file_are_kept(open_session: Callable[.
     assert (files[0].id, files[0].name, files[0].extra) == ("7", "a.png", {})
 
 
-async def test_a_page_of_more_bytes_than_any_of_the_service_is_refused(
+async def test_a_page_of_more_bytes_than_any_from_the_service_is_refused(
     open_session: Callable[..., Any],
 ) -> None:
     look = looks.Look("/x", "looking")
@@ -148,7 +148,7 @@ async def test_a_look_knows_how_far_the_clock_of_the_service_is_ahead(
     assert (look.taken, look.clock_offset) == first
 
 
-async def test_who_shares_a_look_that_failed_gets_its_error(
+async def test_everyone_who_shares_a_failed_look_gets_its_error(
     open_session: Callable[..., Any],
 ) -> None:
     folder, look = Folder("404 Not Found"), looks.Look("/x", "looking into folder 7")
@@ -233,7 +233,7 @@ async def test_those_that_wait_for_a_folder_share_a_look_that_begins_after_they_
     assert len(folder.asked) == 4
 
 
-async def test_a_folder_has_one_line_as_long_as_somebody_looks_into_it(
+async def test_a_folder_has_one_queue_while_somebody_looks_into_it(
     open_session: Callable[..., Any],
 ) -> None:
     async with Folder().server() as server:
@@ -248,7 +248,7 @@ async def test_a_folder_has_one_line_as_long_as_somebody_looks_into_it(
         assert not shared._locks
 
 
-async def test_what_is_readable_of_a_bad_row_is_kept(open_session: Callable[..., Any]) -> None:
+async def test_the_readable_parts_of_a_bad_row_are_kept(open_session: Callable[..., Any]) -> None:
     rows = [
         {"id": "7", "name": ["a"], "size": 5, "folder_id": "3"},
         {"name": "b", "size": "5", "folder_id": 3},

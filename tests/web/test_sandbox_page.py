@@ -155,7 +155,7 @@ async def test_an_armed_fault_reaches_the_client(browser: Browser, sandbox: Sand
     there.well()
 
 
-async def test_requests_are_read_as_they_come(browser: Browser, sandbox: Sandbox) -> None:
+async def test_requests_are_shown_as_they_arrive(browser: Browser, sandbox: Sandbox) -> None:
     there = await visit(
         browser, sandbox, "/requests", permissions=["clipboard-write", "clipboard-read"]
     )
@@ -184,7 +184,7 @@ async def test_requests_are_read_as_they_come(browser: Browser, sandbox: Sandbox
     there.well()
 
 
-async def test_jobs_are_held_and_ended_by_levers(browser: Browser, sandbox: Sandbox) -> None:
+async def test_jobs_are_held_and_ended_by_controls(browser: Browser, sandbox: Sandbox) -> None:
     there = await visit(browser, sandbox, "/jobs")
     page = there.page
     rows = [{"email_addresses": [address]} for address in ("ada@example.com", "nobody")]

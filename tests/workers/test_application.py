@@ -190,7 +190,7 @@ async def test_a_changed_file_of_an_interrupted_job_is_left_to_its_owner(
     assert not sandbox.admin.requests()
 
 
-async def test_identical_files_are_not_taken_for_each_other(
+async def test_identical_files_are_not_mistaken_for_each_other(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     paths = [tmp_path / side / "twin.png" for side in ("left", "right")]
@@ -697,7 +697,7 @@ async def test_a_worker_does_not_adopt_the_file_of_another_worker(
         ("keys", lambda workers: anext(workers.settled(["\ud800"]))),
     ],
 )
-async def test_what_cannot_be_on_record_is_refused(
+async def test_a_job_that_cannot_be_recorded_is_refused(
     start: Callable[..., Any], refused: str, ask: Callable[[Workers], Any]
 ) -> None:
     with pytest.raises(InvalidField) as info:

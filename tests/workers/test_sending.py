@@ -57,7 +57,7 @@ def uploads(sandbox: Sandbox) -> int:
     return len(sandbox.admin.requests("POST"))
 
 
-async def test_a_store_that_is_away_at_acceptance_is_waited_for(
+async def test_a_store_that_is_unavailable_at_acceptance_is_waited_for(
     sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with workers_of(sandbox) as workers:
@@ -68,7 +68,7 @@ async def test_a_store_that_is_away_at_acceptance_is_waited_for(
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
 
 
-async def test_a_job_is_found_later_when_the_store_stays_away_at_acceptance(
+async def test_a_job_is_found_later_if_the_store_stays_unavailable_at_acceptance(
     sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with workers_of(sandbox) as workers:
@@ -82,7 +82,7 @@ async def test_a_job_is_found_later_when_the_store_stays_away_at_acceptance(
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
 
 
-async def test_nothing_is_sent_when_another_worker_took_the_lock_meanwhile(
+async def test_nothing_is_sent_when_another_worker_took_the_lock(
     sandbox: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with workers_of(sandbox) as workers:

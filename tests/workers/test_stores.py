@@ -338,7 +338,7 @@ async def test_times_of_a_clock_that_fails_are_stored_as_dates(store: JobStore, 
     assert [record.key for record in await store.upcoming("send", 10)] == ["k"]
 
 
-async def test_records_that_cannot_be_read_without_end_are_not_read_without_end(
+async def test_endless_unreadable_records_are_not_read_endlessly(
     now: Now,
 ) -> None:
     def answer(name: bytes) -> bytes:

@@ -212,7 +212,7 @@ def test_a_job_is_held_released_and_ended(
     ],
     ids=["good", "type", "empty", "large", "name"],
 )
-def test_files_are_uploaded_as_at_the_service(
+def test_files_are_uploaded_as_on_the_website(
     page: httpx.Client, sandbox: Sandbox, name: str, content: bytes, says: str
 ) -> None:
     answer = page.post(

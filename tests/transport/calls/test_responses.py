@@ -98,7 +98,7 @@ def test_prose_is_redacted_only_as_far_as_it_is_shown() -> None:
 
 
 @pytest.mark.parametrize(("sent", "told"), [(1, False), (2, True), (3, True)])
-def test_a_server_error_tells_how_often_a_call_was_sent(sent: int, told: bool) -> None:
+def test_a_server_error_says_how_often_a_call_was_sent(sent: int, told: bool) -> None:
     message = refusal(500, (), "info", sent=sent).message
     assert (f"It was sent {sent} times." in message) is told
 

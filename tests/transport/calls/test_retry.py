@@ -77,7 +77,7 @@ def test_retries_are_limited_and_then_the_error_is_raised(
         assert given == [decision] * often + [X] * (20 - often)
 
 
-def test_the_table_covers_every_happening_and_every_effect() -> None:
+def test_the_table_covers_every_failure_and_every_effect() -> None:
     assert set(TABLE) == set(FailureKind) == {row[0] for row in DESIGN}
     assert all(set(row) == set(Effect) for row in TABLE.values())
 

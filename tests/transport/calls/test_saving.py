@@ -207,7 +207,7 @@ async def test_a_writer_that_hangs_is_ended_by_the_deadline(client: ConstantCont
         await saving(client).save(download(), Hanging())
 
 
-async def test_no_piece_that_has_arrived_is_given_out_after_the_deadline() -> None:
+async def test_no_piece_that_has_arrived_is_yielded_after_the_deadline() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         while True:
             yield b"x"
@@ -251,7 +251,7 @@ PATHS: dict[str, tuple[str, Callable[[ConstantContact, Any], Any]]] = {
     ],
     ids=lambda path: repr(getattr(path, "_answer", path)),
 )
-async def test_what_is_not_a_path_is_refused_before_anything_is_sent(
+async def test_anything_but_a_path_is_refused_before_anything_is_sent(
     client: ConstantContact, sandbox: Sandbox, name: str, path: Any
 ) -> None:
     field, call = PATHS[name]

@@ -217,7 +217,7 @@ async def test_a_truncated_compressed_answer_is_an_error(
             await session.send(read())
 
 
-async def test_the_first_part_of_a_compressed_file_is_not_taken_for_all_of_it(
+async def test_the_first_part_of_a_compressed_file_is_not_mistaken_for_all_of_it(
     open_session: Callable[..., Any],
 ) -> None:
     # Each part is complete gzip, and both arrive at once.

@@ -72,7 +72,7 @@ async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repe
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
-async def test_an_answer_of_an_odd_shape_is_no_lost_connection(
+async def test_an_answer_of_an_odd_shape_is_not_a_lost_connection(
     open_session: Callable[..., Any], size: int
 ) -> None:
     def parse(answer: Response) -> Any:

@@ -73,7 +73,7 @@ def hang(path: str, begun: Connection) -> None:
     signal.pause()
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     (tmp_path / ".ccv2-theirs.part").write_bytes(b"of another program or machine")
     begun, told = spawn.Pipe()
@@ -105,7 +105,7 @@ def test_a_pipe_a_link_or_a_directory_named_like_a_leftover_does_not_block(tmp_p
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_file_system_that_counts_no_links_is_no_reason_to_start_over(
+def test_a_file_system_that_counts_no_links_does_not_start_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.fstat

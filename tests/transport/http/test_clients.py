@@ -540,7 +540,7 @@ async def test_a_refused_tunnel_is_a_connection_error(
         await cc.aclose()
 
 
-async def test_a_proxy_that_never_comes_to_its_answer_is_refused(
+async def test_a_proxy_that_never_completes_its_answer_is_refused(
     connect: Callable[..., Any], tls_sandbox: Sandbox
 ) -> None:
     written = 0
@@ -621,7 +621,7 @@ async def smuggler() -> AsyncIterator[RawServer]:
     "way",
     ["ours", "proxy", "environment", "httpx", "httpx http2", "httpx proxy", "httpx2", "aiohttp"],
 )
-async def test_data_after_an_answer_is_never_taken_for_the_next_answer(
+async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
     connect: Callable[..., Any],
     smuggler: RawServer,
     monkeypatch: pytest.MonkeyPatch,

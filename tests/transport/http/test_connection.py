@@ -179,7 +179,7 @@ async def test_a_connection_that_the_service_will_close_is_closed(
         CHUNKED + b"4\r\ntrue\r\n0\r\nX: y\r\n\r\n",
     ],
 )
-async def test_data_after_an_answer_is_not_taken_for_the_next_one(
+async def test_data_after_an_answer_is_not_mistaken_for_the_next_one(
     engine: DirectEngine, answer: bytes, more: bytes
 ) -> None:
     async with serving(saying(answer + more)) as server:
@@ -759,7 +759,7 @@ async def test_a_success_before_the_body_was_read_is_not_a_success(
 # --- what nobody asked for
 
 
-async def test_data_before_a_request_is_not_taken_for_an_answer(
+async def test_data_before_a_request_is_not_mistaken_for_an_answer(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0

@@ -417,7 +417,7 @@ async def test_an_idle_connection_that_the_service_closes_is_not_reused(
         await engine.aclose()
 
 
-async def test_data_after_an_answer_is_never_taken_for_the_next_answer(
+async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     """In a TLS record of its own, too."""

@@ -282,7 +282,7 @@ def test_a_budget_without_a_limit_has_the_zeros_that_a_shared_one_reads_as_none(
     assert (budget._burst, budget._window) == (0, 0.0)
 
 
-def test_only_a_lane_is_a_lane() -> None:
+def test_only_a_lane_is_accepted_as_a_lane() -> None:
     assert checked_lane(Lane.POLL) is Lane.POLL
     with pytest.raises(InvalidField, match="must be a Lane"):
         checked_lane(1)

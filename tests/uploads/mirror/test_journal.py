@@ -52,7 +52,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     await threads.aclose()
 
 
-async def test_what_is_in_step_is_remembered_for_each_library_folder(
+async def test_files_in_sync_are_remembered_for_each_library_folder(
     opened: Callable[..., Any],
 ) -> None:
     journal = await opened()
@@ -102,7 +102,7 @@ async def test_an_upload_that_was_under_way_is_pending_while_its_file_is_as_it_w
     assert await journal.find(entry.key) is None
 
 
-async def test_an_upload_goes_on_after_its_folder_was_moved(opened: Callable[..., Any]) -> None:
+async def test_an_upload_continues_after_its_folder_was_moved(opened: Callable[..., Any]) -> None:
     journal = await opened()
     await journal.write(upload(BulkState.SENDING, since=0.5))
     moved = attrs.evolve(upload(BulkState.PENDING), path="/there/a.png")

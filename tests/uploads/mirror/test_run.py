@@ -164,7 +164,7 @@ async def test_a_new_time_alone_sends_nothing(
     assert stored(sandbox) == {"a.png": b"diff"}
 
 
-async def test_the_digest_of_a_file_that_changes_after_its_upload_is_not_taken_for_it(
+async def test_a_file_that_changes_after_its_upload_is_replaced_by_the_next_run(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "one"})
@@ -237,7 +237,7 @@ async def test_two_local_names_that_the_library_cannot_tell_apart(
 # What is refused
 
 
-async def test_files_that_cannot_be_sent_come_first_and_the_rest_goes_on(
+async def test_files_that_cannot_be_sent_come_first_and_the_rest_is_uploaded(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     sandbox.admin.configure(max_upload_size=200)
@@ -346,7 +346,7 @@ async def test_an_empty_local_folder_is_a_folder_without_files(
 # Deletions
 
 
-async def test_what_is_gone_locally_is_trashed_if_told_and_never_emptied(
+async def test_files_gone_locally_are_trashed_on_request_and_never_emptied(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "a", "b.png": "b", "sub/c.png": "c"})
@@ -425,7 +425,7 @@ async def test_nothing_is_trashed_after_an_upload_failed(
     assert set(stored(sandbox)) == {"a.png", "b.png", "c.png"}
 
 
-async def test_files_that_somebody_purged_meanwhile_are_gone(
+async def test_files_purged_in_the_meantime_count_as_gone(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "a", "b.png": "b"})
@@ -467,7 +467,7 @@ async def test_a_dry_run_changes_nothing_not_even_on_disk(
 # Others at work
 
 
-async def test_another_client_that_takes_the_name_meanwhile_keeps_it(
+async def test_another_client_that_takes_the_name_in_between_keeps_it(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "mine"})
