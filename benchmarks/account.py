@@ -21,7 +21,7 @@ def main() -> None:
     contacts, files = (int(argument) for argument in sys.argv[1:])
     sandbox = Sandbox(mode="at_once", keep_content=files * FILE_SIZE)
     sandbox.admin.add_contacts(contacts)
-    world = sandbox._world  # noqa: SLF001 - no request takes a file in without copying it
+    world = sandbox._world  # noqa: SLF001 - no request accepts a file without copying it
     content = Content(FILE_SIZE)
     content.write(bytes(FILE_SIZE))
     for number in range(files):

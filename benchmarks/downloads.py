@@ -84,7 +84,7 @@ async def _fetch(arena: Arena, name: str, load: Load, plan: Plan) -> dict[str, A
     async with arena.guest(name) as contestant:
         where = {"directory": str(plan.directory), "size": 20_000, "number": 1}
         if load is not SMALL:
-            # Imports and the first connection are no part of what follows.
+            # Imports and the first connection are not measured.
             await contestant.call("benchmarks.fetching:fetch", **where)
         where |= {"size": plan.either(*load.size), "number": load.number}
         told: dict[str, Any] = await contestant.call("benchmarks.fetching:fetch", **where)

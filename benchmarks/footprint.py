@@ -84,7 +84,7 @@ async def _held_by_pollers(
     tokens: Sequence[str],
     wait: Callable[[Ours, Sequence[Poller[Any]]], Tasks],
 ) -> float:
-    # The first few fill whatever is made once: imports, connections, decoders.
+    # The first few set up whatever is made only once: imports, connections, decoders.
     first = wait(client, [client.resume(token) for token in tokens[:AT_FIRST]])
     await asyncio.sleep(SETTLING)
     await _cancel(first)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UPLOADS = 16
 PATIENCE = 15.0
-"""Seconds after which a run is broken off: `files=` on the slow disk would take minutes."""
+"""Seconds after which a run is aborted: `files=` on the slow disk would take minutes."""
 
 
 @attrs.frozen
@@ -56,7 +56,7 @@ async def _case(arena: Arena, scene: Scene, samples: Sequence[Sample], plan: Pla
     contestants = [await arena.admit("ours", **options), await arena.admit(HTTPX, **options)]
     warm_up = make(plan.directory, 1, 20 * KB)
     for contestant in contestants:
-        # Imports and the first connection are no part of what follows.
+        # Imports and the first connection are not measured.
         await contestant.call("benchmarks.sending:send", paths=_paths(warm_up), in_flight=1)
         await arena.verify(warm_up)
     sent = cycle(samples, UPLOADS * plan.either(*scene.times))

@@ -24,7 +24,7 @@ _DESCRIPTOR_READS = {
     **dict.fromkeys(("read", "pread", "readv", "preadv", "splice", "copy_file_range"), 0),
     "sendfile": 1,
 }
-"""The calls that read from a descriptor, and which argument that is."""
+"""The calls that read from a descriptor, and the position of that argument."""
 
 
 class Disk:

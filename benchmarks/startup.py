@@ -20,7 +20,7 @@ CLASS = "from ccv2_async import ConstantContact"
 PEERS = {
     "import ccv2_async": "import httpx",
     CLASS: "import httpx",
-    # The class is imported without what it is made of. That comes with the first client.
+    # The class is imported without its parts, which come with the first client.
     f"{CLASS} as C; C(api_key='k', access_token='t')": "import httpx; httpx.AsyncClient()",
 }
 

@@ -152,7 +152,7 @@ TARGETS: dict[str, Target] = {
             "quota",
             "ours at most",
             {name: Bound(1.06, 1.04) for name in QUOTA_LOADS}
-            # What is left of a day's 10,000 calls decides this one.
+            # The calls left of a day's 10,000 decide this one.
             | {"9,400 files at 4/s in one day": Bound(10_000 / 9_400, 1.04)},
         ),
         Target(

@@ -42,7 +42,7 @@ class Workload:
     by_bytes: bool = True
 
 
-# As many names as uploads: ours sends files of one name to one folder one after the other.
+# As many names as uploads: ours sends files with the same name to one folder one after another.
 SMALL = {
     f"{level} in flight{', TLS' * tls}": Workload(
         (20 * KB,) * 2, 400, (100, 2000), level, (2, 5), tls=tls, by_bytes=False

@@ -84,7 +84,8 @@ class ConstantContact:
             so leave out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
         proxy: A proxy URL. By default, the proxies of the environment are used. Each request
             through a SOCKS or https proxy gets its own connection.
-        verify: An `ssl.SSLContext`. False checks no certificates, which is for tests only.
+        verify: An `ssl.SSLContext`. False disables the check of certificates; use that only in
+            tests.
         trust_env: Whether the proxies of the environment are used.
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: How many calls of one lane are sent at the same time.

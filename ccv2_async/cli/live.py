@@ -141,7 +141,7 @@ class Board:
     """The lines that are redrawn, from `start` to `stop`; see the module.
 
     Args:
-        items: All that will be in the run.
+        items: All items of the run.
         output: The streams. Errors are shown above the board.
         totals: The counts.
         clock: The clock for speeds.
@@ -316,7 +316,7 @@ class Totals:
     """The counts of one run: items that have ended, speeds, and calls that are left today.
 
     Args:
-        items: All that will be in the run.
+        items: All items of the run.
         budget: The budget that counts calls.
         finished: Those that an earlier run has finished, as far as is known. They take no time.
         clock: The clock for speeds.

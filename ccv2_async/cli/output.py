@@ -142,7 +142,7 @@ class Output:
 
         Args:
             renderable: The table or the tree.
-            as_records: Whether to show each value of a table on a line.
+            as_records: Whether to show each value of a table on its own line.
 
         Raises:
             OutputClosedError: The reader is gone.

@@ -206,7 +206,7 @@ def _custom_fields(values: Iterable[ImportCustomField]) -> tuple[ImportCustomFie
 
 @attrs.frozen(weakref_slot=False)
 class ImportData(Model):
-    """A contact to import; for a removal the address alone.
+    """A contact to import; for a removal, only the address.
 
     Attributes:
         email_addresses: Exactly one address.

@@ -124,7 +124,7 @@ class Looker:
 def _can_wait(
     waiter: JobWaiter, error: errors.ConstantContactError, wait: float, left: float
 ) -> bool:
-    """Return whether a waiter waits until the request is tried again."""
+    """Return whether a waiter has time to wait until the request is retried."""
     if not error.safe_to_retry or waiter.until is Until.LOOK:
         return False
     return wait < left or not isinstance(error, errors.DailyQuotaExceeded)

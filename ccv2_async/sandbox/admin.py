@@ -8,8 +8,8 @@ method  path                    what it does
 ======  ======================  ===============================================================
 POST    /reset                  returns to the start; only the settings stay
 GET     /state                  files, folders and counts
-GET     /saved                  the whole account, as a file for `--seed` and `--state` holds it
-POST    /saved                  replaces the account by such a file
+GET     /saved                  the whole account, in the form of a file for `--seed` and `--state`
+POST    /saved                  replaces the account with such a file
 GET     /requests               the request log; `method` and `path` filter it
 GET     /faults                 the faults that are still armed
 POST    /faults                 arms a fault: `{"kind": .., ...}`
@@ -22,12 +22,12 @@ POST    /settings               changes settings
 POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
 POST    /addresses              confirms an address of the account: `{"email_address": ..}`
 GET     /downloads              the log of requests for contents of files
-POST    /expire                 ends the URLs of contents: `{"status": ..}`; records name new ones
+POST    /expire                 ends the URLs of contents: `{"status": ..}`; records get new ones
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
 
-Bodies are JSON, and `Content-Type` says so; web pages are kept out, see `app`.
+Bodies are JSON, and `Content-Type` must say so; web pages are kept out, see `app`.
 """
 
 from __future__ import annotations

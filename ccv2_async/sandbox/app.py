@@ -7,11 +7,11 @@ headers `Host`, `Origin` and `Sec-Fetch-Site`, so the guard checks them:
 ================  =============================================================================
 header            rule
 ================  =============================================================================
-`Host`            on the page and the admin path: names 127.0.0.1, localhost or [::1]; elsewhere
-                  not a name that a stranger can register: those, another address, a name without
-                  a dot, or the service's own, which an SDK sends that finds the sandbox by the
-                  hosts file. A sandbox that other machines can reach takes addresses and names
-                  without a dot there too; every sandbox takes the host that it was told to use
+`Host`            on the page and the admin path: 127.0.0.1, localhost or [::1]; elsewhere no name
+                  that a stranger can register: only those, other addresses, names without a dot,
+                  or the service's own, for an SDK that finds the sandbox through the hosts file. A
+                  sandbox that other machines can reach also accepts addresses and names without a
+                  dot there; every sandbox accepts the host that it was told to use
 `Origin`          absent, or the sandbox's own
 `Sec-Fetch-Site`  for requests that change something: absent, `none` or `same-origin`
 `Content-Type`    JSON, for a body sent to the admin path: a page cannot send that by itself

@@ -110,7 +110,7 @@ class _Server(uvicorn.Server):
 class Sandbox:
     """A local stand-in for the service, for tests, demonstrations and development.
 
-    Use it as a context manager, sync or async, or by `start` and `stop`::
+    Use it as a context manager, sync or async, or call `start` and `stop`::
 
         async with Sandbox() as sandbox:
             options = sandbox.client_options()

@@ -160,7 +160,7 @@ async def send_on(
         await board.put(accepted)
         return JSONResponse(accepted.shown(), 202)
     await board.put(attrs.evolve(upload, phase=Phase.REFUSED, message=message))
-    # The response goes out at once. The server reads and drops what the browser still sends, so
+    # The response is sent immediately. The server reads and drops what the browser still sends, so
     # that a browser that reads its response last sees it too.
     return JSONResponse({"detail": message}, status)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .uploads import Upload
 
 SILENCE = 15.0
-"""Seconds after which a line is sent so that no proxy takes the stream for dead."""
+"""Seconds after which a line is sent so that no proxy considers the stream dead."""
 
 _ENDS: dict[type[Exception], str] = {
     errors.VirusFound: "A virus was found in it, so the library refused the file.",

@@ -280,7 +280,7 @@ class Library:
         self._next_folder = min(self._next_folder, -1 - highest(self.folders))
 
     def _free_name(self, stored: StoredFile, now: float) -> str:
-        """Return the name of a new file, numbered if its folder has that name already."""
+        """Return the name of a new file, numbered if its folder already has that name."""
         place = home(stored)
         if not self._is_taken(stored.name, place, now):
             return stored.name
