@@ -82,11 +82,11 @@ class ConstantContact:
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. Keep it
             open; this client does not close it. It has its own limits, proxies, and certificates,
             so leave out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
-        proxy: A proxy URL. By default, the proxies of the environment are used. Each request
+        proxy: A proxy URL. By default, the proxies from the environment are used. Each request
             through a SOCKS or https proxy gets its own connection.
         verify: An `ssl.SSLContext`. False disables the check of certificates; use that only in
             tests.
-        trust_env: Whether the proxies of the environment are used.
+        trust_env: Whether the proxies from the environment are used.
         timeouts: Limits on single steps of a call, in seconds.
         max_in_flight: How many calls of one lane are sent at the same time.
         settle_time: After the response to an upload was lost, the client searches the folder for
@@ -180,7 +180,7 @@ class ConstantContact:
         """Return a client with the credentials and the quota of the environment.
 
         Reads `CCV2_API_KEY`, `CCV2_ACCESS_TOKEN`, `CCV2_BASE_URL`, `CCV2_RATE` (calls per second;
-        0 lifts the limits) and `CCV2_TRUST_ENV` (0 ignores the proxies of the environment).
+        0 lifts the limits) and `CCV2_TRUST_ENV` (0 ignores the proxies from the environment).
         `options` take precedence over the environment.
 
         Raises:
@@ -768,7 +768,7 @@ class ConstantContact:
         Args:
             method: GET, POST, PUT, PATCH, or DELETE.
             path: The path below the base URL, such as "/contacts", with or without a query. A full
-                URL below the base URL, as responses contain, is accepted too.
+                URL below the base URL, such as those in responses, is accepted too.
             query: Names and values to add to the query; None leaves one out.
             json: The body: a model, or plain lists and dicts.
             lane: The priority while calls wait for the quota.

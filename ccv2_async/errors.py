@@ -31,7 +31,7 @@
     │   ├── NotFound                  404
     │   ├── Conflict                  409
     │   ├── EndpointRetired           400 `http.status.gone`
-    │   ├── OptedOut                  the contact has opted out, and must opt in itself
+    │   ├── OptedOut                  the contact has opted out, and only it can opt in
     │   ├── GrantRefused              the OAuth2 server or the account owner gave no access
     │   ├── ServerError               5xx, after the allowed attempts
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)

@@ -139,7 +139,7 @@ class StatusChanged:
         kind: "upload" or "activity".
         id: The job's ID.
         label: The file's name, or the ID.
-        status: The status of the service; None if it does not know the job.
+        status: The status from the service; None if it does not know the job.
         state: "pending", "succeeded", "failed" or "lost".
     """
 
@@ -158,7 +158,7 @@ class JobEnded:
         kind: "upload" or "activity".
         id: The job's ID.
         label: The file's name, or the ID.
-        status: The last status of the service.
+        status: The last status from the service.
         state: "succeeded", "failed" or "lost".
         seconds: The time from its start until the client saw the end.
     """

@@ -43,7 +43,7 @@ class Contents:
         self._names: dict[str, SafeNames] = {}
 
     def prepare(self) -> None:
-        """Make the directory of parts, and remove what a killed process left there.
+        """Make the directory of parts, and remove leftovers of a killed process from it.
 
         Raises:
             UsageError: The directory cannot be written.

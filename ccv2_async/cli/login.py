@@ -143,7 +143,7 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
 
 
 def _asked(variable: str, prompt: str) -> str:
-    """Return a variable of the environment, or ask for its value without showing it."""
+    """Return an environment variable, or ask for its value without showing it."""
     found = os.environ.get(variable, "")
     if not found and sys.stdin is not None and sys.stdin.isatty():
         with contextlib.suppress(EOFError):

@@ -345,7 +345,7 @@ class Settler:
     async def check_for_doubles(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
-        """Check whether an earlier attempt arrived as well. The result never raises."""
+        """Check whether an earlier attempt arrived as well. No result makes it raise."""
         self.claim([file_id])
         sending.candidates = ()
         try:

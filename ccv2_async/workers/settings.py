@@ -65,7 +65,7 @@ def _checked_roots(
 
 @attrs.frozen(kw_only=True)
 class WorkerSettings:
-    """The settings of workers. Each has a variable of the environment.
+    """The settings of workers. Each has an environment variable.
 
     Attributes:
         api_key: The application's key: `CCV2_API_KEY`.
@@ -73,24 +73,24 @@ class WorkerSettings:
         base_url: The URL of the API: `CCV2_BASE_URL`.
         roots: `CCV2_WORKER_ROOTS`: the directories below which a worker may read files; a list of
             paths, separated by colons in the variable (semicolons on Windows). Symbolic links are
-            followed first. Unless given, a worker reads any file that it can open.
+            followed first. By default, a worker reads any file that it can open.
         redis_url: `CCV2_REDIS_URL`: the Redis in which all workers share the queue, the jobs, and
             the quota. Without it, everything stays in this process.
         store: `CCV2_WORKER_STORE`: without Redis, the file that keeps the jobs after the process
-            has ended. Unless given, they are kept in memory.
+            has ended. By default, jobs are kept in memory.
         namespace: `CCV2_WORKER_NAMESPACE`: the prefix of all names in Redis. Workers of other
             accounts that use the same Redis need a different one.
         per_second: `CCV2_RATE`: the key's calls per second, over all workers; 0 lifts the limit.
         per_day: `CCV2_RATE_PER_DAY`: the key's calls per day (UTC), over all workers; 0 lifts the
             limit.
         trust_env: `CCV2_TRUST_ENV`: whether the environment's proxies are used; 0 means no.
-        quota_margin: `CCV2_QUOTA_MARGIN`: seconds, see `SharedBudget`.
+        quota_margin: `CCV2_QUOTA_MARGIN`: seconds; see `SharedBudget`.
         concurrency: `CCV2_WORKER_CONCURRENCY`: files that one worker sends at a time.
         sweep_seconds: `CCV2_SWEEP_SECONDS`: seconds from one round over all open jobs to the next.
         lease_seconds: `CCV2_LEASE_SECONDS`: how long a job is left alone after its worker dies.
         redeliver_seconds: `CCV2_REDELIVER_SECONDS`: seconds after which a message that a worker
             took and did not acknowledge goes to another worker.
-        upload_deadline: `CCV2_UPLOAD_DEADLINE`: seconds from acceptance to giving up an upload.
+        upload_deadline: `CCV2_UPLOAD_DEADLINE`: seconds from acceptance to giving up on an upload.
         activity_deadline: `CCV2_ACTIVITY_DEADLINE`: the same for a bulk activity.
         keep_seconds: `CCV2_WORKER_KEEP`: seconds for which settled jobs are kept, and their keys
             known; 0 keeps them forever.

@@ -222,7 +222,7 @@ def _export_link(call: Call, activity_id: str) -> str:
 
 
 def export_routes(world: World) -> list[Route]:
-    """Return the routes of exports: with credentials, or below the admin path without."""
+    """Return the routes of exports: with credentials, or below the admin path without them."""
 
     async def fetch(request: Request) -> StreamingResponse:
         activity = world.activities.activities.get(request.path_params["id"])

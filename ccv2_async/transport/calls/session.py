@@ -721,7 +721,7 @@ def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
 
 
 def _garbled(error: errors.DecodeError, number: int) -> Failed:
-    """Return the failure for a response to a read that cannot be read."""
+    """Return the failure for an unreadable response to a read."""
     if number > 1:
         error.message += f" It was tried {number} times."
         error.args = (error.message,)

@@ -233,7 +233,7 @@ def open_engine(
     Args:
         verify: An SSLContext, True for the default one, or False to skip the check.
         proxy: A proxy URL, or None for the environment's proxy, as in httpx.
-        trust_env: Whether the proxies of the environment are used.
+        trust_env: Whether the proxies from the environment are used.
         origin: The URL of the calls, to find the environment's proxy for it.
 
     Raises:

@@ -296,7 +296,7 @@ class Mirror:
     async def _find_unlisted(
         self, known: Mapping[Key, Known], remote: dict[str, RemoteFile], folders: _Folders
     ) -> None:
-        """Request files that are in the journal but not in the listing, because a listing may lag."""
+        """Request files in the journal that the listing lacks, because a listing may lag."""
         for key in self._files.keys() & known.keys():
             file_id = known[key].file_id
             if not file_id or file_id in remote:
