@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, version_of
+from ccv2_async.backup.datasets import CAMPAIGNS, FOLDERS, LIBRARY, TRASH, folders_in, version_of
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
@@ -121,10 +120,17 @@ class Contents:
         return left
 
     def _learn_names(self) -> None:
+        """Learn which names are taken: by files of the backup, or by others in the directory."""
+        entries = list(self._journal.files())
+        places = [self.root / place for place in (LIBRARY, TRASH, CAMPAIGNS)]
+        found = (path for place in places for path in place.rglob("*"))
+        paths = {path.relative_to(self.root).as_posix() for path in found}
+        paths.difference_update(entry.was for entry in entries if entry.was)
+        paths.update(entry.path for entry in entries)
         taken: dict[str, list[str]] = {}
-        for entry in self._journal.files():
-            path = PurePosixPath(entry.path)
-            taken.setdefault(str(path.parent), []).append(path.name)
+        for path in paths:
+            parent, _, name = path.rpartition("/")
+            taken.setdefault(parent, []).append(name)
         self._names = {parent: SafeNames(names) for parent, names in taken.items()}
 
     def _assign(self, place: str, own: str, name: str, parent: str) -> str:

@@ -30,7 +30,7 @@ from ccv2_async.backup.estimate import Counts, estimate
 from ccv2_async.backup.journal import NAME, Journal, Note
 from ccv2_async.backup.pages import Collection, one, page_of
 from ccv2_async.backup.results import BackupProblem, BackupProgress, BackupResult
-from ccv2_async.backup.write import Exports
+from ccv2_async.backup.write import NAMES, Exports
 from ccv2_async.clock import date_of, in_dates
 from ccv2_async.models.convert import structure
 from ccv2_async.models.hooks import utc_text
@@ -203,6 +203,13 @@ class Backup:
     def _open(self) -> Journal:
         with explained(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
+            known = (self._root / NAME).exists()
+            taken = [] if known else [name for name in NAMES if (self._root / name).exists()]
+        if taken:
+            raise errors.UsageError(
+                f"{one_line(str(self._root / taken[0]))}: this file does not belong to a backup, "
+                "and a backup would replace it. Choose another directory; nothing was changed."
+            )
         return Journal.open(str(self._root))
 
     async def _run(self) -> BackupResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +19,7 @@ from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
@@ -131,12 +131,8 @@ def _verify(root: Path) -> BackupCheck:
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the paths of files that are not in the manifest, except for the backup's own."""
     named = {MANIFEST, *(entry["path"] for entry in files)}
-    found = (
-        Path(folder, name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(root)
-        for name in names
-    )
-    return tuple(sorted(path for path in found if path not in named and path[:6] != ".ccv2-"))
+    paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+    return tuple(sorted(path for path in paths if path not in named and path[:6] != ".ccv2-"))
 
 
 def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:

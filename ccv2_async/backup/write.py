@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_STEMS = ("manifest", "memberships", "vanished", *BY_NAME)
+NAMES = tuple(f"{stem}.{form}" for stem in _STEMS for form in ("json", "jsonl", "csv"))
+"""The names that these files may have."""
+
 _BLOCK = 256 * 1024
 _MOST_COLUMNS = 2000
 

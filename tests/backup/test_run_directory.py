@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import errors, verify_backup
 from ccv2_async.backup.journal import NAME, Journal
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.files.partial import PartialFile
@@ -232,3 +232,40 @@ async def test_nothing_stays_open_after_a_run(cc: ConstantContact, tmp_path: Pat
 
     await cc.backup(tmp_path)
     assert open_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["contacts.csv", "manifest.json", "account.json"])
+async def test_a_directory_with_a_file_that_a_first_backup_would_replace_is_refused(
+    cc: ConstantContact, tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / name
+    mine.write_text("mine")
+    with pytest.raises(errors.UsageError, match=f"{name}: this file does not belong to a backup"):
+        await cc.backup(tmp_path)
+    assert kept(tmp_path) == {mine: b"mine"}
+
+
+async def test_a_file_that_is_not_the_backups_keeps_its_path(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    first = tmp_path / "library" / "Logos" / "logo.png"
+    first.parent.mkdir(parents=True)
+    first.write_text("mine")
+    await cc.backup(tmp_path)
+    page = next((tmp_path / "campaigns").glob("*.html"))
+    later = [tmp_path / "library" / "later.png", page.with_stem(f"{page.stem}, later")]
+    for path in later:
+        path.write_text("mine")
+    file = next(file for file in demo._world.library.files.values() if file.name == "menu.pdf")
+    await cc.library.update_file(file.id, name="later.png")
+    campaign = demo._world.campaigns.campaigns[page.name.partition(" ")[0]]
+    campaign.fields["name"] += ", later"
+    campaign.modified += 1.0
+    await cc.backup(tmp_path)
+    assert {path for path, content in kept(tmp_path).items() if content == b"mine"} == {
+        first,
+        *later,
+    }
+    assert digests(tmp_path) == held(demo)
+    check = await verify_backup(tmp_path)
+    assert (check.faults, len(check.extra)) == ((), 3)
