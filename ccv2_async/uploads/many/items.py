@@ -184,14 +184,15 @@ async def each_file(
         keep_folders: Whether the folders below a given one become library folders.
         own: The files of the upload's journal, which are left out.
     """
-    async with aclosing(_each(items)) as each:
+    async with aclosing(each_item(items)) as each:
         async for item in each:
             async with aclosing(_expanded(item, threads, keep_folders, own)) as files:
                 async for file in files:
                     yield file
 
 
-async def _each(items: Items) -> AsyncGenerator[Item, None]:
+async def each_item(items: Items) -> AsyncGenerator[Any, None]:
+    """Yield the files and folders of `items` as they are."""
     if isinstance(items, AsyncIterable):
         try:
             async for item in items:

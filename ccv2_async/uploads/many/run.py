@@ -30,7 +30,7 @@ from ccv2_async.uploads.ledger import (
 )
 from ccv2_async.uploads.looks import DigestedSource
 from ccv2_async.uploads.many.folders import ROOT, FolderMap
-from ccv2_async.uploads.many.items import checked_items, count_files, describe, each_file
+from ccv2_async.uploads.many.items import checked_items, count_files, describe, each_file, each_item
 from ccv2_async.uploads.many.journal import Journal, JournalFiles
 from ccv2_async.uploads.many.progress import Reporter
 from ccv2_async.uploads.many.results import (
@@ -359,7 +359,9 @@ class Run:
         threads, keep_folders = self._parts.threads, self._options.keep_folders
         own = JournalFiles(self._options.journal)
         self.report.expect(await count_files(self._items, threads, own, keep_folders=keep_folders))
-        found = each_file(self._items, threads, keep_folders=keep_folders, own=own)
+        found = each_item(self._items)
+        if self._lent is None:  # a mirror gives files only, and one may be a folder by now
+            found = each_file(self._items, threads, keep_folders=keep_folders, own=own)
         async with aclosing(found) as files:
             async for file in files:
                 while self._results.qsize() >= MOST_UNREAD:

@@ -224,6 +224,22 @@ async def test_names_in_another_unicode_form_or_case_are_the_same(
     assert (await client.library.mirror(root)).equal == 3
 
 
+async def test_a_file_that_becomes_a_folder_after_the_plan_is_an_error_of_that_file(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+
+    def replace(_: MirrorResult) -> None:
+        (root / "a.png").unlink()
+        tree({"a.png/c.png": "c"})
+
+    result = await client.library.mirror(root, on_plan=replace)
+
+    (failed,) = result.failed
+    assert (failed.name, type(failed.error)) == ("a.png", errors.FileRefused)
+    assert stored(sandbox) == {"b.png": b"b"}
+
+
 async def test_two_local_names_that_the_library_cannot_tell_apart(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
