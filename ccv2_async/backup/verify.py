@@ -131,8 +131,8 @@ def _verify(root: Path) -> BackupCheck:
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the paths of files that are not in the manifest, except for the backup's own."""
     named = {MANIFEST, *(entry["path"] for entry in files)}
-    paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
-    return tuple(sorted(path for path in paths if path not in named and path[:6] != ".ccv2-"))
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+    return tuple(sorted(path for path in found - named if path[:6] != ".ccv2-"))
 
 
 def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:

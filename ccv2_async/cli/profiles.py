@@ -99,9 +99,10 @@ def load() -> dict[str, Profile]:
         UsageError: The file cannot be read, is wrong, or can be read by others.
     """
     try:
-        with path().open("rb") as file:
-            exposed = os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS
-            tables = tomllib.loads(file.read().decode())
+        mode = path().stat().st_mode
+        if not path().is_file():
+            raise OSError(0, "it is not a regular file")  # noqa: TRY301  # as others
+        tables = tomllib.loads(path().read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -115,6 +116,7 @@ def load() -> dict[str, Profile]:
             "run 'ccv2 login' again."
         ) from None
     found = {name: _checked(name, fields) for name, fields in tables.items()}
+    exposed = os.name == "posix" and mode & _OTHERS
     if exposed and any(each.api_key or each.access_token for each in found.values()):
         raise UsageError(
             f"{path()}: other users may read this file, and it holds a key or a token. Run "

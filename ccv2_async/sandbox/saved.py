@@ -184,6 +184,8 @@ def read_file(path: Path) -> dict[str, Any]:
         ValueError: It does not hold such a document.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")  # noqa: TRY301  # as the others
         document: dict[str, Any] = orjson.loads(path.read_bytes())
         check_version(document)
     except orjson.JSONDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,14 @@ def test_a_file_with_secrets_that_others_can_read_is_refused(
     assert bakery.admin.requests() == []
     path.chmod(0o600)
     assert ccv2("lists", "--profile", "bakery").code == Exit.OK
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for() -> None:
+    path = write("")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="it is not a regular file"):
+        profiles.load()
 
 
 def test_profiles_are_listed_without_their_secrets(

@@ -278,6 +278,12 @@ def test_changes_are_written_while_the_sandbox_runs(running: Sandbox, path: Path
         pass
 
 
+def test_a_pipe_in_place_of_a_state_is_refused_and_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="cannot be used: it is not a regular file"):
+        Sandbox(state=path)
+
+
 def test_a_file_that_another_sandbox_writes_is_refused(running: Sandbox, path: Path) -> None:
     second = Sandbox(state=path)
     with pytest.raises(OSError, match="another sandbox uses this file"):
