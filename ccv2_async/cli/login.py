@@ -54,10 +54,10 @@ def login(
 ) -> Exit:
     """Get an access token with OAuth 2 in the browser, and store it for later commands.
 
-    The key comes from CCV2_API_KEY and its secret from CCV2_CLIENT_SECRET, or you are asked for
-    them. Register http://127.0.0.1:8766/ (with your --port) as a redirect URI of the key first.
-    The token is stored in a file that only you can read, under the name of a profile. The profile
-    'default' is used when CCV2_ACCESS_TOKEN is not set; see 'ccv2 profile list'.
+    The key comes from CCV2_API_KEY and its secret from CCV2_CLIENT_SECRET; if one is not set, you
+    are asked for it. Register http://127.0.0.1:8766/ (with your --port) as a redirect URI of the
+    key first. The token is stored in a file that only you can read, under the name of a profile.
+    The profile 'default' is used when CCV2_ACCESS_TOKEN is not set; see 'ccv2 profile list'.
 
     Args:
         profile: The profile; by default the one that CCV2_PROFILE names, or 'default'.

@@ -182,7 +182,7 @@ def store(name: str | None, **settings: str) -> Path:
 
     Args:
         name: The profile; None for the one that CCV2_PROFILE names, or the default one.
-        settings: The settings, by the names of the file; "" removes one.
+        settings: The settings, by their names in the file; "" removes one.
 
     Raises:
         UsageError: The file cannot be changed.

@@ -55,7 +55,7 @@ class Account(Resource):
         `replace_info` makes one call.
 
         Args:
-            changes: The new values, by the names of `AccountInfo`. `organization_addresses`
+            changes: The new values, by the field names of `AccountInfo`. `organization_addresses`
                 replaces all stored addresses, and each needs `line1`.
 
         Source: "Account summary information", PUT, of the service's documentation.

@@ -88,7 +88,7 @@ class Campaigns(Resource):
         Args:
             status: ALL, DRAFT, RUNNING, SENT, SCHEDULED or DELETED.
             modified_since: Only campaigns that have changed since this time. Needs a time zone.
-            limit: Rows in a page, from 1 to 50. The default is 50.
+            limit: Rows per page, from 1 to 50. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "E-mail campaign collection", GET, of the service's documentation.
@@ -141,7 +141,7 @@ class Campaigns(Resource):
 
         Args:
             campaign_id: The campaign.
-            changes: The new values, by the names of `CampaignWrite`.
+            changes: The new values, by the field names of `CampaignWrite`.
 
         Source: "E-mail campaign resource", PUT, of the service's documentation.
         """

@@ -96,7 +96,7 @@ class Contacts(Resource):
             status: One of `ContactStatus`, or "ALL".
             modified_since: Only contacts that have changed since this time. Needs a time zone.
             include_contact_id: Whether each has a `contact_id`, its UUID for migrations.
-            limit: Rows in a page, from 1 to 500. The default is 50.
+            limit: Rows per page, from 1 to 500. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Contacts collection", GET, of the service's documentation.
@@ -167,7 +167,7 @@ class Contacts(Resource):
         Args:
             contact_id: The contact.
             action_by: The actor; see `create`.
-            changes: The new values, by the names of `ContactWrite`.
+            changes: The new values, by the field names of `ContactWrite`.
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
@@ -206,7 +206,7 @@ class Contacts(Resource):
             email: The address.
             lists: The lists to add it to, at least one: IDs or references.
             action_by: The actor; see `create`.
-            changes: Values to set, by the names of `ContactWrite`; None erases one.
+            changes: Values to set, by the field names of `ContactWrite`; None erases one.
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.

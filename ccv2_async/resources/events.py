@@ -446,7 +446,7 @@ class Events(EventSales):
         """List the events of the account in brief; `get` returns all details.
 
         Args:
-            limit: Rows in a page, from 1 to 50. The default is 50.
+            limit: Rows per page, from 1 to 50. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Events collection", GET, of the service's documentation; an SDK for the limit.
@@ -490,7 +490,7 @@ class Events(EventSales):
 
         Args:
             event_id: The event.
-            changes: The new values, by the names of `EventWrite`.
+            changes: The new values, by the field names of `EventWrite`.
 
         Source: "Individual events", PUT, of the service's documentation.
         """
@@ -543,7 +543,7 @@ class Events(EventSales):
 
         Args:
             event_id: The event.
-            limit: Rows in a page. The service does not document a maximum.
+            limit: Rows per page. The service does not document a maximum.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:

@@ -313,7 +313,7 @@ class Library(Resource):
             type: ALL, IMAGES or DOCUMENTS.
             source: One of `FileSource`, or "ALL".
             sort_by: One of `FileSortOrder`.
-            limit: Rows in a page, from 1 to 1000. The default is 50.
+            limit: Rows per page, from 1 to 1000. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "File collections" page of the service's documentation.
@@ -564,7 +564,7 @@ class Library(Resource):
 
         Args:
             sort_by: One of `FolderSortOrder`.
-            limit: Rows in a page, from 1 to 1000. The default is 50.
+            limit: Rows per page, from 1 to 1000. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Folder collection" page of the service's documentation.

@@ -118,7 +118,7 @@ class Lists(Resource):
         Args:
             list_id: The list.
             modified_since: Only contacts that have changed since this time. Needs a time zone.
-            limit: Rows in a page, from 1 to 500. The default is 50.
+            limit: Rows per page, from 1 to 500. The default is 50.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Source: "Contact list membership collection" page of the service's documentation.

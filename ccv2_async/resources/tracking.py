@@ -93,7 +93,7 @@ class Tracking(Resource):
     Reports take these options:
 
     - `created_since`: A datetime with a time zone. Only rows from this time on are listed.
-    - `limit`: The number of rows in a page, from 1 to 500. The default is 500.
+    - `limit`: The number of rows per page, from 1 to 500. The default is 500.
     - `on_bad_row`: "skip" to continue after rows that cannot be read; see `Listing`.
     """
 
@@ -177,7 +177,7 @@ class Tracking(Resource):
             campaign_id: The campaign.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
             created_since: Only rows from this time on. Needs a time zone.
-            limit: Rows in a page, from 1 to 500. The default is 500.
+            limit: Rows per page, from 1 to 500. The default is 500.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
@@ -322,7 +322,7 @@ class Tracking(Resource):
             contact_id: The contact.
             link_id: The link: `url_uid` of a campaign's `click_through_details`.
             created_since: Only rows from this time on. Needs a time zone.
-            limit: Rows in a page, from 1 to 500. The default is 500.
+            limit: Rows per page, from 1 to 500. The default is 500.
             on_bad_row: "skip" to continue after rows that cannot be read; see `Listing`.
 
         Raises:
