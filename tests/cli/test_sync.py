@@ -7,11 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from ccv2_async.cli.exits import Exit
+from ccv2_async.clock import SystemClock
 from tests.cli.conftest import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from ccv2_async.sandbox import Sandbox
     from tests.cli.conftest import Ran
@@ -144,8 +147,12 @@ def test_failures_are_reported_with_their_files(
 
 
 def test_with_sandbox_no_journal_is_left_in_the_folder(
-    ccv2: Callable[..., Ran], picture: Callable[..., Path], tmp_path: Path
+    ccv2: Callable[..., Ran],
+    picture: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("ccv2_async.clock.SystemClock", SystemClock)
     path = picture("in/a.png")
     assert ccv2("sync", tmp_path / "in", "--sandbox").code == Exit.OK
     assert list(path.parent.iterdir()) == [path]
