@@ -218,7 +218,10 @@ class ConstantContact:
         if self._was_closed:
             raise ClientClosed("This client was closed; make a new one.")
         if self._parts is None and self._original is None:
-            self._parts = self._assemble()
+            try:
+                self._parts = self._assemble()
+            except OSError as error:
+                raise UsageError(f"the client cannot be opened ({error.strerror}).") from None
         else:
             self._open_parts.session.require_loop("opening the client")
 
@@ -236,16 +239,16 @@ class ConstantContact:
         """
         if self._original is not None:
             return
-        if self._parts is not None:
+        parts = self._parts
+        if parts is not None:
             try:
-                self._parts.session.require_loop("closing the client")
+                parts.session.require_loop("closing the client")
             except UsageError:
-                if self._parts.session.loop.is_closed():
-                    await self._parts.threads.aclose()
+                if parts.session.loop.is_closed():
+                    await parts.threads.aclose()
                     self._parts, self._was_closed = None, True
                 raise
-        parts, self._parts = self._parts, None
-        self._was_closed = True
+        self._parts, self._was_closed = None, True
         if parts is not None:
             parts.sweep.close()
             try:
@@ -849,9 +852,8 @@ class _Parts:
 
         self.threads = FileThreads()
         self.sweep = Sweep(session)
-        self._send_through(
-            session, Uploader(session, self.threads, self.sweep, settle_time=settle_time)
-        )
+        uploader = Uploader(session, self.threads, self.sweep, settle_time=settle_time)
+        self._send_through(session, uploader)
 
     def _send_through(self, session: Session, uploader: Uploader) -> None:
         from ccv2_async.resources.library import Library
@@ -869,10 +871,9 @@ class _Parts:
 
     def group(self, kind: Callable[..., R], *others: object) -> R:
         """Return the only instance of a group; `others` are its arguments after the session."""
-        found = self._groups.get(kind)
-        if found is None:
-            found = self._groups[kind] = kind(self.session, *others)
-        return cast("R", found)
+        if kind not in self._groups:
+            self._groups[kind] = kind(self.session, *others)
+        return cast("R", self._groups[kind])
 
 
 def _listed(pollers: Any) -> list[Any]:

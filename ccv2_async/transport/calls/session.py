@@ -168,6 +168,7 @@ class Session:
         self._lane = Lane.INTERACTIVE
         self._seconds: float | None = None
         self._loop = asyncio.get_running_loop()
+        anyio.get_cancelled_exc_class()  # imports what anyio needs when no file can be opened
 
     def view(
         self,

@@ -139,8 +139,7 @@ class JournalEntry(Entry):
             key = dict(zip(COLUMNS[:3], columns, strict=False))
             if databases.misfit(key.items(), _TYPES):
                 raise
-            error = f"its row is damaged ({flaw}), so it may have been sent"
-            return cls(**key, state=BulkState.AMBIGUOUS, error=error)
+            return cls(**key, state=BulkState.AMBIGUOUS, error=f"its row is damaged ({flaw})")
 
 
 def storable(path: str) -> str:
