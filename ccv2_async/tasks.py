@@ -1,4 +1,4 @@
-"""Wait for tasks that must end, even while the caller is being cancelled.
+"""Find the event loop, and wait for tasks that must end even while the caller is being cancelled.
 
 A `CancelScope(shield=True)` of anyio keeps out anyio's own cancellations only: `Task.cancel` of
 asyncio interrupts the code inside, each time it is called.
@@ -12,10 +12,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from ccv2_async.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
 T = TypeVar("T")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        UsageError: The code does not run in asyncio, but in trio, for example. Nothing was sent.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "No asyncio event loop is running. Nothing was sent; use asyncio.run, not trio."
+        ) from None
 
 
 def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:

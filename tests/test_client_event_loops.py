@@ -8,15 +8,17 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from ccv2_async import Budget, ConstantContact, errors
+from ccv2_async import Budget, ConstantContact, errors, verify_backup
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.http.engine import DirectEngine
 from ccv2_async.transport.quota import Lane
 from tests.support.probes import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from pathlib import Path
 
 BOTH = r"opened in another event loop\. Nothing was sent"
@@ -198,3 +200,25 @@ async def test_a_budget_serves_one_running_loop(
     with pytest.raises(errors.UsageError, match="another event loop uses the same Budget"):
         await asyncio.to_thread(other.do, use)
     await cc.account.info()
+
+
+def test_without_an_event_loop_of_asyncio_nothing_is_sent(
+    sandbox: Sandbox, other: Loop, tmp_path: Path
+) -> None:
+    opened = ConstantContact(**sandbox.client_options())
+    other.do(opened.open)
+    request = httpx.Request("GET", f"{sandbox.base_url}/library/info")
+    work: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+        ConstantContact(**sandbox.client_options()).open,
+        opened.library.info,
+        lambda: opened.contacts.upsert("a@b.example", lists=["1"]),
+        lambda: Budget().acquire(Lane.INTERACTIVE),
+        lambda: DirectEngine(verify=True).send(request),
+        lambda: verify_backup(tmp_path),
+    ]
+    for start in work:
+        coroutine = start()  # trio, for example, would run it
+        with pytest.raises(errors.UsageError, match="No asyncio event loop is running"):
+            coroutine.send(None)
+    other.do(opened.aclose)
+    assert not sandbox.admin.requests()

@@ -26,6 +26,7 @@ from ccv2_async.models.validation import (
     one_of,
 )
 from ccv2_async.resources.base import Kind, Resource, path_to
+from ccv2_async.tasks import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -373,7 +374,7 @@ _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDicti
 
 def _lock_of(base_url: str, email: str) -> asyncio.Lock:
     """Return the lock of an address, shared by all clients in this event loop."""
-    key = (id(asyncio.get_running_loop()), base_url, email.casefold())
+    key = (id(running_loop()), base_url, email.casefold())
     return _LOCKS.setdefault(key, asyncio.Lock())
 
 

@@ -22,6 +22,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.secret import Secret
+from ccv2_async.tasks import running_loop
 from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Call, Response, parsed
 from ccv2_async.transport.calls.deadline import Deadline
@@ -167,7 +168,7 @@ class Session:
         self._shared = _Shared()
         self._lane = Lane.INTERACTIVE
         self._seconds: float | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         anyio.get_cancelled_exc_class()  # imports what anyio needs when no file can be opened
 
     def view(
@@ -507,9 +508,9 @@ class Session:
             what: What the caller wants to do, for messages.
 
         Raises:
-            UsageError: It runs in another event loop. Nothing was sent.
+            UsageError: It runs in another event loop, or in none. Nothing was sent.
         """
-        if asyncio.get_running_loop() is not self._loop:
+        if running_loop() is not self._loop:
             raise errors.UsageError(
                 f"{what}: this client was opened in another event loop. Nothing was sent; open "
                 "another client in each event loop."

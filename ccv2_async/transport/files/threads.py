@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ccv2_async.errors import ClientClosed
+from ccv2_async.tasks import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ class FileThreads:
             args: Its arguments.
             undo: Called with the result if the caller was cancelled, to close an opened file.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         done: asyncio.Future[T] = loop.create_future()
         job = self.executor.submit(work, *args)
 

@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from ccv2_async.tasks import running_loop
 from ccv2_async.transport.http.certificates import context_for
 from ccv2_async.transport.http.clients import ProvenBody
 from ccv2_async.transport.http.connection import Connection
@@ -82,7 +83,7 @@ class DirectEngine:
         """Send on an idle connection, or on a new one, and return the head of the response.
 
         Raises:
-            UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
+            UsageError: No event loop runs, or the certificates cannot be loaded. Nothing was sent.
             httpx.TransportError: The connection failed. Only `ConnectError`, `ConnectTimeout` and
                 `NothingSent` mean that nothing was sent.
         """
@@ -125,6 +126,7 @@ class DirectEngine:
         return None
 
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:
+        running_loop()  # OAuth asks for none before
         scheme, host, port = origin
         tls = None
         if scheme == "https":

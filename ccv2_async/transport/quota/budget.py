@@ -7,7 +7,6 @@ clients of one process that use the same key.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 from collections import deque
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING
 from ccv2_async.clock import SystemClock, date_of, in_dates
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
+from ccv2_async.tasks import running_loop
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
     from datetime import datetime
 
@@ -231,9 +232,9 @@ class Budget:
         """Make sure that only one running event loop uses the budget at a time.
 
         Raises:
-            UsageError: Another event loop that used the budget is running, or has waiting calls.
+            UsageError: No event loop is running, or another one uses the budget.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         last = self._loop
         if loop is last:
             return
