@@ -22,7 +22,7 @@ from ccv2_async.backup.datasets import BY_NAME, CAMPAIGNS, LIBRARY, TRASH, ids_i
 from ccv2_async.clock import in_dates
 from ccv2_async.errors import JournalError
 from ccv2_async.transport.files import databases
-from ccv2_async.transport.files.databases import address_of, columns_of, misfit, take_lock
+from ccv2_async.transport.files.databases import columns_of, misfit, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,6 @@ VERSION = "1"
 NAME = ".ccv2-backup.sqlite"
 
 _SCHEMA = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE scopes (
   dataset TEXT NOT NULL, scope TEXT NOT NULL, run INTEGER NOT NULL, began TEXT NOT NULL,
   cursor TEXT NOT NULL DEFAULT '', position INTEGER NOT NULL DEFAULT 0,
@@ -53,7 +52,7 @@ CREATE TABLE notes (
   failed INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (dataset, scope, id)
 ) WITHOUT ROWID;
 """
-_TYPES = columns_of(_SCHEMA) | {"digits": str, "number": int | None}
+_TYPES = columns_of(databases.ABOUT + _SCHEMA) | {"digits": str, "number": int | None}
 _PATH = re.compile(rf"({LIBRARY}|{TRASH}|{CAMPAIGNS})(/(?!\.{{1,2}}(/|\Z))[^/\0]+)+")
 
 
@@ -146,11 +145,11 @@ class Journal:
     Use `Journal.open`. All methods block.
     """
 
+    _resources: ExitStack
+
     def __init__(self, path: str, database: sqlite3.Connection) -> None:
         self._path = path
         self._database = database
-        self._resources = ExitStack()
-        self._ready = False
         self.run: int = 0
 
     @classmethod
@@ -165,32 +164,16 @@ class Journal:
         with ExitStack() as resources:
             resources.callback(os.close, take_lock(path, "is backing up into this directory"))
             try:
-                database = sqlite3.connect(
-                    address_of(path), uri=True, isolation_level=None, check_same_thread=False
-                )
-                journal = cls(path, resources.enter_context(closing(database)))
-                journal._prepare()
+                database = resources.enter_context(closing(databases.connect(path)))
+                databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
             except sqlite3.Error as error:
                 what, instead = "the journal of a backup", "directory; nothing was fetched"
                 raise databases.unusable(path, error, what, instead) from None
+            journal = cls(path, database)
+            if journal._rows(databases.DAMAGED):
+                raise journal._failed("read", "a row is damaged")
             journal._resources = resources.pop_all()
         return journal
-
-    def _prepare(self) -> None:
-        found = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}
-        if found and "about" not in found:
-            raise sqlite3.DatabaseError("it is another database")
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        if not found:
-            self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-            self.remember(version=VERSION)
-        about = self.about()
-        if about.get("version", VERSION) != VERSION:
-            raise databases.of_another_version(self._path, about["version"], VERSION)
-        self._ready = True
-        if self._rows(databases.DAMAGED):
-            raise self._failed("read", "a row is damaged")
 
     def begin(self, now: str, *, full: bool, **facts: str) -> None:
         """Begin a run, or continue the last one if it has not ended.
@@ -495,8 +478,6 @@ class Journal:
                     raise self._failed("read", flaw)
                 yield row
         except sqlite3.Error as trouble:
-            if not self._ready:
-                raise
             raise self._failed("read", trouble) from None
 
     def _write(self, *statements: tuple[str, Iterable[Iterable[object]]]) -> None:
@@ -520,8 +501,6 @@ class Journal:
                 self._database.rollback()
                 raise
         except sqlite3.Error as trouble:
-            if not self._ready:
-                raise
             raise self._failed("written", trouble) from None
 
     def _failed(self, verb: str, trouble: object) -> JournalError:

@@ -9,14 +9,13 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
-import aiosqlite
 import attrs
 from redis.exceptions import RedisError, ResponseError
 from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
-from ccv2_async.transport.files.databases import DAMAGED, text_or_bytes
+from ccv2_async.transport.files.databases import DAMAGED, Database, opened, text_or_bytes
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -248,14 +247,22 @@ PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS jobs (
-  key TEXT PRIMARY KEY, line TEXT NOT NULL, state TEXT NOT NULL, attend_at REAL NOT NULL,
-  updated REAL NOT NULL, lock TEXT NOT NULL, file_id TEXT NOT NULL, record TEXT NOT NULL
+  key TEXT PRIMARY KEY,
+  line TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attend_at REAL NOT NULL,
+  updated REAL NOT NULL,
+  lock TEXT NOT NULL,
+  file_id TEXT NOT NULL,
+  record TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS jobs_by_line ON jobs (line, attend_at);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, updated);
 CREATE INDEX IF NOT EXISTS jobs_by_lock ON jobs (lock) WHERE file_id != '';
 CREATE TABLE IF NOT EXISTS locks (
-  name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL
+  name TEXT PRIMARY KEY,
+  holder TEXT NOT NULL,
+  until REAL NOT NULL
 ) WITHOUT ROWID;
 """
 _STRANGE = "SELECT 1 FROM jobs WHERE min(typeof(key), typeof(as_text(CAST(key AS BLOB)))) < 'text'"
@@ -293,7 +300,7 @@ class SqliteStore(JobStore):
     def __init__(self, path: str, *, now: Callable[[], float], keep: float | None) -> None:
         super().__init__(now=now, keep=keep)
         self._path = path
-        self._database: aiosqlite.Connection | None = None
+        self._database: Database | None = None
 
     async def open(self) -> None:
         """Open the file.
@@ -301,32 +308,33 @@ class SqliteStore(JobStore):
         Raises:
             UsageError: It cannot be opened, or is not a job store.
         """
-        if self._database is not None:
-            return
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                database = await stack.enter_async_context(
-                    aiosqlite.connect(self._path, isolation_level=None)
+        if self._database is None:
+            self._database = await opened(self._opened)
+
+    def _opened(self) -> Database:
+        try:
+            with contextlib.ExitStack() as resources:
+                connection = sqlite3.connect(
+                    self._path, isolation_level=None, check_same_thread=False
                 )
-                await database.executescript(_SCHEMA)
-                await database.create_function("as_text", 1, text_or_bytes)
-                for query in (_STRANGE, DAMAGED):
-                    if list(await database.execute_fetchall(query)):
-                        raise sqlite3.DataError("nobody can tell which job a row is about")
-                database.text_factory = _text  # a damaged row must not hide the others
-            except sqlite3.Error as error:
-                raise errors.UsageError(
-                    f"{self._path}: not a worker job store, or it cannot be opened ({error}). "
-                    "Restore it from a copy, or choose another file; nothing was sent."
-                ) from None
-            stack.pop_all()
-        self._database = database
+                resources.callback(connection.close)
+                connection.executescript(_SCHEMA)
+                connection.create_function("as_text", 1, text_or_bytes)
+                if any(connection.execute(check).fetchall() for check in (_STRANGE, DAMAGED)):
+                    raise sqlite3.DataError("nobody can tell which job a row is about")
+                connection.text_factory = _text  # a damaged row must not hide the others
+                return Database(connection, resources.pop_all())
+        except sqlite3.Error as error:
+            raise errors.UsageError(
+                f"{self._path}: not a worker job store, or it cannot be opened ({error}). "
+                "Restore it from a copy, or choose another file; nothing was sent."
+            ) from None
 
     async def aclose(self) -> None:
         """Close the file."""
         database, self._database = self._database, None
         if database is not None:
-            await database.close()
+            await database.aclose()
 
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Set the time at which a job needs attention, if it is still in this line."""
@@ -387,9 +395,6 @@ class SqliteStore(JobStore):
     async def _do(self, statement: str, *values: Any) -> list[Any]:
         """Return the rows of a statement.
 
-        It fetches all rows at once. If a caller were cancelled while it received a cursor, the
-        exception would keep the cursor alive, and the cursor would keep the closed database open.
-
         Args:
             statement: The SQL statement.
             values: A value for each question mark, or a dictionary of named values.
@@ -398,7 +403,7 @@ class SqliteStore(JobStore):
             raise StoreUnavailable("The job store is not open.")
         named = values[0] if values and isinstance(values[0], dict) else values
         try:
-            return list(await self._database.execute_fetchall(statement, named))
+            return await self._database.execute(statement, named)
         except sqlite3.Error as error:
             raise StoreUnavailable(
                 f"{self._path}: the jobs cannot be read or written ({error})."

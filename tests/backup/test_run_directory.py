@@ -12,6 +12,7 @@ import pytest
 from ccv2_async import errors, verify_backup
 from ccv2_async.backup.journal import NAME, Journal
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.partial import PartialFile
 from tests.backup.conftest import digests, held, manifest
 
@@ -186,15 +187,16 @@ async def test_a_full_disk_ends_the_run_which_continues_when_there_is_space(
 async def test_a_full_disk_under_the_journal_ends_the_run(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Journal._prepare
+    original = databases.prepare
 
-    def prepare(self: Journal) -> None:
-        original(self)
-        (pages,) = self._database.execute("PRAGMA page_count").fetchone()
-        self._database.execute(f"PRAGMA max_page_count={pages + 8}")
+    def prepare(connection: sqlite3.Connection, *args: Any, **options: Any) -> Any:
+        facts = original(connection, *args, **options)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + 8}")
+        return facts
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "_prepare", prepare)
+        patch.setattr(databases, "prepare", prepare)
         with pytest.raises(errors.JournalError, match=r"cannot be written \(database or disk is"):
             await cc.backup(tmp_path)
     assert (await cc.backup(tmp_path)).failed == ()

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
-import sqlite3
 from contextvars import ContextVar
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-import aiosqlite.core
 import anyio.to_thread
 import attrs
 
 from ccv2_async.backup.journal import Journal as BackupJournal
-from ccv2_async.transport.files.databases import take_lock
+from ccv2_async.transport.files.databases import Database
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
@@ -80,7 +78,7 @@ class Process:
     wires: dict[object, None] = attrs.field(factory=dict)
     # In the order in which they began, so that a seed does the same each time.
     _tasks: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
-    _handles: list[sqlite3.Connection | BackupJournal | int] = attrs.field(factory=list)
+    _handles: list[Database | BackupJournal] = attrs.field(factory=list)
 
     @staticmethod
     def current() -> Process:
@@ -102,8 +100,8 @@ class Process:
         self._tasks[task] = None
         task.add_done_callback(lambda task: self._tasks.pop(task, None))
 
-    def hold(self, handle: sqlite3.Connection | BackupJournal | int) -> None:
-        """Note a database or a descriptor that the system closes when the process dies."""
+    def hold(self, handle: Database | BackupJournal) -> None:
+        """Note a database that the system closes, with its lock, when the process dies."""
         self._handles.append(handle)
 
     async def pass_time(self, longest: float) -> None:
@@ -140,10 +138,7 @@ class Process:
 
     def _close_handles(self) -> None:
         for handle in self._handles:
-            if not isinstance(handle, int):
-                handle.close()
-            elif _is_lock(handle):
-                os.close(handle)
+            handle.close()
         self._handles.clear()
 
 
@@ -172,25 +167,26 @@ def make_task(
     return task
 
 
-def _is_lock(descriptor: int) -> bool:
-    """Return whether a descriptor is still the lock of a journal."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".lock"
-    return False
-
-
 class _Queue:
-    """The queue of a database's thread: each piece of work is done after a time of the disk."""
+    """The queue of a single thread: each piece of work is done after a time of the disk."""
 
     def __init__(self) -> None:
         self._process = Process.current()
-        self._waiting: list[tuple[Any, Any]] = []
+        self._waiting: list[tuple[asyncio.Future[Any], Callable[[], Any], bool]] = []
         self._busy = False
 
-    def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
-        self._waiting.append(item)
+    def put(self, work: Callable[[], Any], *, done_anyway: bool) -> asyncio.Future[Any]:
+        """Return a future for the result of `work`.
+
+        Args:
+            work: The work.
+            done_anyway: Whether to do it if the future was canceled before its turn came.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, work, done_anyway))
         if not self._busy and self._process.alive:
             self._next()
+        return future
 
     def _next(self) -> None:
         self._busy = bool(self._waiting)
@@ -199,43 +195,41 @@ class _Queue:
             asyncio.get_running_loop().call_later(delay, self._work)
 
     def _work(self) -> None:
-        future, function = self._waiting.pop(0)
+        future, work, done_anyway = self._waiting.pop(0)
         if not self._process.alive:
             return
-        try:
-            result = function()
-        except Exception as error:  # noqa: BLE001  # as the thread does
-            if future is not None and not future.done():
-                future.set_exception(error)
-        else:
-            if future is not None and not future.done():
-                future.set_result(result)
+        if done_anyway or not future.done():
+            try:
+                result = _held(self._process, work())
+            except Exception as error:  # noqa: BLE001  # as the thread does
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
         self._next()
 
 
-class _Thread:
-    """The thread of a database, which does nothing here."""
+_QUEUES: WeakKeyDictionary[FileThreads, _Queue] = WeakKeyDictionary()
 
-    def __init__(self, *_args: object, **_options: object) -> None:
-        pass
 
-    def start(self) -> None:
-        pass
+def _held(process: Process, result: Any) -> Any:
+    if isinstance(result, Database | BackupJournal):
+        process.hold(result)
+    return result
 
 
 async def _run(
-    _threads: FileThreads,
+    threads: FileThreads,
     work: Callable[..., Any],
     *args: object,
     undo: Callable[[Any], object] | None = None,
 ) -> Any:
+    if threads._limit == 1:
+        return await _run_in_turn(threads, partial(work, *args), undo)
     process = Process.current()
     await process.pass_time(process.disk)
-    result = work(*args)
-    if isinstance(result, BackupJournal):
-        process.hold(result)  # what the system closes
-    elif isinstance(result, sqlite3.Connection) or work is take_lock:
-        process.hold(result)
+    result = _held(process, work(*args))
     try:
         await process.pass_time(process.disk)
     except asyncio.CancelledError:
@@ -243,6 +237,21 @@ async def _run(
             undo(result)
         raise
     return result
+
+
+async def _run_in_turn(
+    threads: FileThreads, work: Callable[[], Any], undo: Callable[[Any], object] | None
+) -> Any:
+    if threads not in _QUEUES:
+        _QUEUES[threads] = _Queue()
+    future = _QUEUES[threads].put(work, done_anyway=undo is None)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        done = future.done() and not future.cancelled() and future.exception() is None
+        if done and undo is not None and Process.current().alive:
+            undo(future.result())
+        raise
 
 
 def _dispose(_threads: FileThreads, work: Callable[[], object]) -> asyncio.Future[object]:
@@ -269,8 +278,6 @@ def no_threads() -> Iterator[None]:
         patch.object(FileThreads, "run", _run),
         patch.object(FileThreads, "dispose", _dispose),
         patch.object(FileThreads, "aclose", _end),
-        patch.object(aiosqlite.core, "SimpleQueue", _Queue),
-        patch.object(aiosqlite.core, "Thread", _Thread),
         patch.object(anyio.to_thread, "run_sync", _run_sync),
     ]
     with contextlib.ExitStack() as stack:

@@ -1,18 +1,22 @@
-"""Journals on disk: the address of a SQLite file, the types of its values, and its lock."""
+"""SQLite files: opening and locking them, running statements, and checking what they hold."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import re
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ccv2_async.errors import UsageError
+from ccv2_async.errors import ClientClosed, UsageError
+from ccv2_async.tasks import uninterrupted
+from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import sqlite3
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import ExitStack
 
 DAMAGED = (
     "SELECT 1 AS number FROM pragma_integrity_check WHERE integrity_check <> 'ok' "
@@ -23,24 +27,147 @@ DAMAGED = (
 Values of another type are left to `misfit`.
 """
 
+ABOUT = "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 _TYPES: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "REAL": float}
 
 
-def address_of(path: str) -> str:
-    """Return the file's URI for SQLite; a file may be named ":memory:". It must exist."""
-    return f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"  # noqa: PTH100  # no I/O
+class Database:
+    """A SQLite database whose statements run in turn, in a thread of their own.
+
+    Attributes:
+        connection: The connection.
+        thread: The thread.
+
+    Args:
+        connection: The connection.
+        resources: Closes the connection, and then its lock, if it has one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, resources: ExitStack) -> None:
+        self.connection = connection
+        self._resources = resources
+        self.thread: FileThreads = FileThreads(limit=1)
+
+    async def execute(self, statement: str, values: Any = ()) -> list[Any]:
+        """Return all rows of a statement, which is completed even if the caller is cancelled.
+
+        Args:
+            statement: The SQL statement.
+            values: A sequence of values, or a dictionary of named values.
+
+        Raises:
+            sqlite3.Error: SQLite refused it, or failed.
+        """
+        return await self.thread.run(lambda: list(self.connection.execute(statement, values)))
+
+    def close(self) -> None:
+        """Close it from any thread, while no statement runs."""
+        self._resources.close()
+
+    async def aclose(self) -> None:
+        """Close it after the statements that are running, even if the caller is cancelled."""
+        await uninterrupted(self._aclose())
+
+    async def _aclose(self) -> None:
+        with suppress(ClientClosed):  # it is closed already
+            await self.thread.run(self.close)
+        await self.thread.aclose()
 
 
-def address_to_read(path: str) -> str:
-    """Return the file's URI to read it, even where SQLite cannot create the files next to it."""
+async def opened(work: Callable[[], Database]) -> Database:
+    """Return the database that `work` opens in the database's thread."""
+    thread = FileThreads(limit=1)
+    try:
+        database = await thread.run(work, undo=Database.close)
+    except BaseException:
+        await uninterrupted(thread.aclose())
+        raise
+    database.thread = thread
+    return database
+
+
+def connect(path: str, *, to_read: bool = False) -> sqlite3.Connection:
+    """Return a connection for one thread at a time. Text that is not UTF-8 is read as bytes.
+
+    Args:
+        path: The file, which must exist; it may be named ":memory:".
+        to_read: Whether it is only read, even where SQLite cannot create the files next to it.
+    """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
-    address = address_of(path)
+    def connected(address: str) -> sqlite3.Connection:
+        found = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+        found.text_factory = text_or_bytes
+        return found
+
+    address = f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"  # noqa: PTH100  # no I/O
     has_more = os.path.exists(f"{os.path.realpath(path)}-wal")  # noqa: PTH110  # a plain string
-    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as database:
-        database.execute("SELECT 1 FROM sqlite_master")
-        return address
-    return address if has_more else f"{address}&immutable=1"
+    connection = connected(address)
+    if to_read and not has_more:
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master")
+        except sqlite3.Error:
+            connection.close()
+            connection = connected(f"{address}&immutable=1")
+    return connection
+
+
+def prepare(
+    connection: sqlite3.Connection,
+    path: str,
+    schema: str,
+    *,
+    facts: Mapping[str, str],
+    tables: Iterable[str] = (),
+    make: bool = True,
+) -> dict[str, Any]:
+    """Return the facts in the table `about` of a journal; make an empty file a journal.
+
+    Args:
+        connection: The journal.
+        path: The path of the file, for messages.
+        schema: The statements that create the tables, apart from `about`.
+        facts: The facts about a new journal, with its version.
+        tables: Names of tables that no other database has.
+        make: Whether the file may be changed; if not, an empty one has no facts.
+
+    Raises:
+        sqlite3.Error: It is another database, or SQLite failed.
+        UsageError: Another version wrote it.
+    """
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if found and not found >= {"about", *tables}:
+        raise sqlite3.DatabaseError("it is another database")
+    if make:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    if not found:
+        if not make:
+            return {}
+        # In one transaction: a process that is killed here leaves an empty file or a journal.
+        connection.executescript(f"BEGIN IMMEDIATE; {ABOUT} {schema}")
+        connection.executemany("INSERT INTO about VALUES (?, ?)", facts.items())
+        connection.execute("COMMIT")
+    return check_version(connection, path, facts["version"])
+
+
+def check_version(connection: sqlite3.Connection, path: str, version: str) -> dict[str, Any]:
+    """Return the facts in the table `about` of a journal.
+
+    Raises:
+        sqlite3.Error: SQLite failed.
+        UsageError: Another version of the package wrote it.
+    """
+    facts = dict(connection.execute("SELECT name, value FROM about"))
+    if facts.get("version") != version:
+        raise UsageError(
+            f"{path}: this journal has version {facts.get('version')}, but this package reads "
+            f"version {version}. Use the package that wrote it, because a new journal does not "
+            "know what was done; nothing was changed."
+        )
+    return facts
 
 
 def columns_of(schema: str) -> dict[str, Any]:
@@ -108,12 +235,3 @@ def unusable(path: str, error: Exception, what: str, instead: str) -> UsageError
     if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR and SQLITE_NOTADB
         return unopened(path, error)
     return UsageError(f"{path}: this is not {what} ({error}). Choose another {instead}.")
-
-
-def of_another_version(path: str, found: object, version: str) -> UsageError:
-    """Return the error for a journal that another version of the package wrote."""
-    return UsageError(
-        f"{path}: this journal has version {found}, but this package reads version {version}. "
-        "Use the package that wrote it, because a new journal does not know what was done; nothing "
-        "was changed."
-    )

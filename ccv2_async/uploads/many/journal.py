@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 import attrs
 
 from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
-from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
+from ccv2_async.transport.files.databases import Database
 from ccv2_async.transport.files.reading import open_regular
-from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.uploads.ledger import BulkState, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
-    import aiosqlite
+    from ccv2_async.transport.files.threads import FileThreads
 
 VERSION = "1"
 _PURPOSE = "is uploading with this journal"
@@ -33,22 +34,29 @@ _PURPOSE = "is uploading with this journal"
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
 
-_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
-SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
-  path TEXT NOT NULL, folder TEXT NOT NULL, name TEXT NOT NULL,
-  size INTEGER NOT NULL, written_ns INTEGER NOT NULL, state TEXT NOT NULL, since REAL,
-  file_id TEXT NOT NULL DEFAULT '', folder_id TEXT NOT NULL DEFAULT '',
-  token TEXT NOT NULL DEFAULT '', status TEXT, final INTEGER NOT NULL DEFAULT 0,
-  error TEXT NOT NULL DEFAULT '', updated REAL NOT NULL, PRIMARY KEY (path, folder, name)
-) WITHOUT ROWID
-""",
-    "CREATE INDEX IF NOT EXISTS files_again ON files (name)",
-)
-"""The indexes hold again what must not be damaged unnoticed; see `databases.DAMAGED`."""
-_TYPES = databases.columns_of(SCHEMA[1])
+  path TEXT NOT NULL,
+  folder TEXT NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  written_ns INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  since REAL,
+  file_id TEXT NOT NULL DEFAULT '',
+  folder_id TEXT NOT NULL DEFAULT '',
+  token TEXT NOT NULL DEFAULT '',
+  status TEXT,
+  final INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '',
+  updated REAL NOT NULL,
+  PRIMARY KEY (path, folder, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_again ON files (name);
+"""
+"""The index holds again what must not be damaged unnoticed; see `databases.DAMAGED`."""
+
+_TYPES = databases.columns_of(SCHEMA)
 COLUMNS = list(_TYPES)
 UPSERT = (
     f"INSERT OR REPLACE INTO files ({', '.join(COLUMNS)}) "  # noqa: S608  # our own names
@@ -193,14 +201,14 @@ class Journal:
 
     wants_tokens = True
     is_read_only = False
-    _schema: tuple[str, ...] = SCHEMA
-    _has: frozenset[str] = frozenset({"about", "files"})
+    _schema = SCHEMA
+    _tables: tuple[str, ...] = ("files",)
 
-    def __init__(self, path: str, database: aiosqlite.Connection, now: Callable[[], float]) -> None:
+    _database: Database
+
+    def __init__(self, path: str, now: Callable[[], float]) -> None:
         self._path = path
-        self._database = database
         self._now = now
-        self._resources = AsyncExitStack()
 
     @classmethod
     async def open(
@@ -231,71 +239,61 @@ class Journal:
         """
         if dry_run and not await threads.run(_has_content, path):
             return None
+        journal = cls(path, now)
+        journal.is_read_only = dry_run
+        about = {"version": VERSION, "account": account, "service": base_url}
+        journal._database = await threads.run(journal._connect, undo=Database.close)
         async with AsyncExitStack() as resources:
-            database = await _open(path, threads, resources, alone=not dry_run)
-            journal = cls(path, database, now)
-            journal.is_read_only = dry_run
-            identity = await threads.run(_identity, path)
-            await database.create_function("is_in_place", 0, lambda: _identity(path) == identity)
-            about = {"version": VERSION, "account": account, "service": base_url}
-            if not await journal._check(about, make=not dry_run):
+            resources.push_async_callback(journal.aclose)
+            if not await journal._database.thread.run(journal._prepare, about):
                 return None
-            for missing in () if dry_run else journal._schema:
-                await journal._change(missing)
-            await database.create_function("as_text", 1, databases.text_or_bytes)
-            if await journal._read(_STRANGE) or await journal._read(databases.DAMAGED):
-                raise journal._failed("read", "nobody can tell which file one of its rows is about")
-            journal._resources = resources.pop_all()
+            resources.pop_all()
         return journal
 
-    async def _check(self, about: dict[str, str], *, make: bool) -> bool:
-        """Return whether the file is our journal. If `make` is true, an empty file becomes one."""
+    def _connect(self) -> Database:
         import sqlite3  # noqa: PLC0415  # only with a journal
 
-        path = self._path
+        with ExitStack() as resources:
+            if not self.is_read_only:
+                resources.callback(os.close, databases.take_lock(self._path, _PURPOSE))
+            try:
+                connection = databases.connect(self._path, to_read=self.is_read_only)
+            except sqlite3.Error as error:
+                raise databases.unopened(self._path, error) from None
+            resources.callback(connection.close)
+            return Database(connection, resources.pop_all())
+
+    def _prepare(self, about: Mapping[str, str]) -> bool:
+        """Return whether the file is our journal. An empty one becomes a journal if it may."""
+        import sqlite3  # noqa: PLC0415  # only with a journal
+
+        path, connection, make = self._path, self._database.connection, not self.is_read_only
         try:
-            tables = {name for (name,) in await self._do(_TABLES)}
-            if tables and not tables >= self._has:
-                raise sqlite3.DatabaseError("it is another database")  # noqa: TRY301  # as SQLite
+            kept = databases.prepare(
+                connection, path, self._schema, facts=about, tables=self._tables, make=make
+            )
+            if not kept:
+                return False
             if make:
-                await self._do("PRAGMA journal_mode=WAL")
-                await self._do("PRAGMA synchronous=FULL")
-            if not tables:
-                if not make:
-                    return False
-                await self._make(about)
-            rows = await self._do("SELECT name, value FROM about")
-        except sqlite3.DatabaseError as error:
+                connection.executescript(self._schema)
+            connection.create_function("as_text", 1, databases.text_or_bytes)
+            checks = (_STRANGE, databases.DAMAGED)
+            is_strange = any(connection.execute(check).fetchall() for check in checks)
+        except sqlite3.Error as error:
             what, instead = "a journal", "file; nothing was sent"
             raise databases.unusable(path, error, what, instead) from None
-        kept = {str(name): str(value) for name, value in rows}
         for name, value in about.items():
             if kept.get(name) != value:
-                if name == "version":
-                    raise databases.of_another_version(path, kept.get(name), VERSION)
                 shown = f" ({kept.get(name)})" if name != "account" else ""
                 raise UsageError(
                     f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
                     "so that nothing is sent twice or to the wrong place; nothing was sent."
                 )
+        if is_strange:
+            raise self._failed("read", "nobody can tell which file one of its rows is about")
+        identity = _identity(path)
+        connection.create_function("is_in_place", 0, lambda: _identity(path) == identity)
         return True
-
-    async def _make(self, about: dict[str, str]) -> None:
-        # In one transaction: a process that is killed here leaves an empty file or a journal.
-        await self._do("BEGIN IMMEDIATE")
-        for part in self._schema:
-            await self._do(part)
-        for item in about.items():
-            await self._do("INSERT INTO about VALUES (?, ?)", item)
-        await self._do("COMMIT")
-
-    async def _do(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
-        """Return the rows of a statement.
-
-        It fetches all rows at once. If a caller were cancelled while it received a cursor, the
-        exception would keep the cursor alive, and the cursor would keep the closed database open.
-        """
-        return list(await self._database.execute_fetchall(statement, values))
 
     async def find(self, key: tuple[str, str, str], /) -> JournalEntry | None:
         """Return the entry that is kept under a key, or None.
@@ -349,7 +347,7 @@ class Journal:
         import sqlite3  # noqa: PLC0415  # only with a journal
 
         try:
-            return await self._do(statement, values)
+            return await self._database.execute(statement, tuple(values))
         except sqlite3.Error as trouble:
             raise self._failed(verb, trouble) from None
 
@@ -362,7 +360,7 @@ class Journal:
 
     async def aclose(self) -> None:
         """Close the database, then let other processes in."""
-        await self._resources.aclose()
+        await self._database.aclose()
 
 
 async def retry_files(
@@ -382,16 +380,22 @@ async def retry_files(
         UsageError: There is no such file, it is not a journal, or an upload is using it.
         JournalError: It cannot be written. Nothing was marked.
     """
-    import sqlite3  # noqa: PLC0415  # only with a journal
-
     if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
         raise InvalidField("state", state, "ambiguous or failed")
-    path = checked_path(path, "path")
+    return await anyio.to_thread.run_sync(_mark, checked_path(path, "path"), state)
+
+
+def _mark(path: str, state: BulkState) -> list[str]:
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
     try:
-        async with AsyncExitStack() as resources:
-            database = await _open_existing(path, resources, alone=True)
-            rows = await database.execute_fetchall(_MARK, (state.value,))
-            return sorted(str(row[0]) for row in rows)
+        with ExitStack() as resources:
+            open_regular(path).close()
+            resources.callback(os.close, databases.take_lock(path, _PURPOSE))
+            connection = databases.connect(path)
+            resources.callback(connection.close)
+            databases.check_version(connection, path, VERSION)
+            return sorted(str(marked) for (marked,) in connection.execute(_MARK, (state.value,)))
     except sqlite3.OperationalError as error:
         raise JournalError(
             f"{path}: the journal cannot be written ({error}). Nothing was marked."
@@ -417,13 +421,11 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
 
     path = checked_path(path, "path")
     try:
-        async with AsyncExitStack() as resources:
-            database = await _open_existing(path, resources, alone=False)
-            await database.execute_fetchall("BEGIN")  # all rows as of one moment
+        async with aclosing(await databases.opened(partial(_open_to_read, path))) as database:
+            await database.execute("BEGIN")  # all rows as of one moment
             key = ("", "", "")
-            # In batches, because there may be a million rows, and without a cursor: see
-            # `Journal._do`.
-            while rows := list(await database.execute_fetchall(_PORTION, key)):
+            # In batches, because there may be a million rows.
+            while rows := await database.execute(_PORTION, key):
                 for row in rows:
                     yield JournalEntry.from_any_row(row)
                 key = rows[-1][: len(key)]
@@ -432,57 +434,13 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
         raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
 
 
-async def _open_existing(
-    path: str, resources: AsyncExitStack, *, alone: bool
-) -> aiosqlite.Connection:
-    """Open a journal that exists: under its lock, or read-only.
-
-    Raises:
-        OSError: The file cannot be read. This error is clearer than SQLite's.
-        UsageError: Another version wrote it.
-    """
-    threads = FileThreads(limit=1)
-    resources.push_async_callback(threads.aclose)
-    await threads.run(lambda: open_regular(path).close())
-    database = await _open(path, threads, resources, alone=alone)
-    rows = await database.execute_fetchall("SELECT value FROM about WHERE name = 'version'")
-    if (found := next((value for (value,) in rows), None)) != VERSION:
-        raise databases.of_another_version(path, found, VERSION)
-    return database
-
-
-async def _open(
-    path: str, threads: FileThreads, resources: AsyncExitStack, *, alone: bool
-) -> aiosqlite.Connection:
-    """Open the database: under the journal's lock if `alone` is true, else only to read it."""
-    import sqlite3  # noqa: PLC0415  # only with a journal
-
-    import aiosqlite  # noqa: PLC0415  # only with a journal
-
-    if alone:
-        lock = await threads.run(databases.take_lock, path, _PURPOSE, undo=os.close)
-        resources.callback(os.close, lock)
-
-    def connect() -> sqlite3.Connection:
-        # It must exist by now. Do not create a new one here.
-        place = (databases.address_of if alone else databases.address_to_read)(path)
-        return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
-
-    try:
-        connection = await threads.run(connect, undo=sqlite3.Connection.close)
-    except sqlite3.Error as error:
-        raise databases.unopened(path, error) from None
-    resources.callback(connection.close)
-    connection.text_factory = databases.text_or_bytes
-    database = aiosqlite.Connection(lambda: connection, iter_chunk_size=64)
-    resources.push_async_callback(lambda: uninterrupted(database.close()))
-
-    async def begin() -> None:
-        await database
-
-    # If it were interrupted, its thread would continue, even after the end of the event loop.
-    await uninterrupted(begin())
-    return database
+def _open_to_read(path: str) -> Database:
+    with ExitStack() as resources:
+        open_regular(path).close()  # its error is clearer than SQLite's
+        connection = databases.connect(path, to_read=True)
+        resources.callback(connection.close)
+        databases.check_version(connection, path, VERSION)
+        return Database(connection, resources.pop_all())
 
 
 def _has_content(path: str) -> bool:

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 _MIRRORED = """
 CREATE TABLE IF NOT EXISTS mirrored (
-  base TEXT NOT NULL, folders TEXT NOT NULL, name TEXT NOT NULL,
-  file_id TEXT NOT NULL, size INTEGER NOT NULL, written_ns INTEGER NOT NULL,
-  digest TEXT NOT NULL, replaces TEXT NOT NULL, PRIMARY KEY (base, folders, name)
-) WITHOUT ROWID
+  base TEXT NOT NULL,
+  folders TEXT NOT NULL,
+  name TEXT NOT NULL,
+  file_id TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  written_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  replaces TEXT NOT NULL,
+  PRIMARY KEY (base, folders, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS again ON mirrored (file_id, size, written_ns, digest, replaces);
 """
-_AGAIN = (
-    "CREATE INDEX IF NOT EXISTS again ON mirrored (file_id, size, written_ns, digest, replaces)"
-)
 _TYPES = columns_of(_MIRRORED)
 _RECORD = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM mirrored WHERE base=? AND folders=? AND name=?"
@@ -45,8 +49,8 @@ class MirrorJournal(Journal):
         known: The records of its files.
     """
 
-    _schema = (*SCHEMA, _MIRRORED, _AGAIN)
-    _has = frozenset({"about", "files", "mirrored"})
+    _schema = SCHEMA + _MIRRORED
+    _tables = ("files", "mirrored")
 
     base: str = "0"
     known: dict[Key, Known]

@@ -177,7 +177,7 @@ async def test_an_upload_that_cannot_be_read_is_an_error_of_the_journal(
 ) -> None:
     journal = await opened()
     await journal.write(upload(BulkState.SENDING))
-    await journal._do(f"UPDATE files SET {damage}")  # noqa: S608
+    await journal._change(f"UPDATE files SET {damage}")  # noqa: S608
     with pytest.raises(JournalError, match="cannot be read"):
         await journal.take_up({})
 
@@ -200,7 +200,7 @@ async def test_a_record_that_cannot_be_read_is_an_error_of_the_journal(
 ) -> None:
     journal = await opened()
     await journal.record(A, Known("7", 10, 1, "digest", ("5", "6")))
-    await journal._do(f"UPDATE mirrored SET {damage}")  # noqa: S608
+    await journal._change(f"UPDATE mirrored SET {damage}")  # noqa: S608
     with pytest.raises(JournalError, match=r"cannot be read \(\w+ is a"):
         await journal.load("0")
 
