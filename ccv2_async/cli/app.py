@@ -52,10 +52,24 @@ app: App = App(
     suppress_keyboard_interrupt=False,
 )
 _COMMANDS = (
-    *("upload:upload", "sync:sync", "backup:backup", "journal:journal", "download:files"),
-    *("library:folders", "contacts:contacts", "lists:lists", "activities:activities"),
-    *("campaigns:campaigns", "tracking:tracking", "listings:account", "api:api", "login:login"),
-    *("login:logout", "login:profile", "sandbox:sandbox", "worker:worker"),
+    "upload:upload",
+    "sync:sync",
+    "backup:backup",
+    "journal:journal",
+    "download:files",
+    "library:folders",
+    "contacts:contacts",
+    "contacts:lists",
+    "activities:activities",
+    "campaigns:campaigns",
+    "tracking:tracking",
+    "listings:account",
+    "api:api",
+    "login:login",
+    "login:logout",
+    "login:profile",
+    "sandbox:sandbox",
+    "worker:worker",
 )
 """The module of each command and its name there; a module is imported when its command is used."""
 for _each in _COMMANDS:
