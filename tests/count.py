@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
 LINES = 29_878
-MODULES = 207
+MODULES = 206
 """Limits that only go down: lower them when the package has become smaller."""
 
 _NOT_CODE = {

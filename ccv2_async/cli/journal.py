@@ -94,8 +94,9 @@ def retry(
 
 def _report(row: JournalEntry, output: Output) -> None:
     if output.as_json:
-        output.record(row.row)
+        output.record({**row.row, "duplicates": list(row.duplicates)})
         return
     word = row.status if row.status and row.state is not BulkState.DONE else ""
-    about = " ".join(part for part in (row.file_id, word, row.row["error"]) if part)
+    copies = f"further copies in the folder: {', '.join(row.duplicates)}" * bool(row.duplicates)
+    about = " ".join(part for part in (row.file_id, word, copies, row.row["error"]) if part)
     output.line(f"{row.state.value:<9}  {row.path}" + (f"  {about}" if about else ""))

@@ -317,6 +317,19 @@ def test_the_journal_command_shows_the_outcome_of_each_file(
     assert (row["path"], row["state"], row["folder"]) == (str(virus), "failed", "0")
 
 
+def test_the_journal_command_names_further_copies(
+    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    journal = tmp_path / "x.db"
+    ccv2("upload", picture("a.png"), "--journal", journal)
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("""UPDATE files SET duplicates = '["12", "13"]'""")
+    shown = ccv2("journal", "show", journal).out
+    assert shown.endswith(" further copies in the folder: 12, 13\n")
+    (row,) = ccv2("journal", "show", journal, "--json").rows
+    assert row["duplicates"] == ["12", "13"]
+
+
 def test_a_file_that_is_not_a_journal_is_a_usage_error(
     ccv2: Callable[..., Ran], tmp_path: Path
 ) -> None:

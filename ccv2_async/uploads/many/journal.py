@@ -8,13 +8,13 @@ state "sending": the next run looks for it in its folder before it sends anythin
 from __future__ import annotations
 
 import os
-import re
 from contextlib import AsyncExitStack, ExitStack, aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import attrs
+import orjson
 
 from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
 from ccv2_async.transport.calls.saving import checked_path
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.files.threads import FileThreads
 
-VERSION = "1"
+VERSION = "2"
 _PURPOSE = "is uploading with this journal"
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS files (
+CREATE TABLE files (
   path TEXT NOT NULL,
   folder TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS files (
   since REAL,
   file_id TEXT NOT NULL DEFAULT '',
   folder_id TEXT NOT NULL DEFAULT '',
+  duplicates TEXT NOT NULL DEFAULT '[]',
+  sends INTEGER NOT NULL DEFAULT 0,
   token TEXT NOT NULL DEFAULT '',
   status TEXT,
   final INTEGER NOT NULL DEFAULT 0,
@@ -52,7 +54,7 @@ CREATE TABLE IF NOT EXISTS files (
   updated REAL NOT NULL,
   PRIMARY KEY (path, folder, name)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS files_again ON files (name);
+CREATE INDEX files_again ON files (name);
 """
 """The index holds again what must not be damaged unnoticed; see `databases.DAMAGED`."""
 
@@ -65,8 +67,8 @@ UPSERT = (
 """Writes a row; SQLite itself would not notice that the file was deleted or replaced."""
 
 _MARK = (
-    "UPDATE files SET state = 'pending', since = NULL, file_id = '', token = '', status = NULL, "
-    "final = 0, error = '' WHERE state = ? RETURNING path"
+    "UPDATE files SET state = 'pending', since = NULL, file_id = '', duplicates = '[]', "
+    "sends = 0, token = '', status = NULL, final = 0, error = '' WHERE state = ? RETURNING path"
 )
 _STRANGE = (
     "SELECT 1 FROM files WHERE typeof(path) || typeof(folder) || typeof(name) <> 'texttexttext' "
@@ -76,10 +78,6 @@ _PORTION = (
     f"SELECT {', '.join(COLUMNS)} FROM files WHERE (path, folder, name) > (?, ?, ?) "  # noqa: S608  # our own names
     "ORDER BY path, folder, name LIMIT 500"
 )
-
-
-_COPIES = re.compile(r"further copies in the folder: ([^;]+)(?:; )?")
-_SENDS = re.compile(r"sent (\d+) times; ")
 
 
 @attrs.frozen(kw_only=True)
@@ -102,14 +100,10 @@ class JournalEntry(Entry):
     @property
     def row(self) -> dict[str, Any]:
         """The row's columns."""
-        error = self.error
-        if self.duplicates:
-            copies = f"further copies in the folder: {', '.join(self.duplicates)}"
-            error = f"{copies}; {error}" if error else copies
-        if self.may_have_arrived and self.sends > 1:
-            error = f"sent {self.sends} times; {error}"
         row = {**attrs.asdict(self), "state": self.state.value, "token": self.token}
-        row["error"] = error.encode("utf-8", "backslashreplace").decode("utf-8")
+        row["duplicates"] = orjson.dumps(self.duplicates).decode()
+        row["sends"] = self.sends if self.may_have_arrived else 0
+        row["error"] = self.error.encode("utf-8", "backslashreplace").decode("utf-8")
         return {name: row[name] for name in COLUMNS}
 
     @classmethod
@@ -122,14 +116,12 @@ class JournalEntry(Entry):
         row = dict(zip(COLUMNS, columns, strict=True))
         if flaw := databases.misfit(row.items(), _TYPES):
             raise ValueError(flaw)
-        token, error = row.pop("token"), row.pop("error")
-        if sent := _SENDS.match(error):
-            row["sends"], error = int(sent[1]), error[sent.end() :]
-        if copies := _COPIES.match(error):
-            row["duplicates"], error = copies[1].split(", "), error[copies.end() :]
+        token, copies = row.pop("token"), orjson.loads(row.pop("duplicates"))
+        if not (isinstance(copies, list) and all(isinstance(id_, str) for id_ in copies)):
+            raise ValueError("duplicates is not a list of IDs")
         if row["since"] is not None:  # later if the clock was set back, or the row is damaged
             row["since"] = min(row["since"], row["updated"])
-        entry = cls(**row, tokens=[token] if token else (), error=error)
+        entry = cls(**row, duplicates=copies, tokens=[token] if token else ())
         if entry.size < 0:  # it would count as new
             raise ValueError("size is negative")
         return entry
@@ -274,8 +266,6 @@ class Journal:
             )
             if not kept:
                 return False
-            if make:
-                connection.executescript(self._schema)
             connection.create_function("as_text", 1, databases.text_or_bytes)
             checks = (_STRANGE, databases.DAMAGED)
             is_strange = any(connection.execute(check).fetchall() for check in checks)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.mirror.plan import Key
 
 _MIRRORED = """
-CREATE TABLE IF NOT EXISTS mirrored (
+CREATE TABLE mirrored (
   base TEXT NOT NULL,
   folders TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS mirrored (
   replaces TEXT NOT NULL,
   PRIMARY KEY (base, folders, name)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS again ON mirrored (file_id, size, written_ns, digest, replaces);
+CREATE INDEX again ON mirrored (file_id, size, written_ns, digest, replaces);
 """
 _TYPES = columns_of(_MIRRORED)
 _RECORD = "INSERT OR REPLACE INTO mirrored VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

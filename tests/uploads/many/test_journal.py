@@ -653,7 +653,7 @@ async def test_a_journal_of_another_version_is_refused(
 ) -> None:
     await run(client, pictures("a.png"), journal)
     with sqlite3.connect(journal) as database:
-        database.execute("UPDATE about SET value = '2' WHERE name = 'version'")
+        database.execute("UPDATE about SET value = '1' WHERE name = 'version'")
     database.close()
 
     before = journal.read_bytes()
@@ -663,7 +663,7 @@ async def test_a_journal_of_another_version_is_refused(
         rows_of(journal),
         retry_files(journal),
     ):
-        with pytest.raises(errors.UsageError, match=r"has version 2, .* reads version 1\. Use"):
+        with pytest.raises(errors.UsageError, match=r"has version 1, .* reads version 2\. Use"):
             await used
     assert journal.read_bytes() == before
 
@@ -1050,12 +1050,14 @@ async def test_files_marked_by_a_person_are_sent_again(
 ) -> None:
     first, second = paths = pictures("a.png", "b.png")
     await run(await connect(sandbox), paths, journal)
-    set_row(journal, "a.png", state=state, final=1, error="it is not known")
+    set_row(journal, "a.png", state=state, final=1, error="it is not known", sends=2)
+    set_row(journal, "a.png", duplicates='["9"]')
 
     assert await retry_files(journal, state=state) == [str(first)]
     assert await retry_files(journal, state=state) == []
     rows = await rows_of(journal)
     assert (rows["a.png"].state, rows["a.png"].error) == (BulkState.PENDING, "")
+    assert (rows["a.png"].sends, rows["a.png"].duplicates) == (0, ())
     assert rows["b.png"].state is BulkState.DONE
 
     results = await run(await connect(sandbox), [first, second], journal)
@@ -1081,8 +1083,8 @@ async def test_only_ambiguous_or_failed_files_can_be_marked(
         await retry_files(journal)
 
 
-@pytest.mark.parametrize("duplicates", [(), ("12",), ("12", "13")])
-@pytest.mark.parametrize("error", ["", "it failed; try again", "further copies"])
+@pytest.mark.parametrize("duplicates", [(), ("12",), ("12", "13"), ("in row 3", ", ")])
+@pytest.mark.parametrize("error", ["", "it failed; try again", "sent 9 times; further copies"])
 @pytest.mark.parametrize("state", [BulkState.DONE, BulkState.FAILED, BulkState.AMBIGUOUS])
 def test_a_row_keeps_the_copies_the_sends_and_the_error(
     state: BulkState, error: str, duplicates: tuple[str, ...]
@@ -1117,6 +1119,9 @@ def test_a_file_was_not_first_sent_after_its_row_was_written(since: float) -> No
         ("since", "soon"),
         ("since", b"\x00"),
         ("file_id", b"\x00"),
+        ("duplicates", "{}"),
+        ("duplicates", "[1]"),
+        ("sends", "two"),
         ("status", b"\x00"),
         ("error", b"\x00"),
         ("updated", "soon"),
@@ -1151,6 +1156,9 @@ DAMAGE = [
     "since = 'soon'",
     "file_id = x'fffe'",
     "folder_id = x'00'",
+    "duplicates = x'00'",
+    "duplicates = '[5]'",
+    "sends = 'two'",
     "token = x'00'",
     "status = CAST(x'fffe' AS TEXT)",
     "final = 'no'",
@@ -1220,19 +1228,3 @@ async def test_a_damaged_byte_in_the_key_of_a_row_never_leads_to_a_second_upload
         refused += 1
     assert refused > 1
     assert len(sandbox.admin.requests(*POSTS)) == 2
-
-
-async def test_a_journal_of_an_earlier_version_gets_its_index(
-    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures
-) -> None:
-    files = pictures("a.png")
-    await run(client, files, journal)
-    with sqlite3.connect(journal) as database:
-        database.execute("DROP INDEX files_again")
-    database.close()
-    await run(client, files, journal, dry_run=True)
-    await run(client, files, journal)
-    assert len(sandbox.admin.requests(*POSTS)) == 1
-    database = sqlite3.connect(journal)
-    assert database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files_again'").fetchall()
-    database.close()
