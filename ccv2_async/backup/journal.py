@@ -163,12 +163,10 @@ class Journal:
         path = os.path.join(directory, NAME)  # noqa: PTH118  # a plain string
         with ExitStack() as resources:
             resources.callback(os.close, take_lock(path, "is backing up into this directory"))
-            try:
+            words = ("the journal of a backup", "directory; nothing was fetched")
+            with databases.explained(path, *words):
                 database = resources.enter_context(closing(databases.connect(path)))
                 databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
-            except sqlite3.Error as error:
-                what, instead = "the journal of a backup", "directory; nothing was fetched"
-                raise databases.unusable(path, error, what, instead) from None
             journal = cls(path, database)
             if journal._rows(databases.DAMAGED):
                 raise journal._failed("read", "a row is damaged")

@@ -51,29 +51,27 @@ app: App = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-_COMMANDS = (
-    "upload:upload",
-    "sync:sync",
-    "backup:backup",
-    "journal:journal",
-    "download:files",
-    "library:folders",
-    "contacts:contacts",
-    "contacts:lists",
-    "activities:activities",
-    "campaigns:campaigns",
-    "tracking:tracking",
-    "listings:account",
-    "api:api",
-    "login:login",
-    "login:logout",
-    "login:profile",
-    "sandbox:sandbox",
-    "worker:worker",
-)
-"""The module of each command and its name there; a module is imported when its command is used."""
-for _each in _COMMANDS:
-    app.command(f"ccv2_async.cli.{_each}")
+_COMMANDS = {
+    "upload": "upload",
+    "sync": "sync",
+    "backup": "backup",
+    "journal": "journal",
+    "download": "files",
+    "library": "folders",
+    "contacts": "contacts lists",
+    "activities": "activities",
+    "campaigns": "campaigns",
+    "tracking": "tracking",
+    "listings": "account",
+    "api": "api",
+    "login": "login logout profile",
+    "sandbox": "sandbox",
+    "worker": "worker",
+}
+"""The commands of each module; a module is imported when its command is used."""
+for _module, _names in _COMMANDS.items():
+    for _name in _names.split():
+        app.command(f"ccv2_async.cli.{_module}:{_name}")
 app.command("ccv2_async.cli.activities:poll", usage="Usage: ccv2 poll [OPTIONS] [TOKENS]")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import ExitStack
 
 DAMAGED = (
@@ -226,12 +226,28 @@ def unopened(path: str, error: Exception) -> UsageError:
     return UsageError(f"{path}: the journal cannot be opened ({why}).")
 
 
-def unusable(path: str, error: Exception, what: str, instead: str) -> UsageError:
-    """Return the error for a file with which SQLite failed.
+@contextmanager
+def explained(path: str, what: str, instead: str) -> Iterator[None]:
+    """Turn errors of SQLite, while a file is opened, into errors that say what to do.
 
     It suggests another file only if this one is certainly not a journal. After any other error,
     such as a full disk, another journal would lack what this one records.
+
+    Args:
+        path: The file.
+        what: What it should be.
+        instead: What to choose if it is something else.
+
+    Raises:
+        UsageError: SQLite failed with the file.
     """
-    if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR and SQLITE_NOTADB
-        return unopened(path, error)
-    return UsageError(f"{path}: this is not {what} ({error}). Choose another {instead}.")
+    import sqlite3  # noqa: PLC0415  # only with a journal
+
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR, SQLITE_NOTADB
+            raise unopened(path, error) from None
+        raise UsageError(
+            f"{path}: this is not {what} ({error}). Choose another {instead}."
+        ) from None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = "2"
 _PURPOSE = "is uploading with this journal"
+_WORDS = ("a journal", "file; nothing was sent")
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
@@ -243,24 +244,17 @@ class Journal:
         return journal
 
     def _connect(self) -> Database:
-        import sqlite3  # noqa: PLC0415  # only with a journal
-
-        with ExitStack() as resources:
+        with ExitStack() as resources, databases.explained(self._path, *_WORDS):
             if not self.is_read_only:
                 resources.callback(os.close, databases.take_lock(self._path, _PURPOSE))
-            try:
-                connection = databases.connect(self._path, to_read=self.is_read_only)
-            except sqlite3.Error as error:
-                raise databases.unopened(self._path, error) from None
+            connection = databases.connect(self._path, to_read=self.is_read_only)
             resources.callback(connection.close)
             return Database(connection, resources.pop_all())
 
     def _prepare(self, about: Mapping[str, str]) -> bool:
         """Return whether the file is our journal. An empty one becomes a journal if it may."""
-        import sqlite3  # noqa: PLC0415  # only with a journal
-
         path, connection, make = self._path, self._database.connection, not self.is_read_only
-        try:
+        with databases.explained(path, *_WORDS):
             kept = databases.prepare(
                 connection, path, self._schema, facts=about, tables=self._tables, make=make
             )
@@ -269,9 +263,6 @@ class Journal:
             connection.create_function("as_text", 1, databases.text_or_bytes)
             checks = (_STRANGE, databases.DAMAGED)
             is_strange = any(connection.execute(check).fetchall() for check in checks)
-        except sqlite3.Error as error:
-            what, instead = "a journal", "file; nothing was sent"
-            raise databases.unusable(path, error, what, instead) from None
         for name, value in about.items():
             if kept.get(name) != value:
                 shown = f" ({kept.get(name)})" if name != "account" else ""
