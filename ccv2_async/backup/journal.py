@@ -22,7 +22,6 @@ from ccv2_async.backup.datasets import BY_NAME, CAMPAIGNS, LIBRARY, TRASH, ids_i
 from ccv2_async.clock import in_dates
 from ccv2_async.errors import JournalError
 from ccv2_async.transport.files import databases
-from ccv2_async.transport.files.databases import columns_of, misfit, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,7 +51,7 @@ CREATE TABLE notes (
   failed INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (dataset, scope, id)
 ) WITHOUT ROWID;
 """
-_TYPES = columns_of(databases.ABOUT + _SCHEMA) | {"digits": str, "number": int | None}
+_TYPES = databases.columns_of(databases.ABOUT + _SCHEMA) | {"digits": str, "number": int | None}
 _PATH = re.compile(rf"({LIBRARY}|{TRASH}|{CAMPAIGNS})(/(?!\.{{1,2}}(/|\Z))[^/\0]+)+")
 
 
@@ -161,12 +160,13 @@ class Journal:
                 or another process is using it.
         """
         path = os.path.join(directory, NAME)  # noqa: PTH118  # a plain string
-        with ExitStack() as resources:
-            resources.callback(os.close, take_lock(path, "is backing up into this directory"))
-            words = ("the journal of a backup", "directory; nothing was fetched")
-            with databases.explained(path, *words):
-                database = resources.enter_context(closing(databases.connect(path)))
-                databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
+        words = ("the journal of a backup", "directory; nothing was fetched")
+        with ExitStack() as resources, databases.explained(path, *words):
+            resources.callback(
+                os.close, databases.take_lock(path, "is backing up into this directory")
+            )
+            database = resources.enter_context(closing(databases.connect(path)))
+            databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
             journal = cls(path, database)
             if journal._rows(databases.DAMAGED):
                 raise journal._failed("read", "a row is damaged")
@@ -511,7 +511,7 @@ class Journal:
 
 def _flaw(row: list[tuple[str, Any]]) -> str:
     """Return why a row is damaged, or ""."""
-    flaw = misfit(row, _TYPES)
+    flaw = databases.misfit(row, _TYPES)
     for name, value in () if flaw else row:
         with suppress(ValueError, TypeError, RecursionError):
             if value is None or name not in _FORMS or _FORMS[name](value):

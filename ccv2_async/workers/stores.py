@@ -260,9 +260,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_line ON jobs (line, attend_at);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, updated);
 CREATE INDEX IF NOT EXISTS jobs_by_lock ON jobs (lock) WHERE file_id != '';
 CREATE TABLE IF NOT EXISTS locks (
-  name TEXT PRIMARY KEY,
-  holder TEXT NOT NULL,
-  until REAL NOT NULL
+  name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL
 ) WITHOUT ROWID;
 """
 _STRANGE = "SELECT 1 FROM jobs WHERE min(typeof(key), typeof(as_text(CAST(key AS BLOB)))) < 'text'"
@@ -338,7 +336,7 @@ class SqliteStore(JobStore):
 
     async def schedule(self, key: str, line: Line, at: float) -> None:
         """Set the time at which a job needs attention, if it is still in this line."""
-        await self._do("UPDATE jobs SET attend_at = ? WHERE key = ? AND line = ?", at, key, line)
+        await self._do("UPDATE jobs SET attend_at = ? WHERE key = ? AND line = ?", (at, key, line))
 
     async def counts(self) -> dict[BulkState, int]:
         """Return how many jobs are in each state."""
@@ -347,7 +345,7 @@ class SqliteStore(JobStore):
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""
-        rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", lock)
+        rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", (lock,))
         return [file_id for (file_id,) in rows if isinstance(file_id, str)]
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
@@ -362,19 +360,19 @@ class SqliteStore(JobStore):
             "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING name"
         )
         now = self._now()
-        return bool(await self._do(statement, now + seconds, lock, holder, now))
+        return bool(await self._do(statement, (now + seconds, lock, holder, now)))
 
     async def release(self, lock: str, holder: str) -> None:
         """Release the lock if it is still held."""
-        await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", lock, holder)
+        await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", (lock, holder))
 
     async def is_held(self, lock: str) -> bool:
         """Return whether the lock is held."""
         statement = "SELECT 1 FROM locks WHERE name = ? AND until > ? AND typeof(until) = 'real'"
-        return bool(await self._do(statement, lock, self._now()))
+        return bool(await self._do(statement, (lock, self._now())))
 
     async def _document(self, key: str) -> str | None:
-        rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", key)
+        rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", (key,))
         return rows[0][0] if rows else None
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
@@ -385,25 +383,24 @@ class SqliteStore(JobStore):
         return bool(await self._do(_WRITE, values | statement))
 
     async def _forget(self, before: float) -> None:
-        await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", before)
+        await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", (before,))
 
     async def _page(
         self, index: Index, value: str, start: int, most: int
     ) -> list[tuple[str, str, float]]:
-        return await self._do(_PAGES[index], value, most, start)
+        return await self._do(_PAGES[index], (value, most, start))
 
-    async def _do(self, statement: str, *values: Any) -> list[Any]:
+    async def _do(self, statement: str, values: Any = ()) -> list[Any]:
         """Return the rows of a statement.
 
         Args:
             statement: The SQL statement.
-            values: A value for each question mark, or a dictionary of named values.
+            values: A sequence of values, or a dictionary of named values.
         """
         if self._database is None:
             raise StoreUnavailable("The job store is not open.")
-        named = values[0] if values and isinstance(values[0], dict) else values
         try:
-            return await self._database.execute(statement, named)
+            return await self._database.execute(statement, values)
         except sqlite3.Error as error:
             raise StoreUnavailable(
                 f"{self._path}: the jobs cannot be read or written ({error})."

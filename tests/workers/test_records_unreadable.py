@@ -58,7 +58,7 @@ async def spoil(store: JobStore, key: str, text: str) -> None:
         await store._redis.set(store._name("job", key), text)
     else:
         assert isinstance(store, SqliteStore)
-        await store._do("UPDATE jobs SET record = ? WHERE key = ?", text, key)
+        await store._do("UPDATE jobs SET record = ? WHERE key = ?", (text, key))
 
 
 DAMAGED = {

@@ -8,7 +8,7 @@ state "sending": the next run looks for it in its folder before it sends anythin
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,6 @@ import orjson
 from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
-from ccv2_async.transport.files.databases import Database
 from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 VERSION = "2"
 _PURPOSE = "is uploading with this journal"
-_WORDS = ("a journal", "file; nothing was sent")
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
@@ -197,7 +195,7 @@ class Journal:
     _schema = SCHEMA
     _tables: tuple[str, ...] = ("files",)
 
-    _database: Database
+    _database: databases.Database
 
     def __init__(self, path: str, now: Callable[[], float]) -> None:
         self._path = path
@@ -235,34 +233,24 @@ class Journal:
         journal = cls(path, now)
         journal.is_read_only = dry_run
         about = {"version": VERSION, "account": account, "service": base_url}
-        journal._database = await threads.run(journal._connect, undo=Database.close)
-        async with AsyncExitStack() as resources:
-            resources.push_async_callback(journal.aclose)
-            if not await journal._database.thread.run(journal._prepare, about):
-                return None
-            resources.pop_all()
+        with databases.explained(path, "a journal", "file; nothing was sent"):
+            connect = partial(_connect, path, to_read=dry_run)
+            journal._database = await threads.run(connect, undo=databases.Database.close)
+            async with AsyncExitStack() as resources:
+                resources.push_async_callback(journal.aclose)
+                if not await journal._database.thread.run(journal._prepare, about):
+                    return None
+                resources.pop_all()
         return journal
-
-    def _connect(self) -> Database:
-        with ExitStack() as resources, databases.explained(self._path, *_WORDS):
-            if not self.is_read_only:
-                resources.callback(os.close, databases.take_lock(self._path, _PURPOSE))
-            connection = databases.connect(self._path, to_read=self.is_read_only)
-            resources.callback(connection.close)
-            return Database(connection, resources.pop_all())
 
     def _prepare(self, about: Mapping[str, str]) -> bool:
         """Return whether the file is our journal. An empty one becomes a journal if it may."""
         path, connection, make = self._path, self._database.connection, not self.is_read_only
-        with databases.explained(path, *_WORDS):
-            kept = databases.prepare(
-                connection, path, self._schema, facts=about, tables=self._tables, make=make
-            )
-            if not kept:
-                return False
-            connection.create_function("as_text", 1, databases.text_or_bytes)
-            checks = (_STRANGE, databases.DAMAGED)
-            is_strange = any(connection.execute(check).fetchall() for check in checks)
+        kept = databases.prepare(
+            connection, path, self._schema, facts=about, tables=self._tables, make=make
+        )
+        if not kept:
+            return False
         for name, value in about.items():
             if kept.get(name) != value:
                 shown = f" ({kept.get(name)})" if name != "account" else ""
@@ -270,7 +258,8 @@ class Journal:
                     f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
                     "so that nothing is sent twice or to the wrong place; nothing was sent."
                 )
-        if is_strange:
+        connection.create_function("as_text", 1, databases.text_or_bytes)
+        if any(connection.execute(each).fetchall() for each in (_STRANGE, databases.DAMAGED)):
             raise self._failed("read", "nobody can tell which file one of its rows is about")
         identity = _identity(path)
         connection.create_function("is_in_place", 0, lambda: _identity(path) == identity)
@@ -370,13 +359,9 @@ def _mark(path: str, state: BulkState) -> list[str]:
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     try:
-        with ExitStack() as resources:
-            open_regular(path).close()
-            resources.callback(os.close, databases.take_lock(path, _PURPOSE))
-            connection = databases.connect(path)
-            resources.callback(connection.close)
-            databases.check_version(connection, path, VERSION)
-            return sorted(str(marked) for (marked,) in connection.execute(_MARK, (state.value,)))
+        with closing(_connect(path, to_read=False, exists=True)) as database:
+            marked = database.connection.execute(_MARK, (state.value,))
+            return sorted(str(path) for (path,) in marked)
     except sqlite3.OperationalError as error:
         raise JournalError(
             f"{path}: the journal cannot be written ({error}). Nothing was marked."
@@ -401,8 +386,9 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
     import sqlite3  # noqa: PLC0415  # only with a journal
 
     path = checked_path(path, "path")
+    connect = partial(_connect, path, to_read=True, exists=True)
     try:
-        async with aclosing(await databases.opened(partial(_open_to_read, path))) as database:
+        async with aclosing(await databases.opened(connect)) as database:
             await database.execute("BEGIN")  # all rows as of one moment
             key = ("", "", "")
             # In batches, because there may be a million rows.
@@ -415,13 +401,24 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
         raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
 
 
-def _open_to_read(path: str) -> Database:
+def _connect(path: str, *, to_read: bool, exists: bool = False) -> databases.Database:
+    """Open the database: only to read it, or under the journal's lock.
+
+    Args:
+        path: The file.
+        to_read: Whether it is only read.
+        exists: Whether it must exist, and be of this version.
+    """
     with ExitStack() as resources:
-        open_regular(path).close()  # its error is clearer than SQLite's
-        connection = databases.connect(path, to_read=True)
+        if exists:
+            open_regular(path).close()  # its error is clearer than SQLite's
+        if not to_read:
+            resources.callback(os.close, databases.take_lock(path, _PURPOSE))
+        connection = databases.connect(path, to_read=to_read)
         resources.callback(connection.close)
-        databases.check_version(connection, path, VERSION)
-        return Database(connection, resources.pop_all())
+        if exists:
+            databases.check_version(connection, path, VERSION)
+        return databases.Database(connection, resources.pop_all())
 
 
 def _has_content(path: str) -> bool:

@@ -24,15 +24,9 @@ if TYPE_CHECKING:
 
 _MIRRORED = """
 CREATE TABLE mirrored (
-  base TEXT NOT NULL,
-  folders TEXT NOT NULL,
-  name TEXT NOT NULL,
-  file_id TEXT NOT NULL,
-  size INTEGER NOT NULL,
-  written_ns INTEGER NOT NULL,
-  digest TEXT NOT NULL,
-  replaces TEXT NOT NULL,
-  PRIMARY KEY (base, folders, name)
+  base TEXT NOT NULL, folders TEXT NOT NULL, name TEXT NOT NULL,
+  file_id TEXT NOT NULL, size INTEGER NOT NULL, written_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL, replaces TEXT NOT NULL, PRIMARY KEY (base, folders, name)
 ) WITHOUT ROWID;
 CREATE INDEX again ON mirrored (file_id, size, written_ns, digest, replaces);
 """
