@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import inspect
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Required,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 import attrs
 
@@ -30,6 +42,8 @@ if TYPE_CHECKING:
     from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
+
+    Query: TypeAlias = Mapping[str, object] | None
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -79,32 +93,27 @@ class Kind(Generic[T]):
         return self.sendable(checked) if self.sendable else checked
 
 
+class _Writing(TypedDict, total=False):
+    """The arguments that `Resource._create` and `Resource._replace` pass on to `_write`."""
+
+    what: Required[str]
+    query: Query
+    checked: bool
+
+
 class Resource:
     """A group of operations; the methods of its subclasses are the public API."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def _get(
-        self,
-        model: type[T],
-        path: str,
-        *,
-        what: str,
-        query: Mapping[str, object] | None = None,
-    ) -> T:
+    async def _get(self, model: type[T], path: str, *, what: str, query: Query = None) -> T:
         """Return one object."""
         call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
         return await self._session.read(call, lambda response: response.read(model))
 
     async def _get_rows(
-        self,
-        model: type[T],
-        path: str,
-        *,
-        what: str,
-        on_bad_row: OnBadRow,
-        query: Mapping[str, object] | None = None,
+        self, model: type[T], path: str, *, what: str, on_bad_row: OnBadRow, query: Query = None
     ) -> list[T]:
         """Return the rows of a list that comes in one response, without pages.
 
@@ -124,7 +133,7 @@ class Resource:
         *,
         effect: Effect,
         what: str,
-        query: Mapping[str, object] | None = None,
+        query: Query = None,
         checked: bool = False,
     ) -> Response:
         """Make a call that changes something, and return the response.
@@ -137,54 +146,30 @@ class Resource:
         for part in body if isinstance(body, list) else (body,):
             if attrs.has(type(part)) and not checked:
                 check(part)
-        return await self._session.send(
-            Call(
-                method,
-                path,
-                effect,
-                what,
-                query=query_of(query),
-                body=BytesBody(encode_body(body)) if body is not None else None,
-            )
-        )
+        encoded = BytesBody(encode_body(body)) if body is not None else None
+        call = Call(method, path, effect, what, query=query_of(query), body=encoded)
+        return await self._session.send(call)
 
     async def _create(
-        self,
-        model: type[T],
-        path: str,
-        body: object,
-        *,
-        what: str,
-        query: Mapping[str, object] | None = None,
+        self, model: type[T], path: str, body: object, **options: Unpack[_Writing]
     ) -> T:
         """Create something by POST, and return it.
 
         The call is not repeated blindly, because a repeat could create a duplicate.
         """
-        response = await self._write(
-            "POST", path, body, effect=Effect.ADDITIVE, what=what, query=query
-        )
+        response = await self._write("POST", path, body, effect=Effect.ADDITIVE, **options)
         return await result_of(response, model)
 
     async def _replace(
-        self,
-        model: type[T],
-        path: str,
-        body: object,
-        *,
-        what: str,
-        query: Mapping[str, object] | None = None,
-        checked: bool = False,
+        self, model: type[T], path: str, body: object, **options: Unpack[_Writing]
     ) -> T:
         """Replace something by PUT, and return what the service stored."""
-        response = await self._write(
-            "PUT", path, body, effect=Effect.IDEMPOTENT, what=what, query=query, checked=checked
-        )
+        response = await self._write("PUT", path, body, effect=Effect.IDEMPOTENT, **options)
         return await result_of(response, model)
 
     # `ids` are the IDs of a thing's parents, then its own.
 
-    async def _one(self, kind: Kind[T], *ids: str, query: Mapping[str, object] | None = None) -> T:
+    async def _one(self, kind: Kind[T], *ids: str, query: Query = None) -> T:
         """Return one thing."""
         path, what = kind.place(*ids)
         return await self._get(kind.model, path, what=what, query=query)
@@ -195,11 +180,7 @@ class Resource:
         return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
 
     async def _update(
-        self,
-        kind: Kind[T],
-        changes: Mapping[str, Any],
-        *ids: str,
-        query: Mapping[str, object] | None = None,
+        self, kind: Kind[T], changes: Mapping[str, Any], *ids: str, query: Query = None
     ) -> T:
         """Read something, change a few of its fields, and replace it by PUT.
 
@@ -236,9 +217,7 @@ class Resource:
             of = f"{kind.name} {body.name}"
         return await self._create(kind.model, path, body, what=f"creation of {of}")
 
-    async def _replace_one(
-        self, kind: Kind[T], whole: Any, *ids: str, query: Mapping[str, object] | None = None
-    ) -> T:
+    async def _replace_one(self, kind: Kind[T], whole: Any, *ids: str, query: Query = None) -> T:
         """Replace one thing by PUT, and return what the service stored."""
         body = kind.checked(whole, kind.model)
         path, what = kind.place(*ids, whole.id)
@@ -261,7 +240,7 @@ class Resource:
         what: str,
         limit: int | None = None,
         most: int | None = 500,
-        query: Mapping[str, object] | None = None,
+        query: Query = None,
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[T]:
         """Return a listing of rows in pages. No request is made before it is iterated."""
