@@ -298,7 +298,7 @@ class Keeper:
             await asyncio.to_thread(write_file, self._path, data)
         except OSError as error:
             logger.warning("The state of the sandbox cannot be written: %s", error)
-            self.failure = error
+            self.failure = OSError(error.errno, error.strerror, str(self._path))
         else:
             self._written, self.failure = digest, None
 

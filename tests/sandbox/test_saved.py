@@ -296,6 +296,18 @@ def test_a_state_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path)
         Sandbox(state=tmp_path / "nowhere" / "account.json").start()
 
 
+def test_a_state_that_a_full_disk_cannot_hold_is_named_in_the_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path, __: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ccv2_async.sandbox.saved.write_file", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        Sandbox(state=path).start()
+    assert caught.value.filename == str(path)
+
+
 def test_a_state_that_cannot_be_written_at_the_end_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
