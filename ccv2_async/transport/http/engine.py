@@ -183,10 +183,18 @@ class ProxyEngine:
             verify=context_for(verify), proxy=self._proxy, limits=httpx.Limits(max_connections=1)
         )
         request.headers["Connection"] = "close"
+        connected: list[Any] = []
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event.endswith(".connect_tcp.complete"):
+                connected.append(info["return_value"])
+
+        request.extensions = {**request.extensions, "trace": trace}
         try:
             response = await transport.handle_async_request(request)
         except BaseException:
-            await _close_quietly(transport)
+            # httpx forgets a connection whose handshake with the proxy is interrupted or fails.
+            await _close_quietly(*connected, transport)
             raise
         response.request = request
         body = ProvenBody(response.stream, response, request.method)
@@ -214,13 +222,14 @@ class _LastResponseStream(httpx.AsyncByteStream):
             await _close_quietly(self._transport)
 
 
-async def _close_quietly(transport: httpx.AsyncBaseTransport) -> None:
-    """Close a transport, even while the caller is being cancelled. Never raises."""
-    with anyio.CancelScope(shield=True):
-        try:
-            await transport.aclose()
-        except Exception:  # noqa: BLE001  # it is discarded, so failures do not matter
-            logger.debug("closing a discarded connection failed")
+async def _close_quietly(*discarded: Any) -> None:
+    """Close connections, even while the caller is being cancelled. Never raises."""
+    for connection in discarded:
+        with anyio.CancelScope(shield=True):
+            try:
+                await connection.aclose()
+            except Exception:  # noqa: BLE001  # it is discarded, so failures do not matter
+                logger.debug("closing a discarded connection failed")
 
 
 def open_engine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import ssl
@@ -575,6 +576,27 @@ async def test_proxies_that_only_httpx_supports_get_a_connection_per_request(
         await until(lambda: not proxy.open)
         await engine.aclose()
     assert proxy.connections == 4
+
+
+async def test_a_cancelled_handshake_with_a_proxy_leaves_no_connection_open(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    async def never_answer(wire: Wire) -> None:
+        await wire.reader.read()  # until the client closes the connection
+
+    gc.disable()  # it would close what the client forgot, at some time
+    try:
+        async with RawServer(never_answer) as server:
+            cc = await connect(sandbox, proxy=f"https://127.0.0.1:{server.port}")
+            call = asyncio.create_task(cc.library.info())
+            await until(lambda: server.open)
+            await asyncio.sleep(0.05)  # the handshake begins
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await until(lambda: not server.open)
+    finally:
+        gc.enable()
 
 
 async def test_a_missing_or_refusing_proxy_is_a_connection_error(
