@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.calls.instrumentation import ResponseInfo
     from ccv2_async.transport.calls.raw import RawResponse
-    from ccv2_async.transport.calls.session import RefreshToken, Session
+    from ccv2_async.transport.calls.renewal import RefreshToken
+    from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.quota.budget import Budget

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import logging
 import math
 import random
 from contextlib import aclosing, asynccontextmanager
-from contextvars import ContextVar
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -21,7 +19,6 @@ import httpx
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
-from ccv2_async.secret import Secret
 from ccv2_async.tasks import running_loop
 from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Call, Response, parsed
@@ -36,6 +33,7 @@ from ccv2_async.transport.calls.outcome import (
     raise_unless_connection_failed,
     without_frames,
 )
+from ccv2_async.transport.calls.renewal import TokenRenewal
 from ccv2_async.transport.calls.retry import (
     LONGEST_HINT,
     Decision,
@@ -62,14 +60,12 @@ if TYPE_CHECKING:
     from ccv2_async.transport.calls.call import Timeouts
     from ccv2_async.transport.calls.credentials import Credentials
     from ccv2_async.transport.calls.instrumentation import ResponseInfo
+    from ccv2_async.transport.calls.renewal import RefreshToken
     from ccv2_async.transport.files.body import BodyAttempt
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.quota.budget import Budget
 
 T = TypeVar("T")
-
-RefreshToken: TypeAlias = "Callable[[], Awaitable[str | Secret[str]] | str | Secret[str]]"
-"""A function or coroutine function that returns a fresh access token, or raises."""
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -86,24 +82,12 @@ LATE = 0.1
 # The maximum number of bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
 
-# Whether a `refresh_token` is running around this code, and for which session.
-_renewal: ContextVar[_Renewal | None] = ContextVar("ccv2_async_renewal", default=None)
-
 
 @attrs.define(eq=False)
 class _Shared:
     """State that a session and its views share. It is also their common identity."""
 
     is_closed: bool = False
-
-
-@attrs.define(eq=False)
-class _Renewal:
-    """A run of `refresh_token`; the tasks that it creates see it too, even after its end."""
-
-    owner: _Shared
-    outer: _Renewal | None
-    is_running: bool = True
 
 
 class Session:
@@ -162,8 +146,7 @@ class Session:
         self._judge = Judge(credentials, budget, clock, base_url)
         self._gates = {lane: asyncio.Semaphore(max_in_flight) for lane in Lane}
         self._allowance = RetryAllowance()
-        self._refresh_token = refresh_token
-        self._refreshing = asyncio.Lock()
+        self._renewal = TokenRenewal(refresh_token, credentials)
         self._jitter = jitter
         self._shared = _Shared()
         self._lane = Lane.INTERACTIVE
@@ -373,7 +356,7 @@ class Session:
             call = attrs.evolve(call, lane=self._lane)
         if call.lane not in self._gates:
             raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
-        self._refuse_reentry(call.what)
+        self._renewal.refuse_reentry(call.what)
         limit = self._call_limit()
         gate = self._gates[call.lane]
         await self._begin_in_time(gate.acquire(), call.what, limit)
@@ -450,18 +433,6 @@ class Session:
         except TimeoutError:
             return False
         return True
-
-    def _refuse_reentry(self, what: str) -> None:
-        """Refuse a call that `refresh_token` makes through the client whose token it renews."""
-        renewal = _renewal.get()
-        while renewal is not None:
-            if renewal.owner is self._shared and renewal.is_running:
-                raise errors.UsageError(
-                    f"{what}: refresh_token made this call through the client that waits for "
-                    "refresh_token. Nothing was sent; get the token from your own store or "
-                    "through another client."
-                )
-            renewal = renewal.outer
 
     async def _take_turn(self, call: Call) -> None:
         """Wait for the quota, and report the wait if it took time.
@@ -644,7 +615,7 @@ class Session:
         if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not _repeatable(call):
             raise failed.error
         if decision is Decision.REFRESH:
-            await self._in_time(self._refresh(failed), call, failed, ends)
+            await self._in_time(self._renewal.renew(failed), call, failed, ends)
             await self._in_time(self._take_turn(call), call, failed, ends)
             return
         hint = failed.hint
@@ -677,43 +648,6 @@ class Session:
                 f"within {call.deadline:g} s.",
                 sent=getattr(failed.error, "sent", "nothing"),
             )
-
-    async def _refresh(self, failed: Failed) -> None:
-        if self._refresh_token is None:
-            raise failed.error
-        async with self._refreshing:
-            if self.credentials.generation != failed.token:
-                return  # another call has renewed it
-            trouble = await self._renew()
-        if trouble:
-            raise errors.AuthenticationFailed(
-                f"{failed.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
-                status=401,
-                errors=getattr(failed.error, "errors", ()),
-                headers=getattr(failed.error, "headers", {}),
-            )
-
-    async def _renew(self) -> str:
-        """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
-        assert self._refresh_token is not None  # noqa: S101  # `_refresh` has looked
-        outer = _renewal.get()
-        renewal = _Renewal(self._shared, outer)
-        _renewal.set(renewal)
-        try:
-            self.credentials.renew(await _secret_of(self._refresh_token))
-        except errors.ConstantContactError as error:
-            return self.credentials.redact(error.message)
-        except Exception as error:  # noqa: BLE001  # the user's own code
-            return self._judge.described(error)
-        finally:
-            renewal.is_running = False
-            _renewal.set(outer)
-        return ""
-
-
-async def _secret_of(refresh_token: RefreshToken) -> Secret[str]:
-    fresh: Secret[Any] = Secret(refresh_token())
-    return Secret(await fresh.reveal()) if inspect.isawaitable(fresh.reveal()) else fresh
 
 
 def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:

@@ -1,0 +1,105 @@
+"""Renew a refused access token, once for all calls that were refused."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from ccv2_async import errors
+from ccv2_async.secret import Secret
+from ccv2_async.text import described
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ccv2_async.transport.calls.credentials import Credentials
+    from ccv2_async.transport.calls.outcome import Failed
+
+RefreshToken: TypeAlias = "Callable[[], Awaitable[str | Secret[str]] | str | Secret[str]]"
+"""A function or coroutine function that returns a fresh access token, or raises."""
+
+# Whether a `refresh_token` is running around this code, and for which client.
+_innermost: ContextVar[_Run | None] = ContextVar("ccv2_async_renewal", default=None)
+
+
+@attrs.define(eq=False)
+class _Run:
+    """A run of `refresh_token`; the tasks that it creates see it too, even after its end."""
+
+    owner: TokenRenewal
+    outer: _Run | None
+    is_running: bool = True
+
+
+class TokenRenewal:
+    """Renews the access token of a client through the user's `refresh_token`.
+
+    Args:
+        refresh_token: Returns a fresh token; None if there is no such function.
+        credentials: The key and the token, which is replaced.
+    """
+
+    def __init__(self, refresh_token: RefreshToken | None, credentials: Credentials) -> None:
+        self._refresh_token = refresh_token
+        self._credentials = credentials
+        self._lock = asyncio.Lock()
+
+    def refuse_reentry(self, what: str) -> None:
+        """Refuse a call that `refresh_token` makes through the client whose token it renews.
+
+        Raises:
+            UsageError: It is such a call. Nothing was sent.
+        """
+        run = _innermost.get()
+        while run is not None:
+            if run.owner is self and run.is_running:
+                raise errors.UsageError(
+                    f"{what}: refresh_token made this call through the client that waits for "
+                    "refresh_token. Nothing was sent; get the token from your own store or "
+                    "through another client."
+                )
+            run = run.outer
+
+    async def renew(self, refused: Failed) -> None:
+        """Replace the token that was refused, unless another call has done so.
+
+        Raises:
+            AuthenticationFailed: There is no `refresh_token`, or it failed.
+        """
+        if self._refresh_token is None:
+            raise refused.error
+        async with self._lock:
+            if self._credentials.generation != refused.token:
+                return  # another call has renewed it
+            trouble = await self._replace_token(self._refresh_token)
+        if trouble:
+            raise errors.AuthenticationFailed(
+                f"{refused.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
+                status=401,
+                errors=getattr(refused.error, "errors", ()),
+                headers=getattr(refused.error, "headers", {}),
+            )
+
+    async def _replace_token(self, refresh_token: RefreshToken) -> str:
+        """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
+        run = _Run(self, _innermost.get())
+        _innermost.set(run)
+        try:
+            self._credentials.renew(await _secret_of(refresh_token))
+        except errors.ConstantContactError as error:
+            return self._credentials.redact(error.message)
+        except Exception as error:  # noqa: BLE001  # the user's own code
+            return self._credentials.redact(described(error), 200)
+        finally:
+            run.is_running = False
+            _innermost.set(run.outer)
+        return ""
+
+
+async def _secret_of(refresh_token: RefreshToken) -> Secret[str]:
+    fresh: Secret[Any] = Secret(refresh_token())
+    return Secret(await fresh.reveal()) if inspect.isawaitable(fresh.reveal()) else fresh
