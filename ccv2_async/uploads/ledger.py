@@ -113,7 +113,8 @@ class Entry:
         state: The current state.
         since: When it was first sent, in seconds since 1970; None before.
         sends: The number of times it may have reached the service, while SENDING or AMBIGUOUS.
-        file_id: The library's ID, or "".
+        file_id: The library's ID, or "". While SENDING: the service accepted the file, and only the
+            look for a copy from an earlier attempt is left.
         duplicates: IDs of extra copies left by a lost response, oldest first.
         tokens: Its resume tokens: none before it was accepted; several for an activity in parts.
         status: The last status from the service, or None.

@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections import OrderedDict
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -24,7 +24,7 @@ from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
-from ccv2_async.uploads.ledger import Entry, advance
+from ccv2_async.uploads.ledger import Entry, NoStore, advance
 from ccv2_async.uploads.looks import ROWS, FolderLooks, compare
 from ccv2_async.uploads.settle import (
     AFTER_RESEND,
@@ -46,7 +46,7 @@ from ccv2_async.uploads.settle import (
 from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator
 
     from ccv2_async.clock import Clock
     from ccv2_async.polling.sweep import Sweep
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 CLAIMED_IDS = 10_000
+
+_LATER = (errors.ClientClosed, errors.DailyQuotaExceeded, errors.ServiceUnavailable)
 
 COMPARE_TIME = 120.0
 """Seconds to wait for a file that is still being processed, to compare it."""
@@ -345,7 +347,13 @@ class Settler:
     async def check_for_doubles(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
-        """Check whether an earlier attempt arrived as well. No result makes it raise."""
+        """Check whether an earlier attempt arrived as well. No finding makes it raise.
+
+        Raises:
+            ClientClosed: A later run has to look, and the store has the file's ID.
+            DailyQuotaExceeded: The same.
+            ServiceUnavailable: The same.
+        """
         self.claim([file_id])
         sending.candidates = ()
         try:
@@ -360,11 +368,11 @@ class Settler:
         upload = sending.upload
         accepted_at = self._clock.monotonic()
         finding = After.HIDDEN
-        with suppress(TimeoutError, errors.ConstantContactError):
+        with suppress(TimeoutError):
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(accepted_at + delay)
-                    with suppress(errors.ConstantContactError):  # the next look may succeed
+                    with _unless_later(sending):  # the next look may succeed
                         listed, found = await self._list_after(sending, file_id)
                         double = await self._possible(sending, found)
                         alone = After.ALONE if listed else After.HIDDEN
@@ -372,8 +380,9 @@ class Settler:
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)
                     if step is not Step.LOOK_AGAIN:
                         break
-                if finding is After.HIDDEN and await self._kept_its_name(upload, file_id):
-                    finding = After.ALONE
+                with _unless_later(sending):
+                    if finding is After.HIDDEN and await self._kept_its_name(upload, file_id):
+                        finding = After.ALONE
         if not sending.candidates:
             if finding is After.HIDDEN:
                 self._report(upload, Accepted(file_id), ())
@@ -530,3 +539,13 @@ class Settler:
             candidates=candidates,
             sends=sending.sends,
         )
+
+
+@contextmanager
+def _unless_later(sending: Sending[Any]) -> Iterator[None]:
+    """Suppress the errors of a look, except those after which a later run can look."""
+    try:
+        yield
+    except errors.ConstantContactError as trouble:
+        if isinstance(trouble, _LATER) and not isinstance(sending.store, NoStore):
+            raise

@@ -120,6 +120,8 @@ class Uploader:
         """
         before = sending.entry
         lost = sending.recall(self._clock)
+        if lost is not None and before.file_id:
+            return await self._checked(sending, before.file_id)
         sends_left = 2 if lost is None else 1
         call = self._call(sending)
         while True:
@@ -152,12 +154,11 @@ class Uploader:
                 sends_left = 0
             else:
                 sending.sends += 1 + response.doubtful
-                accepted = Accepted(file_id)
-                if sending.sends > 1:
-                    accepted = await self._settler.check_for_doubles(
-                        sending, file_id, self._limit(sending)
-                    )
-                return await self._accepted(sending, accepted)
+                if sending.sends == 1:
+                    return await self._accepted(sending, Accepted(file_id))
+                # If the check is interrupted, the next run repeats it.
+                await sending.write(BulkState.SENDING, file_id=file_id)
+                return await self._checked(sending, file_id)
             sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
@@ -174,6 +175,12 @@ class Uploader:
     def claim(self, file_ids: Iterable[str]) -> None:
         """Note that these files belong to uploads already, so no look adopts one of them."""
         self._settler.claim(file_ids)
+
+    async def _checked(self, sending: Sending[E], file_id: str) -> Job:
+        """Return the job of an accepted file that was sent before, once copies were looked for."""
+        limit = self._limit(sending)
+        accepted = await self._settler.check_for_doubles(sending, file_id, limit)
+        return await self._accepted(sending, accepted)
 
     async def _accepted(self, sending: Sending[E], accepted: Accepted) -> Job:
         file_ids = (accepted.file_id, *accepted.duplicates)
@@ -228,7 +235,9 @@ class Uploader:
             entry = sending.entry
             since = entry.begun if entry.may_have_arrived else self._clock.time()
             sends = sending.sends + doubtful + 1
-            await sending.write(BulkState.SENDING, since=since, size=length, sends=sends)
+            await sending.write(
+                BulkState.SENDING, since=since, size=length, sends=sends, file_id=""
+            )
 
         body = MultipartBody(
             upload.form(self._boundary()),

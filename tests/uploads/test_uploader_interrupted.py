@@ -144,6 +144,41 @@ async def test_a_file_is_found_again_if_its_upload_is_cancelled_while_copies_are
     assert len(service.stored) == 1
 
 
+@pytest.mark.parametrize("how", ["closed", "cancelled", "the day's calls are used up"])
+@pytest.mark.parametrize("readable", [True, False])
+async def test_the_next_run_names_a_copy_if_the_look_for_it_was_interrupted(
+    connect: Callable[..., Any], file: Path, how: str, readable: bool
+) -> None:
+    service = Service("stored, then busy", "ok")
+    events, interruptions = list[Any](), list[asyncio.Task[object]]()
+    service.hidden = 2
+
+    async def interrupt() -> None:
+        if how == "closed":
+            interruptions.append(asyncio.create_task(cc.aclose()))
+        elif how == "cancelled":
+            first.cancel()
+        await asyncio.sleep(0)
+
+    async with serving(service.serve) as server:
+        cc = await connect(server, **({"per_day": 2} if how.endswith("used up") else {}))
+        service.on_look = interrupt
+        first = asyncio.create_task(run(cc, file))
+        with pytest.raises(
+            (errors.ClientClosed, errors.DailyQuotaExceeded, asyncio.CancelledError)
+        ):
+            await first
+        await asyncio.gather(*interruptions)
+        service.on_look, service.hidden = None, 0
+        if not readable:
+            for stored in service.stored:
+                stored["url"] = ""
+        (result,) = await run(await connect(server, on_event=events.append), file)
+    assert (result.id, result.duplicates, result.error) == ("8", ("7",), None)
+    assert [each.duplicates for each in events if isinstance(each, DuplicateUpload)] == [("7",)]
+    assert len(service.stored) == 2
+
+
 @pytest.mark.parametrize(
     ("answers", "failing"), [("dropped ok", 2), ("busy ok", 2), ("busy dropped ok", 3)]
 )

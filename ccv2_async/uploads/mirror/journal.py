@@ -113,7 +113,7 @@ class MirrorJournal(Journal):
             key = _key(entry)
             now = local.get(key)
             same = now is not None and (now.size, now.written_ns) == (entry.size, entry.written_ns)
-            accepted = entry.state is BulkState.ACCEPTED
+            accepted = entry.line != "settled" and entry.file_id != ""
             if entry.state is BulkState.DONE or (accepted and not same):
                 await self.adopt(entry)
             elif now is None or not same or entry.status == FileStatus.DELETED:
@@ -129,7 +129,7 @@ class MirrorJournal(Journal):
                     pending.add(key)
                 if accepted:
                     ids.add(entry.file_id)
-                elif entry.may_have_arrived:
+                if entry.may_have_arrived:
                     lost.add(key)
         return Unfinished(pending, lost, ids)
 

@@ -112,6 +112,16 @@ async def test_an_upload_continues_after_its_folder_was_moved(opened: Callable[.
     assert await journal.find(upload().key) is None
 
 
+async def test_an_accepted_upload_whose_copies_were_not_looked_for_keeps_its_id(
+    opened: Callable[..., Any],
+) -> None:
+    journal = await opened()
+    owed = await journal.write(upload(BulkState.SENDING, file_id="8", sends=2))
+    assert await journal.take_up({A: owed}) == Unfinished({A}, {A}, {"8"})
+    await journal.take_up({A: attrs.evolve(owed, size=11)})
+    assert journal.known == {A: Known("8", 10, 1)}
+
+
 async def test_uploads_that_failed_or_waited_are_left_to_the_next_upload(
     opened: Callable[..., Any],
 ) -> None:
