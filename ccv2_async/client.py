@@ -644,7 +644,7 @@ class ConstantContact:
 
         Raises:
             UsageError: The directory cannot be written, another process is using it, it holds a
-                file that a first backup would replace, or it belongs to another account.
+                file of yours that a backup would replace, or it belongs to another account.
             DailyQuotaExceeded: The day's calls are used up. Call it again on the next day.
             ServiceUnavailable: The service was down for 15 minutes. Call it again later.
             JournalError: The journal in the directory cannot be read or written.

@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
-from ccv2_async.backup.datasets import CAMPAIGNS, FOLDERS, LIBRARY, TRASH, folders_in, version_of
+import attrs
+
+from ccv2_async.backup.datasets import FOLDERS, LIBRARY, TRASH, folders_in, version_of
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.text import one_line
 from ccv2_async.transport.files.names import SafeNames, folded
@@ -20,7 +23,7 @@ from ccv2_async.transport.files.partial import PartialFile, remove_leftovers, sy
 from ccv2_async.transport.files.reading import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from ccv2_async.backup.journal import FileEntry, Journal
@@ -119,29 +122,43 @@ class Contents:
                 left += not there or entry.version != entry.wanted
         return left
 
+    def place(self, entry: FileEntry, size: int, sha256: str) -> None:
+        """Record the part of the wanted version of a file, and move it to the path of the file.
+
+        Raises:
+            UsageError: The path cannot be written.
+        """
+        parent, name = json.loads(entry.source)
+        entry = attrs.evolve(entry, path=self._assign(entry.place, entry.id, name, parent))
+        self._journal.stored(entry, entry.wanted, size, sha256)
+        self.put(entry, entry.wanted or "")
+
     def _learn_names(self) -> None:
-        """Learn which names are taken: by files of the backup, or by others in the directory."""
-        entries = list(self._journal.files())
-        places = [self.root / place for place in (LIBRARY, TRASH, CAMPAIGNS)]
-        found = (path for place in places for path in place.rglob("*"))
-        paths = {path.relative_to(self.root).as_posix() for path in found}
-        paths.difference_update(entry.was for entry in entries if entry.was)
-        paths.update(entry.path for entry in entries)
         taken: dict[str, list[str]] = {}
-        for path in paths:
-            parent, _, name = path.rpartition("/")
+        for entry in self._journal.files():
+            parent, _, name = entry.path.rpartition("/")
             taken.setdefault(parent, []).append(name)
         self._names = {parent: SafeNames(names) for parent, names in taken.items()}
 
     def _assign(self, place: str, own: str, name: str, parent: str) -> str:
-        """Return the path of a file: a new one if its name or its folder has changed."""
+        """Return the path of a file: a new one if its name or its folder has changed.
+
+        A path where the directory holds a file that is not the backup's is left to it.
+        """
         source = json.dumps([parent, name])
         known = self._journal.file(place, own)
-        if known is not None and known.source == source:
+        if known is not None and known.source == source and not self._lost_its_path(known):
             return known.path
-        path = f"{parent}/{self._names.setdefault(parent, SafeNames()).choose(name, own)}"
+        names, path = self._names.setdefault(parent, SafeNames()), ""
+        while not path or os.path.lexists(self.root / path):
+            path = f"{parent}/{names.choose(name, own)}"
         self._journal.assign(place, own, source, path, folded(path))
         return path
+
+    def _lost_its_path(self, entry: FileEntry) -> bool:
+        """Return whether a file that is not the backup's stands where this one is to be written."""
+        waits = entry.size is None or (entry.was and os.path.lexists(self.root / entry.was))
+        return bool(waits) and entry.place != FOLDERS and os.path.lexists(self.root / entry.path)
 
     def _move(self) -> None:
         moves = self._journal.moves()
@@ -162,7 +179,6 @@ class Contents:
         Raises:
             UsageError: They cannot be written.
         """
-        self._learn_names()
         for _, own, text, _ in list(self._journal.records("campaigns")):
             record = json.loads(text)
             for field, ending in (("email_content", "html"), ("text_content", "txt")):
@@ -186,10 +202,26 @@ class Contents:
             partial = PartialFile(str(path))
         try:
             partial.write(content)
+            if entry.size is None:
+                self._journal.stored(entry, None, 0, "")  # from here on, the path is the backup's
             partial.keep()
         finally:
             partial.discard()
         self._journal.stored(entry, digest, len(content), digest)
+
+
+def require_own(root: Path, names: Iterable[str], written: Collection[str]) -> None:
+    """Check that the directory has no files of these names, except those that the backup wrote.
+
+    Raises:
+        UsageError: It has one, and a backup would replace it.
+    """
+    for name in names:
+        if name not in written and (root / name).is_file():
+            raise UsageError(
+                f"{one_line(str(root / name))}: this file does not belong to a backup, and "
+                "a backup would replace it. Move it, or choose another directory."
+            )
 
 
 def part_name(entry: FileEntry, version: str) -> str:

@@ -206,6 +206,10 @@ class Journal:
         query = f"SELECT name, value, {digits} FROM about"  # noqa: S608  # our own words
         return {name: value for name, value, _ in self._rows(query)}
 
+    def written(self) -> list[str]:
+        """Return the names of the files of records that the backup has written."""
+        return self.about().get("written", "").split()
+
     def counts(self) -> dict[str, Any]:
         """Return the contents of the backup so far, as the fields of `Counts`."""
         queries = {
@@ -520,6 +524,7 @@ def _flaw(row: list[tuple[str, Any]]) -> str:
     return flaw
 
 
-_REPAIR = "UPDATE files SET version=NULL WHERE size IS NULL OR sha256 IS NULL"  # fetched again
+_UNSURE = "version NOTNULL AND (size IS NULL OR sha256 IS NULL)"
+_REPAIR = f"UPDATE files SET version=NULL, size=0 WHERE {_UNSURE}"  # noqa: S608  # fetched again
 _NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM notes WHERE dataset=? AND scope=? AND id=?"

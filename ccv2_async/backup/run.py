@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.backup.contents import Contents, digest_of, explained
+from ccv2_async.backup.contents import Contents, digest_of, explained, require_own
 from ccv2_async.backup.datasets import (
     BY_NAME,
     CAMPAIGNS,
@@ -203,18 +203,14 @@ class Backup:
     def _open(self) -> Journal:
         with explained(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
-            known = (self._root / NAME).exists()
-            taken = [] if known else [name for name in NAMES if (self._root / name).exists()]
-        if taken:
-            raise errors.UsageError(
-                f"{one_line(str(self._root / taken[0]))}: this file does not belong to a backup, "
-                "and a backup would replace it. Choose another directory; nothing was changed."
-            )
+            if not (self._root / NAME).exists():
+                require_own(self._root, NAMES, ())
         return Journal.open(str(self._root))
 
     async def _run(self) -> BackupResult:
         journal = self._journal
         self._contents = Contents(self._root, journal)
+        await self._do(require_own, self._root, NAMES, await self._do(journal.written))
         await self._do(self._contents.prepare)
         await self._require_own()
         wanted = [each for each in DATASETS if each.name != TRASH or self._options.trash]
@@ -482,8 +478,7 @@ class Backup:
         await self._do(self._place, entry, *kept)
 
     def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
-        self._journal.stored(entry, entry.wanted, size, sha256)
-        self._contents.put(entry, entry.wanted or "")
+        self._contents.place(entry, size, sha256)
         self._journal.forget(entry.place, "", entry.id)
 
     # Calls

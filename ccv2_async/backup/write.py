@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import orjson
 
-from ccv2_async.backup.contents import explained
+from ccv2_async.backup.contents import explained, require_own
 from ccv2_async.backup.datasets import BY_NAME, DATASETS, flat, line_of, memberships_in
 from ccv2_async.transport.files.partial import PartialFile
 from ccv2_async.version import __version__
@@ -163,6 +163,9 @@ class Exports:
                     waiting.clear()
             partial.write(bytes(waiting))
             size += len(waiting)
+            if name not in (written := self._journal.written()):
+                require_own(self._root, [name], written)
+                self._journal.remember(written=" ".join([*written, name]))
             digest = partial.keep()
         finally:
             partial.discard()

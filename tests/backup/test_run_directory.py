@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ccv2_async import errors, verify_backup
+from ccv2_async.backup import contents as contents_module
+from ccv2_async.backup.contents import Contents
 from ccv2_async.backup.journal import NAME, Journal
+from ccv2_async.backup.run import Backup
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.partial import PartialFile
@@ -18,8 +23,8 @@ from tests.backup.conftest import digests, held, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from ccv2_async.backup.journal import FileEntry
     from ccv2_async.client import ConstantContact
 
 
@@ -271,3 +276,84 @@ async def test_a_file_that_is_not_the_backups_keeps_its_path(
     assert digests(tmp_path) == held(demo)
     check = await verify_backup(tmp_path)
     assert (check.faults, len(check.extra)) == ((), 3)
+
+
+def stop(*_: Any) -> None:
+    raise errors.UsageError("stopped")
+
+
+@pytest.mark.parametrize("name", ["contacts.csv", "manifest.json", "account.json"])
+async def test_a_file_placed_after_an_interrupted_run_is_not_replaced_by_the_export(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Backup, "_write", stop)
+        with pytest.raises(errors.UsageError, match="stopped"):
+            await cc.backup(tmp_path)
+    mine = tmp_path / name
+    mine.write_text("mine")
+    with pytest.raises(errors.UsageError, match=f"{name}: this file does not belong to a backup"):
+        await cc.backup(tmp_path)
+    assert mine.read_text() == "mine"
+    mine.rename(tmp_path / "mine.txt")
+    for _ in range(2):
+        await cc.backup(tmp_path)
+        assert digests(tmp_path) == held(demo)
+        assert mine.read_text() != "mine"
+
+
+async def test_a_file_placed_while_a_backup_runs_is_not_replaced(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    mine = tmp_path / "memberships.jsonl"
+    with pytest.raises(errors.UsageError, match="this file does not belong to a backup"):
+        await cc.backup(tmp_path, on_progress=lambda _: mine.write_text("mine"))
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    await cc.backup(tmp_path)
+    assert digests(tmp_path) == held(demo)
+
+
+@pytest.mark.parametrize("step", [(Backup, "_fetch_file"), (contents_module, "PartialFile")])
+async def test_a_file_placed_on_a_planned_path_after_an_interrupted_run_is_not_replaced(
+    demo: Sandbox,
+    cc: ConstantContact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: tuple[Any, str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(*step, stop)
+        with pytest.raises(errors.UsageError, match="stopped"):
+            await cc.backup(tmp_path)
+    with closing(Journal.open(str(tmp_path))) as journal:
+        planned = [entry for entry in journal.files() if entry.wanted and not entry.version]
+    mine = {tmp_path / entry.path for entry in planned}
+    assert mine
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    for _ in range(2):
+        await cc.backup(tmp_path)
+        assert {path for path, content in kept(tmp_path).items() if content == b"mine"} == mine
+        assert digests(tmp_path) == held(demo)
+    check = await verify_backup(tmp_path)
+    assert (check.faults, len(check.extra)) == ((), len(mine))
+
+
+async def test_a_file_placed_on_a_planned_path_while_files_are_downloaded_is_not_replaced(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, mine = Contents.place, set[Path]()
+
+    def place(self: Contents, entry: FileEntry, *bytes_: Any) -> None:
+        path = tmp_path / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        mine.add(path)
+        original(self, entry, *bytes_)
+
+    monkeypatch.setattr(Contents, "place", place)
+    await cc.backup(tmp_path)
+    assert {path for path, content in kept(tmp_path).items() if content == b"mine"} == mine
+    assert digests(tmp_path) == held(demo)
