@@ -7,7 +7,8 @@ Unicode form, because the service treats such names as the same::
     in the journal   in the library    local content      what is done
     yes              yes               as recorded        nothing, or FINISH
     yes              yes               other              REPLACE
-    yes              another file      any                REPLACE
+    yes              another file      the same bytes     nothing; it is recorded
+    yes              another file      any other          REPLACE
     no               file of its name  of the same size   nothing; it is recorded
     no               file of its name  of another size    REPLACE
     any              no                any                UPLOAD
@@ -16,7 +17,8 @@ FINISH gives a file its own name and trashes older versions, if an earlier run d
 Content is as recorded if its size and time match the record, or if its size and digest do. A
 library file that belongs to no local file is an extra: it is left alone, or TRASHed if deletions
 are allowed. A file whose upload an earlier run left unfinished is always uploaded again; the
-upload's own entry in the journal then says whether it has to be sent.
+upload's own entry in the journal then says whether it has to be sent. The caller of `decide`
+compares the bytes of another file, and passes the record of the same bytes as the journal's.
 """
 
 from __future__ import annotations

@@ -21,13 +21,16 @@ from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.models.validation import is_plain_function
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.files.reading import open_regular
+from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.looks import compare
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
 from ccv2_async.uploads.many.run import FATAL, BulkUpload
 from ccv2_async.uploads.mirror.journal import MirrorJournal
 from ccv2_async.uploads.mirror.plan import (
+    Known,
     LocalFile,
     MirrorAction,
     MirrorEntry,
@@ -37,6 +40,7 @@ from ccv2_async.uploads.mirror.plan import (
     decide,
     same_case,
 )
+from ccv2_async.uploads.settle import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.items import Options
     from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.many.run import Parts
-    from ccv2_async.uploads.mirror.plan import Key, Known, MirrorResult, Plan
+    from ccv2_async.uploads.mirror.plan import Key, MirrorResult, Plan
 
 T = TypeVar("T")
 
@@ -184,11 +188,12 @@ class Mirror:
             known = journal.known
         remote = await self._listing(folders)
         await self._find_unlisted(known, remote, folders)
+        known = {**known, **await self._find_replaced(known, remote, unfinished)}
         for key in known.keys() & self._files.keys():
             file = self._files[key]
             if known[key].needs_digest(file):
                 self._files[key] = attrs.evolve(file, digest=await self._digest(file))
-        compare = partial(
+        decided = partial(
             decide,
             self._files.values(),
             remote.values(),
@@ -197,7 +202,7 @@ class Mirror:
             unfinished=unfinished,
             delete=self._delete,
         )
-        plan = await self._parts.threads.run(compare)
+        plan = await self._parts.threads.run(decided)
         result = attrs.evolve(plan.result, dry_run=self._options.dry_run)
         return attrs.evolve(plan, result=await self._limited(result))
 
@@ -306,6 +311,26 @@ class Mirror:
                 place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
                 if file_outcome(file.status) is not Outcome.FAILURE and place in folders.names:
                     remote[file_id] = RemoteFile(file, folders.names[place])
+
+    async def _find_replaced(
+        self, known: Mapping[Key, Known], remote: Mapping[str, RemoteFile], unfinished: Unfinished
+    ) -> dict[Key, Known]:
+        """Return records of files with the local bytes that another mirror put in their place."""
+        owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
+        others = {each.key: each.file for id_, each in remote.items() if id_ not in owned}
+        found, parts = {}, self._parts
+        for key in (self._files.keys() & known.keys() & others.keys()).difference(
+            unfinished.pending
+        ):
+            local, record, file = self._files[key], known[key], others[key]
+            if not record.file_id or record.file_id in remote:
+                continue
+            source = as_source(local.path)
+            evidence = await compare(source, local.size, file, parts.session, parts.threads)
+            if evidence is Evidence.SAME_BYTES:
+                facts = (local.size, local.written_ns, await self._digest(local), record.replaces)
+                found[key] = Known(file.id, *facts)
+        return found
 
     async def _digest(self, file: LocalFile) -> str:
         """Return the SHA-256 of a file; "" if it has changed since it was listed."""

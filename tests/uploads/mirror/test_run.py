@@ -719,6 +719,30 @@ async def test_a_file_that_is_gone_from_the_library_is_sent_again(
     assert stored(sandbox) == {"a.png": b"a", "b.png": b"b"}
 
 
+async def test_two_mirrors_with_their_own_journals_settle_after_a_change(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, tmp_path: Path
+) -> None:
+    journals = [tmp_path / "one.sqlite", tmp_path / "other.sqlite"]
+    for content in ("one", "two", "longer"):
+        root = tree({"a.png": content})
+        plans = [await client.library.mirror(root, journal=each) for each in journals * 2]
+        assert [len(plan.entries) for plan in plans] == [1, 0, 0, 0]
+        assert stored(sandbox) == {"a.png": content.encode()}
+    assert len(sent(sandbox, "POST")) == 3
+
+
+async def test_another_clients_file_of_the_same_size_in_place_of_a_recorded_one_is_replaced(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "one"})
+    (entry,) = (await client.library.mirror(root)).entries
+    await client.library.delete_files(entry.file_id)
+    add_as_another_client(sandbox, "a.png", PNG + b"two")
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"one"}
+    assert (await client.library.mirror(root)).equal == 1
+
+
 async def test_a_local_folder_that_was_moved_keeps_its_journal(
     client: ConstantContact, sandbox: Sandbox, tree: Tree, tmp_path: Path
 ) -> None:
