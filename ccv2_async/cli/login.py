@@ -159,7 +159,7 @@ async def _log_in(
     state = new_state()
     callback = _Callback(state)
     try:
-        server = await asyncio.start_server(callback.serve, _HOST, port)
+        server = await asyncio.start_server(callback.connected, _HOST, port)
     except OSError as error:
         raise UsageError(
             f"Port {port} is in use ({error.strerror}). Choose another with --port, and register "
@@ -179,6 +179,8 @@ async def _log_in(
                 f"No answer came from the browser in {_PATIENCE / 60:.0f} minutes. Nothing was "
                 "stored; run 'ccv2 login' again."
             ) from None
+        finally:
+            callback.close()
     token = await flow.exchange_code(redirect, state=state)
     path = await asyncio.to_thread(
         profiles.store,
@@ -211,8 +213,21 @@ class _Callback:
         factory=lambda: asyncio.get_running_loop().create_future(), init=False, repr=False
     )
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
+    _answers: set[asyncio.Task[None]] = attrs.field(factory=set, init=False, repr=False)
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the request of a new connection. A browser also opens some without a request."""
+        task = asyncio.create_task(self._answer(reader, writer))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+        task.add_done_callback(lambda _: writer.close())
+
+    def close(self) -> None:
+        """Close the connections whose request has not come."""
+        for task in self._answers:
+            task.cancel()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         status, text = "400 Bad Request", "This is not the response that ccv2 is waiting for."
         with contextlib.suppress(OSError, ValueError, EOFError, asyncio.LimitOverrunError):
             async with asyncio.timeout(10.0):
@@ -234,7 +249,6 @@ class _Callback:
                 + body
             )
             await writer.drain()
-        writer.close()
 
 
 def _query_of(head: bytes) -> Mapping[str, str] | None:

@@ -116,6 +116,21 @@ def test_a_login_can_go_to_a_profile_of_its_own(
     assert ccv2("lists", "--profile", "bakery").code == Exit.USAGE
 
 
+def test_connections_without_a_request_neither_delay_a_login_nor_print_anything(
+    begin: Callable[..., tuple[subprocess.Popen[str], str]],
+) -> None:
+    process, url = begin()
+    (redirect,) = parse_qs(urlsplit(url).query)["redirect_uri"]
+    with ExitStack() as idle:
+        for _ in range(3):
+            port = urlsplit(redirect).port
+            idle.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert httpx.get(url, follow_redirects=True, trust_env=False).status_code == 200
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == Exit.OK
+    assert len(err.splitlines()) == 2, err
+
+
 def test_only_the_redirect_with_our_state_counts(
     begin: Callable[..., tuple[subprocess.Popen[str], str]],
 ) -> None:
