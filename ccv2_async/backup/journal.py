@@ -167,6 +167,9 @@ class Journal:
             )
             database = resources.enter_context(closing(databases.connect(path)))
             databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
+            database.execute(
+                "CREATE INDEX IF NOT EXISTS turns ON files (turn)"
+            )  # older ones lack it
             journal = cls(path, database)
             if journal._rows(databases.DAMAGED):
                 raise journal._failed("read", "a row is damaged")
