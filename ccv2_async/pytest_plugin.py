@@ -75,7 +75,7 @@ async def _ccv2_client_in_anyio(ccv2_sandbox: Sandbox) -> AsyncIterator[Constant
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add the marker, and the fixture for pytest-asyncio, if that is installed."""
+    """Add the marker, and a fixture for each loop of pytest-asyncio, if that is installed."""
     config.addinivalue_line(
         "markers", "ccv2_sandbox(**arguments): arguments of Sandbox for the fixture ccv2_sandbox."
     )
@@ -83,25 +83,31 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already
 
-    @pytest_asyncio.fixture
-    async def _ccv2_client_in_asyncio(ccv2_sandbox: Sandbox) -> AsyncIterator[ConstantContact]:
-        async with _new_client(ccv2_sandbox) as client:
-            yield client
+    def opened_in(loop_scope: Any) -> Any:
+        @pytest_asyncio.fixture(loop_scope=loop_scope, name=f"_ccv2_client_in_asyncio_{loop_scope}")
+        async def opened(ccv2_sandbox: Sandbox) -> AsyncIterator[ConstantContact]:
+            async with _new_client(ccv2_sandbox) as client:
+                yield client
+
+        return opened
 
     holder = ModuleType("ccv2_async_in_asyncio")
-    vars(holder)["_ccv2_client_in_asyncio"] = _ccv2_client_in_asyncio
+    for scope in ("function", "class", "module", "package", "session"):
+        vars(holder)[scope] = opened_in(scope)
     config.pluginmanager.register(holder, holder.__name__)
 
 
 def _runner_of(request: pytest.FixtureRequest) -> str | None:
-    """Return the plugin that runs the test's coroutine; None for a sync test."""
+    """Return the plugin that runs the test's coroutine, and its loop; None for a sync test."""
     if "anyio_backend" in request.fixturenames:
         return "anyio"
     if request.config.pluginmanager.has_plugin("asyncio"):
         import pytest_asyncio  # noqa: PLC0415  # optional, and loaded already
 
         if pytest_asyncio.is_async_test(request.node):
-            return "asyncio"
+            marker = request.node.get_closest_marker("asyncio")
+            scope = marker.kwargs.get("loop_scope") or marker.kwargs.get("scope") if marker else ""
+            return f"asyncio_{scope or request.config.getini('asyncio_default_test_loop_scope')}"
     return None
 
 

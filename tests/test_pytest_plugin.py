@@ -41,6 +41,41 @@ def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
     return project.runpytest_subprocess(*STRICT, *options)
 
 
+@pytest.mark.parametrize("options", [(), ("-o", "asyncio_default_test_loop_scope=session")])
+def test_an_asyncio_test_gets_a_client_in_its_own_loop_whatever_the_loops_scope(
+    users: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    users.makepyfile(
+        """
+        import pytest
+        from use import use
+
+        @pytest.mark.asyncio
+        async def test_default(ccv2_client, tmp_path):
+            await use(ccv2_client, tmp_path)
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_module(ccv2_client, tmp_path):
+            await use(ccv2_client, tmp_path)
+
+        class TestClass:
+            pytestmark = pytest.mark.asyncio(loop_scope="class")
+
+            async def test_class(self, ccv2_client, tmp_path):
+                await use(ccv2_client, tmp_path)
+
+            @pytest.mark.asyncio(loop_scope="function")
+            async def test_function(self, ccv2_client, tmp_path):
+                await use(ccv2_client, tmp_path)
+
+        @pytest.mark.asyncio(loop_scope="session")
+        async def test_session(ccv2_client, tmp_path):
+            await use(ccv2_client, tmp_path)
+        """
+    )
+    run(users, *options).assert_outcomes(passed=5)
+
+
 def test_a_strict_mode_asyncio_test_gets_an_open_client(
     users: pytest.Pytester,
 ) -> None:
