@@ -144,8 +144,10 @@ class Sending(Generic[E]):
         if not self.entry.may_have_arrived:
             return None
         self.started = self.lost = clock.monotonic()
-        self.began_at = min(clock.time(), self.entry.begun)
-        self.began = self.started - (clock.time() - self.began_at)
+        elapsed = clock.time() - self.entry.begun
+        # The local clock may have been set in between. If it is behind, nothing is known.
+        self.began_at = self.entry.begun - SAME_DAY if elapsed >= 0.0 else -math.inf
+        self.began = self.started - max(0.0, elapsed)
         self.size = self.entry.size
         self.sends = max(1, self.entry.sends)
         return errors.OutcomeUnknown(

@@ -22,6 +22,7 @@ from tests.support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
@@ -173,6 +174,37 @@ async def test_the_local_clock_may_be_set_back_during_the_upload(
 
     async with serving(serve) as server:
         assert (await upload(await connect(server))).id == "7"
+    assert len(service.stored) == 1
+
+
+@pytest.mark.parametrize("back", [2 * 3600.0, 24 * 3600.0, 365 * 24 * 3600.0])
+async def test_the_local_clock_may_be_set_back_between_two_runs(
+    connect: Callable[..., Any], clock: SkippingClock, tmp_path: Path, back: float
+) -> None:
+    file, start = tmp_path / "menu.pdf", clock.time() - clock.monotonic()
+    file.write_bytes(b"abc")
+
+    def now() -> float:  # by the clock of the service, which nobody sets
+        return start + clock.monotonic()
+
+    class Dated(Service):
+        async def serve(self, wire: Wire, request: Request) -> None:
+            self.date = format_datetime(datetime.fromtimestamp(now(), UTC), usegmt=True)
+            await super().serve(wire, request)
+
+    async def run(**options: Any) -> list[Any]:
+        cc = await connect(server, **options)
+        return [result async for result in cc.upload_many([file], journal=tmp_path / "journal")]
+
+    service = Dated(now)
+    async with serving(service.serve) as server:
+        with pytest.raises(errors.DailyQuotaExceeded):  # before it could look
+            await run(per_day=1)
+        await clock.advance(3 * 3600.0)
+        clock.suspend(-back)
+        (result,) = await run()
+    assert isinstance(result.error, errors.AmbiguousUpload)
+    assert result.error.candidates == ("7",)
     assert len(service.stored) == 1
 
 
