@@ -167,9 +167,8 @@ class Journal:
             )
             database = resources.enter_context(closing(databases.connect(path)))
             databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
-            database.execute(
-                "CREATE INDEX IF NOT EXISTS turns ON files (turn)"
-            )  # older ones lack it
+            # Journals of older versions lack it.
+            database.execute("CREATE INDEX IF NOT EXISTS turns ON files (turn)")
             journal = cls(path, database)
             if journal._rows(databases.DAMAGED):
                 raise journal._failed("read", "a row is damaged")

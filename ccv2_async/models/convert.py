@@ -40,6 +40,9 @@ EXCERPT_LIMIT = 80
 MAX_WEIGHT = 1_000_000
 """The maximum number of values in a document, an array or object as four: about 60 MB."""
 
+MOST_ROWS = 10_000
+"""The maximum number of rows in a page: ten times the highest number that a call can ask for."""
+
 ROW_LIMIT = 500
 NOTHING_USED = " None of it was used."
 UNREADABLE = (Misread, RecursionError, OverflowError, ValueError)
@@ -390,8 +393,11 @@ def _page(data: Any, read_rows: Callable[[Any], list[T]]) -> Page[T]:
         raise Misread("a page", data)
     if "results" not in data:
         raise Misread("there", None).under("results")
+    results = data["results"]
+    if isinstance(results, list) and len(results) > MOST_ROWS:
+        raise Misread(f"a page of at most {MOST_ROWS:,} rows", results).under("results")
     try:
-        found = read_rows(data["results"])
+        found = read_rows(results)
     except Misread as problem:
         raise problem.under("results") from None
     return Page(found, _next_link(data.get("meta")))

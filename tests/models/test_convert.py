@@ -71,6 +71,24 @@ def test_a_page_without_results_is_refused() -> None:
     assert str(problem) == "the listing of files came without results. None of it was used."
 
 
+def test_a_page_of_more_rows_than_any_call_can_ask_for_is_refused() -> None:
+    # 150,000 files, 10 KB compressed, blocked the event loop of a mirror for a second.
+    def page(rows: int) -> bytes:
+        return b'{"results":[%s]}' % b",".join([b'{"id":"7","name":"a"}'] * rows)
+
+    assert len(decode_rows(LibraryFile, page(10_000), paged=True).results) == 10_000
+    for decoding in (
+        lambda: decode_rows(LibraryFile, page(10_001), paged=True, what="library files"),
+        lambda: decode(Page[LibraryFile], page(10_001), what="library files"),
+    ):
+        with pytest.raises(errors.DecodeError) as caught:
+            decoding()
+        assert str(caught.value) == (
+            "results of library files is not a page of at most 10,000 rows: an array of 10001. "
+            "None of it was used."
+        )
+
+
 @pytest.mark.parametrize("content", [b"[]", b"null", b"3", b'"x"'])
 def test_a_document_that_is_not_a_page_is_refused(content: bytes) -> None:
     assert "is not a page" in str(refused(Page[LibraryFile], content))
