@@ -290,9 +290,15 @@ class Job:
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None
 
-    def age(self, time: float) -> float:
-        """Return the seconds since it was started, at a time in seconds since 1970."""
-        return max(0.0, time - self.submitted)
+    def age(self, now: float, time: float) -> float:
+        """Return the seconds since it was started.
+
+        Args:
+            now: The current time on the monotonic clock.
+            time: The same in seconds since 1970. Only a job of an earlier process needs it.
+        """
+        here = self.submitted_here
+        return max(0.0, time - self.submitted if here is None else now - here)
 
     def learn(self, row: Row | None, now: float, time: float) -> bool:
         """Take the response of a look into account; return whether the status is new.
@@ -306,7 +312,7 @@ class Job:
         self.ripe = max(self.ripe, now)
         if row is None:
             self.unknown += 1
-            return is_lost(self.age(time), self.unknown) and self.change(None, State.LOST)
+            return is_lost(self.age(now, time), self.unknown) and self.change(None, State.LOST)
         if row is NO_NEWS or row is UNIDENTIFIED:
             return False
         if row.unreadable:

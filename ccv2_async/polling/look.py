@@ -78,12 +78,13 @@ class Looker:
         for job in jobs:
             last_look = job.last_look
             changed = job.learn(rows.get(job.id), now, wall)
+            age = job.age(now, wall)
             if changed and self._hook.active:
-                self._report(job, job.age(wall))
+                self._report(job, age)
             if job.state.is_final:
                 queue.note_duration(job, last_look, now)
             else:
-                due = max(job.ripe, now + next_look(job.age(wall), self._jitter()))
+                due = max(job.ripe, now + next_look(age, self._jitter()))
                 queue.schedule(job, due)
             queue.share(job, changed=changed)
 

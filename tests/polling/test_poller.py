@@ -321,6 +321,20 @@ async def test_a_file_not_known_at_first_is_waited_for(client: ConstantContact) 
     assert (await (await begin(client, "late.png"))).name == "late.png"
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_file_that_never_becomes_known_is_lost_at_the_same_time_if_the_clock_is_set(
+    connect: Callable[..., Any], clock: SkippingClock, step: float
+) -> None:
+    with Sandbox(mode="at_once") as sandbox:
+        poller = await begin(await connect(sandbox))
+        sandbox.admin.reset()
+        before = clock.now
+        clock.suspend(step)
+        with pytest.raises(errors.JobNotFound):
+            await poller
+        assert 100 < clock.now - before < 300
+
+
 @pytest.mark.parametrize("as_null", [False, True], ids=["[]", "null"])
 async def test_a_file_that_never_becomes_known_is_lost_after_a_while(
     connect: Callable[..., Any], clock: SkippingClock, as_null: bool
