@@ -164,6 +164,7 @@ class FolderMap:
         try:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._level_of(parent) + 1)
+            self._ids[parent, name] = folder.id  # the service may return another name
         except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
             # Another client was faster, or our own response was lost. Check whether the folder
             # exists.

@@ -279,3 +279,24 @@ async def test_an_unreadable_folder_row_fails_no_other_folder(
     assert sent == ["-5"]
     assert [type(result.error) for result in results if result.error] == [errors.Conflict]
     assert len(results) == 2
+
+
+async def test_a_new_folder_is_used_if_the_service_returns_another_name(
+    connect: Callable[..., Any],
+) -> None:
+    sent: list[str] = []
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST" and "/library/files" in request.target:
+            sent.append(re.findall(rb'name="folder_id"\r\n\r\n([^\r]*)', request.body)[0].decode())
+            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7")
+        elif request.method == "POST":
+            await wire.answer("201 Created", b'{"id": "-5", "name": "Spring", "children": []}')
+        else:
+            await wire.answer(body=b'{"meta": {}, "results": []}')
+
+    async with serving(answer) as server:
+        client = await connect(server)
+        files = [FileToUpload(b"one", name="1.png", folders=("spring",))]
+        (result,) = [result async for result in client.upload_many(files, wait=False)]
+    assert (result.error, sent) == (None, ["-5"])
