@@ -41,6 +41,7 @@ OVERLAP = 600.0
 LIBRARY, TRASH, FOLDERS, CAMPAIGNS = "library", "trash", "folders", "campaigns"
 
 _SENT = ("SENT", "RUNNING")
+_MOST_LEVELS = 8  # the service has three; a path of thousands would fit on no disk
 
 
 @attrs.frozen(kw_only=True)
@@ -253,18 +254,20 @@ def folders_in(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, st
         above = row.get("parent_id")
         parent = "" if above is None or str(above) in ROOT_FOLDER_IDS else str(above)
         names[id_of(BY_NAME[FOLDERS], row)] = (parent, str(row.get("name") or ""))
-    done: set[str] = set()
+    levels: dict[str, int] = {}
     for first in sorted(names):
-        line: list[str] = []
+        line: dict[str, None] = {}
         own = first
-        while own in names and own not in done and own not in line:
-            line.append(own)
+        while own in names and own not in levels and own not in line:
+            line[own] = None
             own = names[own][0]
         for folder in reversed(line):
-            done.add(folder)
             above, name = names[folder]
-            # A missing parent, or a cycle, leaves a folder at the root.
-            yield folder, above if above in done and above != folder else "", name
+            # A missing parent, a cycle, or too many parents leave a folder at the root.
+            if levels.get(above, _MOST_LEVELS) >= _MOST_LEVELS:
+                above = ""
+            levels[folder] = levels.get(above, 0) + 1
+            yield folder, above, name
 
 
 def version_of(record: Mapping[str, Any]) -> str:

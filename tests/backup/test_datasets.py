@@ -74,6 +74,14 @@ def test_a_folder_in_a_circle_or_without_its_parent_is_at_the_root() -> None:
     ]
 
 
+def test_a_folder_below_more_folders_than_a_path_can_hold_is_at_the_root() -> None:
+    # 10,000 folders, each inside the next, took paths of 100 MB.
+    rows = [{"id": str(n), "name": "a", "parent_id": str(n + 1)} for n in range(1, 20)]
+    above = {folder: parent for folder, parent, _ in folders_in(rows)}
+    assert [folder for folder, parent in above.items() if parent == ""] == ["19", "11", "3"]
+    assert all(parent in ("", str(int(folder) + 1)) for folder, parent in above.items())
+
+
 @given(JSON, JSON)
 def test_a_folder_with_a_parent_or_a_name_of_any_type_has_a_place(parent: Any, name: Any) -> None:
     [(folder, above, _)] = folders_in([{"id": "1", "name": name, "parent_id": parent}])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class SafeNames:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {folded(name) for name in taken}
+        self._next: dict[str, int] = {}  # IDs that look the same would try every number again
 
     def choose(self, name: str, id_: str) -> str:
         """Return a safe name that is free, and take it.
@@ -69,12 +70,14 @@ class SafeNames:
         """
         plain = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
         shown_id = _UNSAFE_IN_ID.sub("_", id_)[:_LONGEST_ID]
-        for number in count():
+        for number in chain((0, 1), count(self._next.get(shown_id, 2))):
             suffix = ("", f" ({shown_id})")[number] if number < 2 else f" ({shown_id} {number})"
             chosen = _fitted(plain, suffix)
             key = folded(chosen)
             if key not in self._taken:
                 break
+        if number > 1:
+            self._next[shown_id] = number + 1
         self._taken.add(key)
         return chosen
 
