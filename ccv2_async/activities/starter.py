@@ -14,7 +14,7 @@ from ccv2_async.models import Activity
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
-from ccv2_async.transport.calls.responses import is_id, job_id
+from ccv2_async.transport.calls.responses import is_id, job_id, without_id
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
@@ -159,8 +159,9 @@ async def started_id(response: Response) -> str:
     from_location = job_id("activity", response.headers.get("location"))
     if from_location is None:
         raise errors.OutcomeUnknown(
-            f"{response.what}: the service accepted it ({response.status}) but returned no ID. It "
-            "was not sent again; find it in the list of activities, which shows the newest first."
+            f"{response.what}: the service accepted it ({response.status}) but "
+            f"{without_id(response.headers)}. It was not sent again; find it in the list of "
+            "activities, which shows the newest first."
         )
     return from_location
 

@@ -19,7 +19,7 @@ from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.deadline import Deadline
-from ccv2_async.transport.calls.responses import job_id
+from ccv2_async.transport.calls.responses import job_id, without_id
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
@@ -276,7 +276,8 @@ def _id_in(response: Response, upload: Upload) -> str:
     named = job_id("upload", response.headers.get("location"), response.headers.get("id"))
     if named is None:
         raise _Unnamed(
-            f"{upload.what}: the service accepted it ({response.status}) but returned no ID.",
+            f"{upload.what}: the service accepted it ({response.status}) but "
+            f"{without_id(response.headers)}.",
             sends=1 + response.doubtful,
         )
     return named

@@ -549,7 +549,7 @@ async def test_an_activity_with_two_locations_that_differ_raises_and_is_not_rese
 
     async with serving(accept) as server:
         cc = await connect(server)
-        with pytest.raises(errors.OutcomeUnknown, match="returned no ID"):
+        with pytest.raises(errors.OutcomeUnknown, match="named different IDs"):
             await cc.activities.begin_clear_lists(["1"])
     assert len(seen) == 1
 

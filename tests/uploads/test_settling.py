@@ -590,7 +590,7 @@ async def test_an_upload_with_two_locations_that_differ_is_looked_for_and_never_
 
     async with serving(serve) as server:
         cc = await connect(server)
-        with pytest.raises(errors.AmbiguousUpload, match="returned no ID"):
+        with pytest.raises(errors.AmbiguousUpload, match="named different IDs"):
             await cc.library.begin_upload(b"abc", name="menu.pdf")
     assert len(posts) == 1
 

@@ -218,6 +218,12 @@ def job_id(kind: JobKindName, location: str | None, id_header: str | None = None
     return None if named or found is None or not is_id(found) else found
 
 
+def without_id(headers: Mapping[str, str]) -> str:
+    """Return, for a message, what a response did that names no job, or names several."""
+    links = {*(headers.get("location") or headers.get("id") or "").split(", ")}
+    return "named different IDs" if len(links) > 1 else "returned no ID"
+
+
 def _linked_id(kind: JobKindName, link: str) -> str | None:
     try:
         path = "" if len(link) > _LONGEST_LINK else urlsplit(link.strip()).path
