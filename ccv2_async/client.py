@@ -65,9 +65,9 @@ PER_DAY = 10_000
 
 
 class ConstantContact:
-    """A client of the Constant Contact v2 REST API, for one API key and one account.
+    """A client for the Constant Contact v2 REST API, with one API key and one account.
 
-    Use it in `async with`. Any number of tasks of one event loop can share it, and with it the
+    Use it in `async with`. Any number of tasks in one event loop can share it, and with it the
     quota and the pollers. One task can open it and another can close it. In another event loop,
     its calls raise `UsageError`. It starts no background task.
 
@@ -365,7 +365,7 @@ class ConstantContact:
     ) -> Self:
         """Return a view of this client that sends its calls with other options.
 
-        For example, to keep a nightly read from delaying anybody::
+        For example, to keep a nightly read from delaying other calls::
 
             nightly = client.with_options(lane=Lane.BULK)
             everybody = await nightly.contacts.all().collect()
@@ -764,7 +764,7 @@ class ConstantContact:
         json: object = None,
         lane: Lane = Lane.INTERACTIVE,
     ) -> RawResponse:
-        """Make any call of the API, including one that no method covers, and return the response.
+        """Make any API call, including one that no method covers, and return the response.
 
         The call is signed, waits for the quota, and is retried like any other. A POST or PATCH
         that may have been carried out is not sent again, because a repeat could do it twice.

@@ -1,4 +1,4 @@
-"""Clocks for back-off, the quota, polling, and deadlines.
+"""Clocks for backoff, the quota, polling, and deadlines.
 
 All code that waits uses a `Clock`, so that a test or a simulation can move the time.
 """

@@ -31,8 +31,8 @@
     │   ├── NotFound                  404
     │   ├── Conflict                  409
     │   ├── EndpointRetired           400 `http.status.gone`
-    │   ├── OptedOut                  the contact has opted out, and only it can opt in
-    │   ├── GrantRefused              the OAuth2 server or the account owner gave no access
+    │   ├── OptedOut                  the contact opted out; only the contact can opt in
+    │   ├── GrantRefused              the OAuth2 server or the account owner refused
     │   ├── ServerError               5xx, after the allowed attempts
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
     │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says when that ends
@@ -40,7 +40,7 @@
         ├── UploadFailed              the service could not process the file
         │   └── VirusFound              it found a virus
         ├── ActivityFailed            the activity ended in ERROR or CANCELLED
-        ├── PartialFailure            COMPLETE with row errors, and `strict` was asked for
+        ├── PartialFailure            COMPLETE with row errors, and `strict=True` was given
         ├── JobNotFound               the service does not know the job
         ├── StatusUnreadable          the status of the job cannot be read
         └── PollTimeout               the wait ended; the job continues on the server
@@ -233,8 +233,8 @@ class TokenError(UsageError):
 class JournalError(ConstantContactError):
     """The journal of an upload, mirror, or backup cannot be read or written, so the run stopped.
 
-    The journal holds what was done before. Safe to try again: yes, once its disk works or it was
-    restored from a copy; the same call continues where it stopped.
+    The journal holds what was done before. Safe to try again: yes, once the disk works again or
+    the journal was restored from a copy; the same call continues where it stopped.
     """
 
     safe_to_retry = True
@@ -300,7 +300,7 @@ class ServiceUnavailable(TransportError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class OutcomeUnknown(ConstantContactError):
-    """A call that adds something was sent in full, and no clear response arrived.
+    """A call that adds something was sent in full, and no conclusive response arrived.
 
     It may have been carried out. Safe to try again: no; look at the account first.
 
@@ -547,7 +547,7 @@ class ActivityFailed(JobError):
 
 
 class PartialFailure(ActivityFailed):
-    """A bulk activity is COMPLETE, but some rows failed, and `strict=True` was asked for."""
+    """A bulk activity is COMPLETE, but some rows failed, and `strict=True` was given."""
 
 
 class JobNotFound(JobError):
@@ -561,8 +561,8 @@ class StatusUnreadable(JobError):
     The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
-        row: The row that came in place of its status, as JSON, without secrets, cut after 500
-            characters.
+        row: The row that was returned in place of its status, as JSON, without secrets, cut after
+            500 characters.
     """
 
     row: str

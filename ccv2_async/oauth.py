@@ -149,7 +149,7 @@ class OAuthFlow:
                 was sent.
             GrantRefused: The state differs, the owner refused, or the code is not valid. Safe to
                 try again: no; start over at `authorize_url`.
-            OutcomeUnknown: No clear response arrived, and the code may be spent. Safe to try
+            OutcomeUnknown: No conclusive response arrived, and the code may be spent. Safe to try
                 again: no; start over at `authorize_url`.
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The response has no token.
@@ -183,7 +183,7 @@ class OAuthFlow:
         Raises:
             MissingCredentials: The token is empty. Nothing was sent.
             GrantRefused: The token is not valid.
-            TransportError: No complete response came. Safe to try again: yes.
+            TransportError: No complete response arrived. Safe to try again: yes.
             DecodeError: The response is not as expected. Safe to try again: yes.
         """
         access_token = Secret(access_token)
@@ -262,8 +262,8 @@ class _Form:
 
     @property
     def advice(self) -> str:
-        """The advice for messages when no clear response arrived."""
-        return "The code may be spent; start over at authorize_url." if self.once else "Ask again."
+        """The advice for messages when no conclusive response arrived."""
+        return "The code may be spent; start over at authorize_url." if self.once else "Try again."
 
     def encoded(self) -> bytes:
         """Return the form as it is sent."""
@@ -362,10 +362,10 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
 
 
 def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactError:
-    told = f"{form.what}: no clear response arrived from {host} ({reason})."
+    message = f"{form.what}: no conclusive response arrived from {host} ({reason})."
     if form.once:
-        return errors.OutcomeUnknown(f"{told} {form.advice}")
-    return errors.ConnectionLost(f"{told} {form.advice}", sent="wholly")
+        return errors.OutcomeUnknown(f"{message} {form.advice}")
+    return errors.ConnectionLost(f"{message} {form.advice}", sent="wholly")
 
 
 async def _exchange(engine: Engine, request: httpx.Request) -> _Response:

@@ -79,7 +79,7 @@ MOST_JOBS = 10_000
 """The maximum number of jobs to remember until they end; the oldest are forgotten first."""
 
 _posted: ContextVar[int | None] = ContextVar("ccv2_async_posted", default=None)
-"""When the last call of the task that may start a job was first sent."""
+"""When the task's last call that may start a job was first sent."""
 
 _WORDS = frozenset({
     "account", "activities", "addcontacts", "attributes", "bounces", "campaigns", "clearlists",

@@ -11,7 +11,7 @@ sandbox and the client are imported when a test first uses them.
         file = await ccv2_client.library.upload(path)
         assert file.status == "Active"
 
-Each test gets its own, which takes a few milliseconds, so that tests do not affect each other.
+Each test gets its own sandbox, which takes a few milliseconds, so tests do not affect each other.
 Async tests can use pytest-asyncio, in either mode, or the plugin of anyio.
 """
 

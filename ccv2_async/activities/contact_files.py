@@ -82,7 +82,7 @@ class FileOptions:
         return self.encoding is not None or self.delimiter is not None
 
     def refuse(self) -> None:
-        """Raise `InvalidField` for the first option that was given: there is no file."""
+        """Raise `InvalidField` for the first option that was given without a file."""
         for name, value in attrs.asdict(self).items():
             if value is not None:
                 raise InvalidField(name, value, "accepted for the path of a file only")
@@ -256,7 +256,7 @@ class _SpanSource:
         try:
             opened = open_and_read(self._path, self.name, threads)
         except FileRefused as refused:
-            raise FileChanged(self.name, f"went away ({refused.reason})") from None
+            raise FileChanged(self.name, f"could not be opened ({refused.reason})") from None
         start, end = self._span.start, self._span.end
         try:
             if opened.state != self._state:

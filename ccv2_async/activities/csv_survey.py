@@ -307,7 +307,7 @@ def _records(lines: _Lines, *, tabs: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _other_encoding(start: bytes) -> str:
-    """Return the name of UTF-16 or UTF-32 if a file that begins like this is in it, or ""."""
+    """Return the name of UTF-16 or UTF-32 if a file with this beginning uses it; otherwise ""."""
     marked = next((name for mark, name in _OTHER_MARKS.items() if start.startswith(mark)), "")
     if not marked and len(start) > 1 and (start[0] == 0) != (start[1] == 0):
         return "utf-16-be" if start[0] == 0 else "utf-16-le"

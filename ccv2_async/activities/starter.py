@@ -173,8 +173,8 @@ def _after(
     if parts:
         ids = ", ".join(part.id for part in parts)
         error.message += (
-            f" Before it, {len(parts)} of {count} activities were started ({ids}) and continue. "
-            "Starting all of it again is safe."
+            f" Before that, {len(parts)} of {count} activities were started ({ids}) and continue. "
+            "Starting all of them again is safe."
         )
         error.args = (error.message,)
     return error

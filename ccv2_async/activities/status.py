@@ -81,7 +81,7 @@ def _summary_row(activity: Activity) -> tuple[str, Row]:
 
 
 def _unexplained(row: Row | None) -> bool:
-    """Return whether to ask for an activity by itself: only that shows which rows failed."""
+    """Return whether to ask for an activity by itself, which alone shows the rows that failed."""
     return row is None or activity_outcome(row.status) is Outcome.FAILURE
 
 
@@ -147,4 +147,4 @@ ACTIVITY = JobKind(
     fetch=fetch,
     failure=failure,
 )
-"""How activities are polled: kept 14 days by the service, given up on after 24 hours of waiting."""
+"""How activities are polled. The service keeps them for 14 days; a wait takes at most 24 hours."""

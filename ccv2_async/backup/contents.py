@@ -1,8 +1,8 @@
 """The bytes of files on disk: their paths, and how they are written. All methods block.
 
 A file is downloaded to a part, a file in `PARTS` that is named for the record and its version and
-exists only when it is complete. Then the journal records it, and then it is moved to its path. A
-process that is killed in between finds the part, and fetches nothing twice.
+exists only when it is complete. Then the journal records it, and then it is moved to its path. If
+the process is killed in between, the next one finds the part, and fetches nothing twice.
 """
 
 from __future__ import annotations

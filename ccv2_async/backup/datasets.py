@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 OVERLAP = 600.0
-"""Seconds before the last listing from which changes are fetched again."""
+"""Seconds. Changes are fetched again from this long before the last listing."""
 
 LIBRARY, TRASH, FOLDERS, CAMPAIGNS = "library", "trash", "folders", "campaigns"
 

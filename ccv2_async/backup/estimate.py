@@ -95,7 +95,7 @@ def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> 
     if counts.tracked is not None and sent > counts.tracked_here:
         calls += (sent - counts.tracked_here) * _pages("tracking", counts.tracked)
         guesses.append(
-            "Each campaign is assumed to have as many tracking rows as the first sent one."
+            "Each campaign is assumed to have as many tracking rows as the first one that was sent."
         )
     if counts.more_campaigns:
         guesses.append(f"There are more than {campaigns:,} campaigns; the rest are not counted.")

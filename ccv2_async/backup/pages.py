@@ -48,7 +48,7 @@ class Collection:
 
     @property
     def what(self) -> str:
-        """The listing in messages."""
+        """The name of the listing, for messages."""
         return " of ".join((self.dataset.name, *reversed(self.ids)))
 
     def call(self, query: _Query = ()) -> Call:
@@ -72,7 +72,7 @@ def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> C
     try:
         path = path_to(template, *ids)
     except InvalidField as error:
-        raise DecodeError(f"An ID is {error.value}: {error.rule}.") from None
+        raise DecodeError(f"{what}: the ID {error.value} is not valid.") from None
     return Call("GET", path, Effect.SAFE, what, query=query)
 
 
@@ -103,14 +103,14 @@ def _text_of(record: dict[str, Any]) -> str:
     """Return a record as text.
 
     Raises:
-        ValueError: It is larger, or nested deeper, than any record of the service.
+        ValueError: It is too large, or nested too deeply, for a record of the service.
     """
     try:
         content = orjson.dumps(record)
     except orjson.JSONEncodeError:
         raise ValueError("is nested too deeply") from None
     if len(content) > _LARGEST_RECORD or weight_of(content) > _MOST_VALUES:
-        raise ValueError("is larger than any record of the service")
+        raise ValueError("is too large for a record of the service")
     return content.decode()
 
 
@@ -141,7 +141,7 @@ def page_of(dataset: Dataset, before: int, response: Response) -> Page:
                     why = f"{response.what}: row {number} {flaw}."
                 size += len(text)
                 if size > _LARGEST_PAGE:
-                    why = f"{response.what}: row {number} is on too large a page."
+                    why = f"{response.what}: row {number} is on a page that is too large."
         if why:
             bad.append((own or f"row {number}", one_line(why)))
             if len(bad) > MOST_BAD_ROWS:

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AT_ONCE = 8
-"""The calls, and the downloads, that are made at the same time."""
+"""The maximum number of calls, and of downloads, in progress at the same time."""
 
 _ALL_LISTED = "\n"
 """In place of a cursor: all pages are in the journal, but the listing was not finished."""
@@ -176,7 +176,7 @@ class Backup:
         )
 
     def _counts_here(self) -> dict[str, Any]:
-        """Count what the directory already holds and is not fetched again; nothing is created."""
+        """Count what the directory already holds, which is not fetched again. Creates nothing."""
         if self._options.full or not (self._root / NAME).is_file():
             return {}
         with closing(Journal.open(str(self._root))) as journal:

@@ -167,7 +167,7 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
             raise UsageError(  # noqa: TRY301  # it passes through
                 f"{one_line(str(path))}: this manifest has the format "
                 f"{one_line(str(found['format']))}, but this package reads format {FORMAT}. Use "
-                "the package that wrote it."
+                "the version that wrote it."
             )
         files = found["files"]
         for entry in files:

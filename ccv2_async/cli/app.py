@@ -92,9 +92,9 @@ def install_completion(
     except ShellDetectionError:
         raise UsageError("Your shell is unknown. Name it with --shell.") from None
     except OSError as error:
-        output.give_up(f"The completion was not installed: {error}.")
+        output.give_up(f"Shell completion was not installed: {error}.")
         return Exit.SOME_FAILED
-    output.say(f"The completion is installed in {path}. Start a new shell to use it.")
+    output.say(f"Shell completion is installed in {path}. Start a new shell to use it.")
     return Exit.OK
 
 

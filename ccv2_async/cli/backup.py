@@ -88,7 +88,7 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
 
     Args:
         directory: The directory of the backup.
-        json: Print one JSON object per line on stdout.
+        json: Print one JSON object per line to stdout.
     """
     output = Output(as_json=json)
 
@@ -121,7 +121,7 @@ def show(directory: LocalPath, /, *, json: Flag = False) -> Exit:
 
     Args:
         directory: The directory of the backup.
-        json: Print one JSON object on stdout.
+        json: Print one JSON object to stdout.
     """
     output = Output(as_json=json)
 

@@ -95,8 +95,8 @@ def message_of(error: errors.ConstantContactError, names: Mapping[str, str] | No
             return f"{name} is {value}: {error.rule}. Nothing was sent."
         case errors.OptedOut(contact_id=contact):
             return (
-                f"Contact {contact} has opted out, and only the contact itself can opt back in. It "
-                "stays opted out."
+                f"Contact {contact} has opted out, and only the contact can opt back in. The "
+                "contact stays opted out."
             )
         case errors.MissingCredentials(subject="access token"):
             how = f"run 'ccv2 login', or set {error.variable}"

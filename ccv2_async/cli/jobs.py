@@ -144,7 +144,7 @@ class Display(Protocol):
         ...
 
     def stop(self) -> None:
-        """Leave the terminal to others. Calling it again has no effect."""
+        """Stop using the terminal. Calling it again has no effect."""
         ...
 
 

@@ -33,12 +33,12 @@ def show(
     state: BulkState | None = None,
     json: Flag = False,
 ) -> Exit:
-    """Show the state of each file. An upload may be using the journal.
+    """Show the state of each file, even while an upload is using the journal.
 
     Args:
         file: The file that was passed to 'ccv2 upload' as --journal.
         state: Only files in this state.
-        json: Print one JSON object per line on stdout.
+        json: Print one JSON object per line to stdout.
     """
     output = Output(as_json=json)
 

@@ -1,7 +1,7 @@
 """Show a run while it lasts: redrawn bars in a terminal, plain lines elsewhere.
 
-The board is one line for each item in flight and one for all. It is drawn from a few counts and
-the items that fit the screen, so that ten thousand files cost no more than ten.
+The board has one line for each item in flight and one for the totals. It is drawn from a few counts
+and the items that fit the screen, so that ten thousand files cost no more than ten.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _COLUMNS: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("speed", 84, {"width": 10, "justify": "right"}),
     ("state", 0, {"width": _STATE_WIDTH}),
 )
-"""The columns of the board, each with the least width of a terminal that shows it."""
+"""The columns of the board, each with the minimum terminal width at which it is shown."""
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +115,7 @@ class Log:
             self._output.say(" · ".join(self._totals.lines()))
 
     def changed(self, item: JobItem) -> None:
-        """Write a line, unless the item's state reads as before."""
+        """Write a line, unless the item's state would read the same as before."""
         if item.state is not BulkState.PENDING:
             self._totals.changed(item)
         known = item.earlier and item.error is None

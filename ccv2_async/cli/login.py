@@ -115,8 +115,8 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
     """List the profiles, and which one is used. Needs no network; shows no secrets.
 
     Args:
-        json: Print one JSON object per line on stdout.
-        csv: Print CSV on stdout, with a header.
+        json: Print one JSON object per line to stdout.
+        csv: Print CSV to stdout, with a header.
     """
     output = Output(as_json=json, as_csv=csv)
     unnamed = "" if os.environ.get("CCV2_ACCESS_TOKEN") else profiles.DEFAULT
@@ -176,7 +176,7 @@ async def _log_in(
                 redirect = await callback.redirect
         except TimeoutError:
             raise UsageError(
-                f"No answer came from the browser in {_PATIENCE / 60:.0f} minutes. Nothing was "
+                f"The browser did not respond within {_PATIENCE / 60:.0f} minutes. Nothing was "
                 "stored; run 'ccv2 login' again."
             ) from None
         finally:

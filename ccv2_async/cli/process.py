@@ -35,7 +35,7 @@ def occupy_standard_streams() -> None:
 
 
 def end_quietly_on_signals() -> None:
-    """Let SIGINT and SIGTERM end the process in one sentence, while nothing has been sent."""
+    """Let SIGINT and SIGTERM end the process with a short message, while nothing has been sent."""
     _handle(_end_quietly)
 
 

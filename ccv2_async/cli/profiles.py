@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT = "default"
-"""The profile that is used if none is named, and no token is in the environment."""
+"""The profile that is used if no other is named and no token is in the environment."""
 
 _OTHERS = 0o077
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -131,7 +131,7 @@ def _checked(name: str, fields: object) -> Profile:
     for setting, value in fields.items():
         if setting not in _SETTINGS:
             known = ", ".join(_SETTINGS)
-            raise UsageError(f"{path()}: [{name}] has no setting {setting}; there are {known}.")
+            raise UsageError(f"{path()}: [{name}]: unknown setting {setting}; use {known}.")
         kind = int | float if setting == "rate" else str
         if not isinstance(value, kind) or isinstance(value, bool) or value == "":
             raise UsageError(f"{path()}: the {setting} of [{name}] has a value of the wrong type.")

@@ -31,11 +31,11 @@ _REFUSALS = {
 
 _ADD = "ADD_CONTACTS"
 _MOST_NAMES = 3
-"""How many names of files that were refused for one reason messages show; JSON has all."""
+"""How many files a message names for each reason for a refusal; JSON has all."""
 
 _MOST_NUMBERED = 10
 _MOST_FAILED_ROWS = 20
-"""How many failed rows messages show; JSON has all."""
+"""How many failed rows are shown for each job; JSON has all."""
 
 MOST_ROWS = 50
 """The row limit of a table of files; if a run has more, it has only those that failed."""
@@ -97,7 +97,7 @@ def file_fields(item: JobItem) -> dict[str, Any]:
 
 
 def show_files(items: Sequence[JobItem], output: Output) -> None:
-    """Show a table of the files that were sent, and report those that got another name."""
+    """Show a table of the files that were sent, and report those that got a different name."""
     rows = [item for item in items if item.word != BulkState.PENDING.value]
     show_table(rows, output)
     _report_numbered(items, output)

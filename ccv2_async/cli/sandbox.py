@@ -62,7 +62,7 @@ def sandbox(
         retire: A group of operations to retire, such as events, or one operation, such as "GET
             /contacts/*". Every call to it gets 400 http.status.gone. Repeat the option for several.
         open_page: Open the sandbox's page in the browser.
-        json: Print the client's options as one JSON object on stdout.
+        json: Print the client's options as one JSON object to stdout.
     """
     output = Output(as_json=json)
     if not 0 < speed < float("inf"):

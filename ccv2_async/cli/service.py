@@ -106,7 +106,7 @@ class Service:
         sandbox: Whether to start a sandbox and talk to that.
     """
 
-    json: Annotated[Flag, Parameter(help="Print one JSON object per line on stdout.")] = False
+    json: Annotated[Flag, Parameter(help="Print one JSON object per line to stdout.")] = False
     profile: Annotated[
         str | None,
         Parameter(help="The profile to use; see 'ccv2 profile list'. The default is CCV2_PROFILE."),
@@ -132,7 +132,7 @@ class Listed(Service):
         csv: Whether results are CSV.
     """
 
-    csv: Annotated[Flag, Parameter(help="Print CSV on stdout, with a header.")] = False
+    csv: Annotated[Flag, Parameter(help="Print CSV to stdout, with a header.")] = False
 
 
 DEFAULTS = Service()

@@ -63,8 +63,8 @@ async def sync(
     Args:
         run: The run of the command.
         local: The local folder.
-        folder: ID of the library folder; see 'ccv2 folders'. The default is the whole library,
-            without the service's own folders.
+        folder: ID of the library folder; see 'ccv2 folders'. 0 means the whole library, without
+            the service's own folders.
         delete: Move all other files of the library folder to the trash, including those that were
             never in the local one. Empty folders stay.
         max_delete: The maximum number of files that --delete may move to the trash, or a maximum

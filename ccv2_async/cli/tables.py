@@ -102,7 +102,7 @@ def moment(when: datetime | None) -> str:
 
 
 def in_bytes(number: float | None) -> str:
-    """Return an amount of bytes with a unit of thousands, as in 1.2 MB; "" for None."""
+    """Return a number of bytes in decimal units, as in 1.2 MB; "" for None."""
     if number is None:
         return ""
     unit = 0
@@ -124,8 +124,9 @@ def lasting(seconds: float) -> str:
 def fitted(table: Table, console: Console) -> RenderableType:
     """Return the table if it fits; otherwise, its rows with the longest parts on their own lines.
 
-    The URL of a row follows it then. If that is not enough, the first column, which names the row,
-    precedes it. If that is not enough either, each row is shown as a record.
+    The URL of a row then follows on a line of its own. If that is not enough, the first column,
+    which names the row, comes first on its own line. If that is not enough either, each row is
+    shown as a record.
 
     Args:
         table: A table; URLs are in its last column, if it has any.
@@ -200,7 +201,7 @@ class _Column:
 
     @property
     def least(self) -> int:
-        """The width that it cannot do without."""
+        """Its minimum width."""
         return min(self.natural, _LEAST) if self.name in _FOLDED else self.natural
 
 

@@ -66,7 +66,7 @@ def _date(row: Any) -> Any:
 _REASON = {"reason": "unsubscribe_reason", "source": "unsubscribe_source"}
 _REPORTS = {
     "activities": _Report(
-        "List everything that happened.",
+        "List all activity: sends, opens, clicks, and so on.",
         "activity",
         {"type": "activity_type", "date": _date},
         "link_id link_uri bounce_code bounce_description unsubscribe_reason",

@@ -41,13 +41,13 @@ _OF_ALL = ("description", "folder_id")
 
 _SECONDS, _MOST_SECONDS = 5.0, 60.0
 _FILES_A_SECOND = 100
-"""If more files than this end per second, each waits longer for its URL: a look costs a call."""
+"""If more files than this finish per second, each waits longer for its URL to save calls."""
 
 _WORTHWHILE = 4
-"""The number of files that wait for their URLs together before the listing is read."""
+"""The number of files that must be waiting for their URLs before the listing is read."""
 
 _MANY = 25
-"""The number of files in a run from which they wait for each other at all."""
+"""The minimum number of files in a run for their URLs to be looked up together."""
 
 _ROWS = (100, 1000)
 
@@ -174,7 +174,7 @@ class _Upload:
         plan = await self._plan(files, keep_folders=tree)
         if not plan:
             raise errors.UsageError(
-                f"{self.options['journal']}: there is nothing to upload but the journal itself. "
+                f"{self.options['journal']}: there is nothing to upload except the journal. "
                 "Name other files."
             )
         limit = None

@@ -39,7 +39,7 @@ def worker(*, processes: _Processes = 2, health_port: _Port = None) -> Exit:
 
     The settings come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN, CCV2_REDIS_URL and the
     other variables of WorkerSettings. They and Redis are checked first. If something is wrong, the
-    command ends with one sentence and does not start anything.
+    command prints one sentence and ends without starting anything.
 
     Args:
         processes: Number of worker processes. A process that dies is restarted.

@@ -113,7 +113,7 @@ class AccessToken(Model):
     Source: OAuth2 server flow.
 
     Attributes:
-        access_token: The secret to send as bearer.
+        access_token: The secret to send as the bearer token.
         token_type: `Bearer`.
         expires_in: Seconds until it expires, about ten years.
         extra: Fields that the service sent beyond those above.

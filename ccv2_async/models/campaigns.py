@@ -118,8 +118,8 @@ class TrackingSummary(Model):
         opens: Messages opened.
         clicks: Clicks on links.
         forwards: Messages forwarded.
-        unsubscribes: Readers who left.
-        bounces: Messages that came back.
+        unsubscribes: Readers who unsubscribed.
+        bounces: Messages that bounced.
         spam_count: Spam reports; not always present.
         extra: Fields that the service sent beyond those above.
     """

@@ -82,7 +82,7 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
 
     Raises:
         DecodeError: It is not JSON, is nested too deeply, or does not fit the model. `where` names
-            the place. Safe to try again: reads yes, though the same response is likely.
+            the place. Safe to try again: yes for reads, though the response is likely the same.
     """
     return _read(model, decode_plain(content, what, redact), "", what, redact)
 

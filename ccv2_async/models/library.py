@@ -21,7 +21,7 @@ __all__ += ["LibraryFileUpdate", "LibraryFolder", "LibraryFolderWrite", "Library
 __all__ += ["Thumbnail", "UsageSummary", "file_outcome"]
 
 ROOT_FOLDER_IDS: frozenset[str | None] = frozenset({None, "", "0"})
-"""The IDs that mean "no folder above". All three occur in responses; requests send "0"."""
+"""The IDs that mean "no parent folder". All three occur in responses; requests send "0"."""
 
 
 class FileStatus(StrEnum):
@@ -116,7 +116,7 @@ class FolderSortOrder(StrEnum):
 
 @attrs.frozen(weakref_slot=False)
 class Thumbnail(Model):
-    """The small picture of a file.
+    """The thumbnail of a file.
 
     Attributes:
         url: The URL of its bytes.
@@ -149,7 +149,7 @@ class LibraryFile(Model):
         is_image: Whether it is an image.
         source: The origin of the file.
         status: Its state; an unknown one is plain text.
-        thumbnail: Its small picture.
+        thumbnail: Its thumbnail.
         url: The URL of its bytes.
         created_date: The date it was created.
         modified_date: The date it was last changed.
@@ -242,7 +242,7 @@ class LibraryFolder(Model):
 
     Attributes:
         id: The folder's ID, often negative.
-        name: At most 40 characters, of ISO 8859-1 only.
+        name: At most 40 characters, from ISO 8859-1 only.
         parent_id: The ID of the folder above; None, "" or "0" at the top: see `is_top`.
         level: 1 at the top, 2 and 3 below; 0 for some of the service's own folders.
         children: The folders inside, three levels at most.
@@ -279,7 +279,7 @@ class LibraryFolderWrite(Model):
     Source: mylibrary-folders-api, folder-collection, POST.
 
     Attributes:
-        name: At most 40 characters, of ISO 8859-1 only.
+        name: At most 40 characters, from ISO 8859-1 only.
         parent_id: The folder above; "0" or None for the top.
         extra: Other fields to send.
     """

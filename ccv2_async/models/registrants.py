@@ -41,12 +41,12 @@ class Registrant(Model):
         first_name: First name.
         last_name: Last name.
         guest_count: The number of guests.
-        attendance_status: Whether it attended.
-        payment_status: The state of its payment, a word such as NA or PENDING.
-        registration_status: The state of its registration, a word such as REGISTERED.
-        registration_date: The date it registered.
+        attendance_status: Whether the registrant attended.
+        payment_status: The state of the payment, a word such as NA or PENDING.
+        registration_status: The state of the registration, a word such as REGISTERED.
+        registration_date: The date of the registration.
         updated_date: The date it was last changed.
-        ticket_id: Its ticket.
+        ticket_id: The registrant's ticket.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """
@@ -91,7 +91,7 @@ def _answers(values: Iterable[RegistrantField]) -> tuple[RegistrantField, ...]:
 
 @attrs.frozen(weakref_slot=False)
 class RegistrantSection(Model):
-    """A part of the questions.
+    """A section of questions.
 
     Attributes:
         label: Its heading.
@@ -259,12 +259,12 @@ class RegistrantDetail(Model):
 
     Attributes:
         id: The registrant's ID.
-        sections: Its questions and answers.
-        ticket_id: Its ticket.
-        registration_date: The date it registered.
-        attendance_status: Whether it attended.
-        guests: Its guests.
-        payment_summary: Its payment.
+        sections: The registrant's questions and answers.
+        ticket_id: The registrant's ticket.
+        registration_date: The date of the registration.
+        attendance_status: Whether the registrant attended.
+        guests: The registrant's guests.
+        payment_summary: The registrant's payment.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
     """

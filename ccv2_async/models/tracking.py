@@ -183,7 +183,7 @@ class UnsubscribeActivity(_ReaderActivity):
 
 @attrs.frozen(weakref_slot=False)
 class TrackingActivity(_ReaderActivity):
-    """A row of a report of everything; `activity_type` says which dates and details are present.
+    """A row of a report on all activity; `activity_type` says which dates and details are present.
 
     Attributes:
         activity_type: The kind of the row.
@@ -235,11 +235,11 @@ class ContactTrackingSummary(Model):
     """The counts of one contact over all campaigns.
 
     Attributes:
-        sends: Messages sent to it.
+        sends: Messages sent to the contact.
         opens: Opens.
         clicks: Clicks.
         forwards: Forwards.
-        unsubscribes: Times it unsubscribed.
+        unsubscribes: Times the contact unsubscribed.
         bounces: Bounced messages.
         contact_id: The contact.
         extra: Fields that the service sent beyond those above.

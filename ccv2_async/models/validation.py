@@ -148,7 +148,7 @@ class Rule:
         entries = value if isinstance(value, tuple | list) else ()
         words = (value,) if isinstance(value, str) else entries
         if self.allowed and not all(_has_known(self.allowed, (word,)) for word in words):
-            return "accepted are " + ", ".join(self.allowed)
+            return "the accepted values are " + ", ".join(self.allowed)
         if self.pattern and isinstance(value, str) and not re.fullmatch(self.pattern, value):
             return self.pattern_means
         return None
@@ -305,7 +305,7 @@ def _kind(name: str, shape: Shape) -> Callable[[Any], Problem | None]:
 
     def many(value: Any) -> Problem | None:
         if not isinstance(value, tuple | list):
-            return "", value, f"it must be a list or tuple; of each entry: {expected}"
+            return "", value, f"it must be a list or tuple; for each entry: {expected}"
         for index, entry in enumerate(value):
             if entry is None or not fits(entry):
                 return f"[{index}]", entry, expected

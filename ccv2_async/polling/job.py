@@ -149,7 +149,7 @@ class JobKind:
         deadline: The default time limit of a wait, in seconds.
         kept: Seconds for which the service keeps a job; tokens expire then.
         ask: Returns the rows of the jobs with these IDs. A job that the service does not know has
-            no row; a job that could not be asked for has `NO_NEWS`.
+            no row; a job that could not be asked about has `NO_NEWS`.
         fetch: Returns the result of a job that succeeded.
         failure: Returns the exception for a job that failed.
     """

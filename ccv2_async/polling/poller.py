@@ -238,7 +238,7 @@ class Poller(Generic[Result_co]):
         if job.unreadable:
             return self._error(
                 errors.StatusUnreadable,
-                f" (ID {job.id}): the service answers, but its status cannot be read: "
+                f" (ID {job.id}): the service answers, but the job's status cannot be read: "
                 f"{job.unreadable.text} The client kept asking for over a minute. "
                 "Look at the job in the account, or resume it with its token later.",
                 row=job.unreadable.text,
@@ -267,7 +267,7 @@ class Poller(Generic[Result_co]):
 def _too_late(what: str) -> errors.DeadlineExceeded:
     """Return the exception for a look that was not done within the client's deadline."""
     return errors.DeadlineExceeded(
-        f"{what}: the service did not answer within the deadline. Look again with more time.",
+        f"{what}: the service did not answer within the deadline. Try again with more time.",
         sent="wholly",
     )
 

@@ -7,8 +7,8 @@ when jobs are likely to be done:
   second while nothing is known). Further looks come each time the job is a quarter older, with
   jitter: from about one to about ten seconds apart.
 - One request serves all awaited jobs, so requests are spaced (`spacing`). While other calls wait
-  for the quota, status requests leave them 96% of it: one in 5.8 s at 4 calls a second. Fewer
-  requests mean later news, and no rule avoids that: `benchmarks/notice.py` shows why.
+  for the quota, status requests leave them 96% of it: one in 5.8 s at 4 calls a second. With
+  fewer requests, changes are noticed later. No rule avoids that; `benchmarks/notice.py` shows why.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
         raise TokenError(_DAMAGED)
     if document.get("a") != account:
         raise TokenError(
-            "The resume token belongs to other credentials; resume it with the API key and access "
-            "token that started the job."
+            "The resume token belongs to other credentials; resume the job with the API key and "
+            "access token that started the job."
         )
     expected = checksum(payload.encode("ascii"))
     if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):

@@ -107,7 +107,7 @@ class Activities(Resource):
         type: ActivityType | str | None = None,  # noqa: A002  # the service's own word,
         on_bad_row: OnBadRow = "raise",
     ) -> list[Activity]:
-        """Return the last 50 activities, without the errors of their rows.
+        """Return the last 50 activities, without their row errors.
 
         Args:
             status: Only activities with this status. CANCELLED is not accepted.
@@ -125,7 +125,7 @@ class Activities(Resource):
         )
 
     async def get(self, activity_id: str) -> Activity:
-        """Return one activity, with the errors of its rows.
+        """Return one activity, with its row errors.
 
         Raises:
             NotFound: There is no activity with that ID, or it is older than 14 days.
@@ -172,8 +172,8 @@ class Activities(Resource):
             file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
                 "utf-16".
-            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if not
-                commas.
+            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if it
+                is not a comma.
             max_rows: The maximum number of contacts in one activity, from 1 to 40,000. No limit is
                 documented for v2 imports. Users report that a later copy of the service's page says
                 40,000, and that an older forum page says 20,000.
@@ -257,8 +257,8 @@ class Activities(Resource):
             file_name: The name of the file for the service. The default is its own name.
             encoding: The encoding of a CSV or TXT file that is not UTF-8, such as "cp1252" or
                 "utf-16".
-            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if not
-                commas.
+            delimiter: The delimiter of the columns of a CSV or TXT file, such as ";", if it
+                is not a comma.
             strict: Whether awaiting raises `PartialFailure` if rows failed.
             lane: The priority while calls wait for the quota.
 

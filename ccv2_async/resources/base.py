@@ -204,7 +204,7 @@ class Resource:
         )
 
     async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
-        """Create a resource, below those that its path names, and return it.
+        """Create a resource under the parents that its path names, and return it.
 
         Raises:
             InvalidField: It is not of the kind. Nothing was sent.
@@ -279,8 +279,8 @@ def _carried_out(response: Response) -> Iterator[None]:
         yield
     except DecodeError as error:
         error.message += (
-            f" The service answered {response.status}, so it was carried out: do not send it "
-            "again, read the result from the account."
+            f" The service answered {response.status}, so the call was carried out. Do not send it "
+            "again; read the result from the account."
         )
         error.args = (error.message,)
         raise

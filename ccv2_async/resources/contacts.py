@@ -194,9 +194,9 @@ class Contacts(Resource):
         - UNCONFIRMED: it is updated, and stays UNCONFIRMED until the contact follows the link in
           the email.
         - REMOVED, which is on no list: it is added to the lists again.
-        - OPTOUT: only the contact itself can opt back in. With `action_by="ACTION_BY_VISITOR"`,
-          which says that it signed up itself, it is added to the lists. Otherwise `OptedOut` is
-          raised.
+        - OPTOUT: only the contact can opt back in. With `action_by="ACTION_BY_VISITOR"`, which
+          says that the contact signed up in person, it is added to the lists. Otherwise `OptedOut`
+          is raised.
 
         Calls in one process for the same address wait for each other. The service cannot lock a
         contact, and a write replaces all of its lists. So the lists are read again after each
@@ -211,7 +211,7 @@ class Contacts(Resource):
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
-            OptedOut: The contact has opted out, and the owner acts. Nothing was changed.
+            OptedOut: The contact has opted out, and `action_by` is the owner. Nothing was changed.
             ConstantContactError: As for `create` and `update`. Safe to try again: yes.
 
         Source: "Contacts collection", GET and POST, and "Contacts resource", PUT, of the service's
@@ -252,9 +252,9 @@ class Contacts(Resource):
             if written is not None:
                 return written
         raise OutcomeUnknown(
-            f"upsert of {email}: other processes replaced the lists of the contact "
-            f"{UPSERT_ATTEMPTS} times after they were written. Some of them may be missing; call "
-            "again once the others have ended."
+            f"upsert of {email}: other processes replaced the contact's lists {UPSERT_ATTEMPTS} "
+            "times after they were written. Some lists may be missing; call again when no other "
+            "process changes the contact."
         )
 
     async def _by_email(self, email: str) -> Contact | None:
@@ -288,7 +288,7 @@ class Contacts(Resource):
             checked=True,
         )
         if _has_opted_out(written):
-            raise _opted_out(written, "The lists were written, and it stays opted out.")
+            raise _opted_out(written, "The lists were updated, but the contact stays opted out.")
         if not added:
             return written
         seen = await self.get(found.id)
@@ -389,7 +389,7 @@ def _has_opted_out(contact: Contact) -> bool:
 
 def _opted_out(contact: Contact, done: str) -> OptedOut:
     return OptedOut(
-        f"upsert of contact {contact.id}: it has opted out, and only the contact itself can opt "
+        f"upsert of contact {contact.id}: the contact has opted out, and only the contact can opt "
         f"back in. {done} If the contact has signed up again, call again with "
         'action_by="ACTION_BY_VISITOR".',
         contact_id=contact.id,

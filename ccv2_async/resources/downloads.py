@@ -92,7 +92,7 @@ class _Source:
                 held.clear()
                 break
         if held and len(held) != self._file.size:
-            raise errors.DecodeError(f"{self.what}: an HTML page came instead of the file.")
+            raise errors.DecodeError(f"{self.what}: an HTML page arrived instead of the file.")
         if held:
             yield bytes(held)
         async for piece in pieces:
@@ -107,15 +107,15 @@ class _Source:
             size += len(piece)
             if expected is not None and size > expected:
                 raise errors.DecodeError(
-                    f"{self.what}: more than the {expected:,} bytes of its record came. Read the "
-                    "record again; the file may have changed."
+                    f"{self.what}: more bytes arrived than the {expected:,} in its record. Read "
+                    "the record again; the file may have changed."
                 )
             yield piece
             if reporter is not None:
                 await reporter.advance(size)
         if expected is not None and size < expected:
             raise errors.ConnectionLost(
-                f"{self.what}: {size:,} of its {expected:,} bytes came. Ask for it again.",
+                f"{self.what}: {size:,} of its {expected:,} bytes arrived. Download it again.",
                 sent="wholly",
             )
         if reporter is not None:

@@ -119,7 +119,7 @@ class Library(Resource):
                 path or the file object. Bytes and streams need a name.
             description: At most 100 characters.
             source: The source that the library shows.
-            file_type: One of `FileType`. The default follows from the extension of the name.
+            file_type: One of `FileType`. The default follows from the file extension.
             length: The size in bytes. Streams and file objects that cannot seek need it.
             on_progress: A function or coroutine function that is called with each `Progress`.
             on_ambiguous: What to do if the response is lost. "look" checks the folder; "raise"
@@ -593,7 +593,7 @@ class Library(Resource):
         """Create a folder, and return it.
 
         Args:
-            name: At most 40 characters, all of ISO-8859-1.
+            name: At most 40 characters, from ISO 8859-1 only.
             parent_id: The folder to create it in. By default, and for "0" and "", it is created at
                 the top. Folders are at most three levels deep.
 
@@ -622,7 +622,7 @@ class Library(Resource):
 
         Args:
             folder_id: The folder.
-            name: The new name, at most 40 characters, all of ISO-8859-1.
+            name: The new name, at most 40 characters, from ISO 8859-1 only.
             parent_id: The folder to move it into; "0" or "" for the top.
 
         Source: "Folder resource", PUT, of the service's documentation.

@@ -158,7 +158,7 @@ class Listing(Generic[T]):
         return None
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
-        """Return the rows as a list, at most `limit` of them. No other pages are requested.
+        """Return the rows as a list, at most `limit` of them. It requests only the pages it needs.
 
         Raises:
             InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
@@ -242,7 +242,7 @@ def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> li
 
 
 def _report_skipped(what: str, bad: list[BadRow], before: int, on_bad_row: OnBadRow) -> None:
-    """Call the user's function for each row that was skipped, or log the first and their number."""
+    """Call the user's function for each skipped row, or log their number and the first one."""
     if callable(on_bad_row):
         for row in bad:
             on_bad_row(row.error(before, stops=False))

@@ -6,7 +6,7 @@ The process that runs the sandbox calls methods; other processes send requests b
 ======  ======================  ===============================================================
 method  path                    what it does
 ======  ======================  ===============================================================
-POST    /reset                  returns to the start; only the settings stay
+POST    /reset                  starts over; only the settings are kept
 GET     /state                  files, folders and counts
 GET     /saved                  the whole account, in the form of a file for `--seed` and `--state`
 POST    /saved                  replaces the account with such a file
@@ -22,7 +22,7 @@ POST    /settings               changes settings
 POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
 POST    /addresses              confirms an address of the account: `{"email_address": ..}`
 GET     /downloads              the log of requests for contents of files
-POST    /expire                 ends the URLs of contents: `{"status": ..}`; records get new ones
+POST    /expire                 expires the URLs of contents: `{"status": ..}`; records get new ones
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
@@ -197,9 +197,9 @@ class Admin:
 
         Args:
             kind: The kind of fault, or a ready-made response.
-            method: The HTTP method that it strikes; None for any.
-            path: The path that it strikes, below `/v2`; `*` stands for anything. `/content/*`
-                stands for the contents of files, which no other path matches.
+            method: The HTTP method that it applies to; None for any.
+            path: The path that it applies to, below `/v2`; `*` stands for anything.
+                `/content/*` stands for the contents of files, which no other path matches.
             fields: `times`, `skip`, `chance`, and the fields of the kind.
 
         Raises:
@@ -213,7 +213,7 @@ class Admin:
         return self._do(self._world.faults.pending)
 
     def assert_faults_struck(self) -> None:
-        """Check that each fault has struck at least once.
+        """Check that each fault has been applied at least once.
 
         Raises:
             AssertionError: No request matched one of them, or too few did. The message names them.
@@ -223,7 +223,7 @@ class Admin:
             listed = ", ".join(
                 f"{label} ({fault.method or 'any method'} {fault.path})" for label, fault in unused
             )
-            raise AssertionError(f"These faults never struck: {listed}.")
+            raise AssertionError(f"These faults were never applied: {listed}.")
 
     def disarm(self, fault_id: str) -> None:
         """Disarm the fault with this `id`, as `faults` returns it."""

@@ -83,7 +83,7 @@ class Content:
         exchange = Exchange(self._serve, scope, receive, noted, ("", ""))
         try:
             _check_open(query, headers)
-            await exchange.run_or_strike(world.faults, scope["path"], entry)
+            await exchange.run_with_faults(world.faults, scope["path"], entry)
         except Refusal as problem:
             await problem.answer()(scope, receive, noted)
         finally:

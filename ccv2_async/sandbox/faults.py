@@ -1,7 +1,7 @@
 """Faults: simulated failures, and the requests that they apply to.
 
-A fault is armed beforehand and strikes the next requests that match it. Each kind is real on the
-socket: connections are reset, and responses arrive a few bytes at a time, or not at all.
+A fault is armed beforehand and applies to the next requests that match it. Each kind acts on the
+real socket: connections are reset, and responses arrive a few bytes at a time, or not at all.
 
 ==================  ==========================================================================
 kind                what happens
@@ -34,7 +34,7 @@ Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_on
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
 (its ID differs from Id), ``absurd``.
 
-A fault whose path starts with `/content/` strikes downloads of files, not calls of the API.
+A fault whose path starts with `/content/` applies to downloads of files, not to calls of the API.
 """
 
 from __future__ import annotations
@@ -89,16 +89,16 @@ class Fault:
 
     Attributes:
         kind: The kind of fault; see the tables of this module.
-        method: The HTTP method that it strikes; None for any.
-        path: The path that it strikes, below `/v2` or `/content/`; `*` stands for anything.
-        times: The number of requests that it strikes; None for all.
-        skip: The number of matching requests that pass before it strikes.
-        chance: The share of the matching requests that it strikes, drawn from the seed.
+        method: The HTTP method that it applies to; None for any.
+        path: The path that it applies to, below `/v2` or `/content/`; `*` stands for anything.
+        times: The number of requests that it applies to; None for all.
+        skip: The number of matching requests that pass before it applies.
+        chance: The share of the matching requests that it applies to, drawn from the seed.
         status: The status of the response.
         headers: The headers of the response.
         body: The body of the response.
         seconds: The delay, in seconds.
-        after_bytes: Bytes of the request's body that are read before it strikes.
+        after_bytes: Bytes of the request's body that are read before it is applied.
         read_body: Whether the request's body is read to its end before the response.
         close: Whether the connection is closed after the response.
         size: Bytes.
@@ -129,7 +129,7 @@ class Fault:
             ("chance", 0 <= self.chance <= 1, "from 0 to 1"),
             ("status", _FIRST_STATUS <= self.status <= _LAST_STATUS, "from 200 to 599"),
             ("size", self.size >= 1, "1 or more"),
-            ("headers", all(map(_is_header, self.headers.items())), "what a header can hold"),
+            ("headers", all(map(_is_header, self.headers.items())), "valid HTTP headers"),
             (
                 "variant",
                 self.kind != "location" or self.variant in _LOCATIONS,
@@ -140,7 +140,7 @@ class Fault:
                 raise ValueError(f"{name} of a fault must be {rule}.")
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether it strikes a request."""
+        """Return whether it applies to a request."""
         of_content = self.path.startswith(CONTENT) == path.startswith(CONTENT)
         return of_content and self.method in (None, method) and fnmatchcase(path, self.path)
 
@@ -243,7 +243,7 @@ class _Armed:
     kind: str
     skip: int
     left: int | None
-    struck: int = 0
+    applied: int = 0
 
 
 class Faults:
@@ -274,7 +274,7 @@ class Faults:
         self._armed.clear()
 
     def take(self, method: str, path: str) -> tuple[str, Fault] | None:
-        """Return the fault that strikes this request, with its label; None for no fault."""
+        """Return the fault that applies to this request, with its label; None for no fault."""
         for armed in self._armed:
             if not armed.fault.matches(method, path):
                 continue
@@ -283,7 +283,7 @@ class Faults:
                 continue
             if armed.fault.chance < 1.0 and self._draw.random() >= armed.fault.chance:
                 continue
-            armed.struck += 1
+            armed.applied += 1
             if armed.left is not None:
                 armed.left -= 1
                 if not armed.left:
@@ -299,8 +299,8 @@ class Faults:
         ]
 
     def unused(self) -> list[tuple[str, Fault]]:
-        """Return the faults that have never struck, each with its label."""
-        return [(armed.kind, armed.fault) for armed in self._armed if not armed.struck]
+        """Return the faults that have never been applied, each with its label."""
+        return [(armed.kind, armed.fault) for armed in self._armed if not armed.applied]
 
 
 @attrs.frozen
@@ -325,13 +325,13 @@ class Exchange:
         """Carry out the request and answer it."""
         await self.app(self.scope, self.receive, self.send)
 
-    async def run_or_strike(self, faults: Faults, path: str, entry: Entry) -> None:
+    async def run_with_faults(self, faults: Faults, path: str, entry: Entry) -> None:
         """Carry out the request, or apply the next fault for its path."""
-        struck = faults.take(self.scope["method"], path)
-        if struck is None:
+        taken = faults.take(self.scope["method"], path)
+        if taken is None:
             await self.run()
             return
-        entry.fault, fault = struck
+        entry.fault, fault = taken
         if fault.read_body and fault.kind in _AFTER_BODY:
             await self._read()
         await EFFECTS[fault.kind](self, fault)

@@ -73,7 +73,7 @@ class Field:
         max_length: The maximum number of characters.
         min_length: The minimum number of characters.
         allowed: The values that are accepted; empty for any.
-        any_case: Whether `allowed` is compared without case.
+        any_case: Whether case is ignored when `allowed` is compared.
         pattern: A regular expression that the whole text must match.
         minimum: The smallest number; for an array, the smallest number of items.
         maximum: The largest number; for an array, the largest number of items.

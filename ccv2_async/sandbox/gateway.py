@@ -75,7 +75,7 @@ class Gateway:
         exchange = Exchange(self._with_token, scope, counted, stamped, secrets)
         try:
             self._check_key(secrets[0])
-            await exchange.run_or_strike(world.faults, path.removeprefix(API), entry)
+            await exchange.run_with_faults(world.faults, path.removeprefix(API), entry)
         except Refusal as problem:
             await problem.answer()(scope, counted, stamped)
         finally:
@@ -103,7 +103,7 @@ class Gateway:
         wanted = f"Bearer {self._world.settings.access_token}".encode()
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         if given != wanted:
-            # Answered here, not raised, so that a fault also strikes this response.
+            # Answered here, not raised, so that a fault also applies to this response.
             await Refusal(401, "The access token is not valid.").answer()(scope, receive, send)
         else:
             await self._app(scope, receive, send)

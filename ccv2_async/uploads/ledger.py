@@ -66,7 +66,7 @@ class Action(StrEnum):
     SKIP = "nothing, it is done"
     EXISTS = "nothing, the folder has it already"
     REPORT = "nothing, it failed for good"
-    REFUSE = "nothing, it changed since"
+    REFUSE = "nothing, it has changed since"
 
 
 Line: TypeAlias = Literal["send", "follow", "settled"]

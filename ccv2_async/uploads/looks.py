@@ -41,7 +41,7 @@ class Look:
     Attributes:
         clock_offset: Seconds that the service's clock is ahead of the monotonic clock, or None when
             the service sent no time, or a time without a zone.
-        taken: The time when the first page came, on the monotonic clock.
+        taken: The time when the first page arrived, on the monotonic clock.
     """
 
     path: str

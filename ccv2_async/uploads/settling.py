@@ -69,8 +69,8 @@ COMPARE_TIME = 120.0
 logger: logging.Logger = logging.getLogger("ccv2_async.uploads")
 
 _WHY = {
-    Before.NOTHING: "and no file in the folder can be it",
-    Before.UNPROVEN: "and what is in the folder cannot be told from another file",
+    Before.NOTHING: "and no file in the folder could be the upload",
+    Before.UNPROVEN: "and the files in the folder cannot be compared with it",
     Before.FEWER: "",
     Before.TOO_MANY: "and the folder holds more equal files than were sent",
 }
@@ -349,7 +349,7 @@ class Settler:
     async def check_for_doubles(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> Accepted:
-        """Check whether an earlier attempt arrived as well. No finding makes it raise.
+        """Check whether an earlier attempt arrived as well. No finding raises an error.
 
         Raises:
             ClientClosed: A later run has to look, and the store has the file's ID.
@@ -527,15 +527,15 @@ class Settler:
             why: The reason why they do not settle it, for the message.
         """
         upload = sending.upload
-        told = lost.message.partition(" It may have been carried out")[0].rstrip(".")
-        told = re.sub(r"\. It was sent \d+ times$", "", told)  # the message says this below
+        cause = lost.message.partition(" It may have been carried out")[0].rstrip(".")
+        cause = re.sub(r"\. It was sent \d+ times$", "", cause)  # the message says this below
         reason = f", {why}" if why else ""
         noun = "candidate" if len(candidates) == 1 else "candidates"
         count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""
         times = {1: "once", 2: "twice"}.get(sending.sends, f"{sending.sends} times")
         return errors.AmbiguousUpload(
-            f"{told}{reason}. It was sent {times}, and may be in folder {upload.folder_id}{count}. "
-            "Look there before you upload it again.",
+            f"{cause}{reason}. It was sent {times}, and may be in folder {upload.folder_id}{count}."
+            " Look there before you upload it again.",
             file_name=upload.name,
             folder_id=upload.folder_id,
             candidates=candidates,

@@ -32,7 +32,7 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     call = Call("GET", path, Effect.SAFE, what, lane=Lane.POLL, max_response=MAX_STATUS_RESPONSE)
     rows = status_rows if len(ids) > 1 else _rows_of_one
     # In the thread that parses a large response.
-    return await session.read(call, lambda told: rows_of(UPLOAD, ids, rows(told), _row, "file_id"))
+    return await session.read(call, lambda body: rows_of(UPLOAD, ids, rows(body), _row, "file_id"))
 
 
 def status_rows(response: Response) -> list[FileUploadStatus | BadRow]:
@@ -100,4 +100,4 @@ UPLOAD = JobKind(
     fetch=fetch,
     failure=failure,
 )
-"""How uploads are polled: up to a hundred IDs in a request, given up on after 15 minutes."""
+"""How uploads are polled: up to a hundred IDs per request, for at most 15 minutes by default."""

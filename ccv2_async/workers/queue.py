@@ -144,7 +144,7 @@ def taskiq_manager() -> int | None:
 
 @contextlib.contextmanager
 def ends_taskiq_on_errors() -> Iterator[None]:
-    """End `taskiq worker` as a whole, with one sentence, when the settings are wrong.
+    """End `taskiq worker` as a whole, with a short message, when the settings are wrong.
 
     taskiq restarts a worker process no matter how it ended, and passes on no exit code. So this
     stops taskiq; with `--max-fails`, it stops by itself and exits with an error code. In a process

@@ -319,7 +319,7 @@ class SqliteStore(JobStore):
                 connection.executescript(_SCHEMA)
                 connection.create_function("as_text", 1, text_or_bytes)
                 if any(connection.execute(check).fetchall() for check in (_STRANGE, DAMAGED)):
-                    raise sqlite3.DataError("nobody can tell which job a row is about")
+                    raise sqlite3.DataError("a row does not say which job it is about")
                 connection.text_factory = _text  # a damaged row must not hide the others
                 return Database(connection, resources.pop_all())
         except sqlite3.Error as error:
@@ -575,7 +575,7 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = lambda fo
     """Return the response of Redis to a command of a store or of the queue, as `read` returns it.
 
     Raises:
-        StoreUnavailable: There is none in time, or it is not a valid Redis response.
+        StoreUnavailable: No response arrived in time, or it is not a valid Redis response.
     """
     try:
         async with asyncio.timeout(_REDIS_SECONDS):

@@ -1,4 +1,4 @@
-"""One round over all open jobs: ask for their status, keep their deadlines, dispatch the rest."""
+"""One round over all open jobs: ask for their status, enforce deadlines, dispatch the rest."""
 
 from __future__ import annotations
 

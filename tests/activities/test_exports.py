@@ -252,7 +252,7 @@ async def test_an_html_page_in_place_of_a_table_is_refused(
     async with serving(page) as server:
         cc = await connect(server)
         for to in (tmp_path / "x.csv", writer):
-            with pytest.raises(errors.DecodeError, match="an HTML page came"):
+            with pytest.raises(errors.DecodeError, match="an HTML page arrived"):
                 await cc.activities.download_export(exported("/x.csv"), to)
         await cc.aclose()
     assert names(tmp_path) == []
@@ -291,7 +291,7 @@ async def test_a_download_ends_with_its_deadline(
 
     async with serving(trickle) as server:
         cc = await connect(server)
-        with pytest.raises(errors.DeadlineExceeded, match="not complete within 5 s"):
+        with pytest.raises(errors.DeadlineExceeded, match="did not finish within 5 s"):
             await cc.activities.download_export(
                 exported("/x.csv"), tmp_path / "x.csv", deadline=5.0
             )

@@ -38,7 +38,7 @@ def test_bash_completes_commands_options_values_and_files(
     ran = ccv2("--install-completion", "--shell", "bash")
     assert (ran.code, ran.out) == (Exit.OK, "")
     script = home / ".local/share/bash-completion/completions/ccv2"
-    assert ran.err == f"The completion is installed in {script}. Start a new shell to use it.\n"
+    assert ran.err == f"Shell completion is installed in {script}. Start a new shell to use it.\n"
     ccv2("--install-completion", "--shell", "bash")
     lines = (home / ".bashrc").read_text().splitlines()
     assert lines[0] == "# mine"
@@ -84,4 +84,4 @@ def test_a_home_that_cannot_be_written_is_reported(ccv2: Callable[..., Ran], hom
     (home / ".local").write_text("")
     ran = ccv2("--install-completion", "--shell", "bash")
     assert (ran.code, ran.out) == (Exit.SOME_FAILED, "")
-    assert "The completion was not installed: " in ran.err
+    assert "Shell completion was not installed: " in ran.err

@@ -54,7 +54,12 @@ def test_a_folder_name_outside_iso_8859_1_is_refused() -> None:
         ({"least": 1}, [None, 1, 1.5, "x"], [0, 0.99, float("nan")], "the minimum"),
         ({"most": 100}, [None, 100, -1], [101, float("inf"), float("nan")], "the maximum"),
         ({"allowed": FileType}, [None, "PDF", "pdf", FileType.PDF], ["TIFF", ""], "PDF, DOC"),
-        ({"allowed": ("A", "B")}, ["a", ("A", "b"), 3], ["C", ("A", "C")], "accepted are A, B"),
+        (
+            {"allowed": ("A", "B")},
+            ["a", ("A", "b"), 3],
+            ["C", ("A", "C")],
+            "the accepted values are A, B",
+        ),
         ({"holds": ("A",)}, [None, (), ("x", "a")], [("x",)], "one of its entries must be A"),
         (
             {"pattern": r"\w+", "pattern_means": "letters, digits and _ are accepted"},
@@ -161,7 +166,7 @@ def test_fields_that_fit_together_pass(good: object) -> None:
             "is_view_as_webpage_enabled is true",
         ),
         (event(payment_options=("DOOR", "CHECK")), "payable_to", "payment_options has CHECK"),
-        (event(payment_options=("COINS",)), "payment_options", "accepted are ONLINE_CREDIT"),
+        (event(payment_options=("COINS",)), "payment_options", "accepted values are ONLINE_CREDIT"),
         (event(is_virtual_event=True), "online_meeting", "is_virtual_event is true"),
         (promocode(code_type="ACCESS"), "fee_ids", "exactly one entry"),
         (promocode(code_type="access", fee_ids=("1", "2")), "fee_ids", "exactly one entry"),

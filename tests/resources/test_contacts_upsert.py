@@ -94,7 +94,7 @@ async def test_the_owner_cannot_opt_a_contact_back_in(
     assert before is not None
     await client.contacts.opt_out(before.id)
     ear.calls.clear()
-    with pytest.raises(errors.OptedOut, match="only the contact itself can opt back in") as caught:
+    with pytest.raises(errors.OptedOut, match="only the contact can opt back in") as caught:
         await client.contacts.upsert(ANN, lists=["1"], action_by=action_by)
     assert caught.value.contact_id == before.id
     assert not caught.value.safe_to_retry

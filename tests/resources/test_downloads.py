@@ -135,12 +135,12 @@ async def test_a_download_that_fails_for_a_moment_starts_over(
     ("kind", "error", "reason", "requests"),
     [
         ("cut_response", errors.ConnectionLost, "connection", ATTEMPTS),
-        ("shorten", errors.ConnectionLost, "640,002 of its 1,280,004 bytes came", ATTEMPTS),
+        ("shorten", errors.ConnectionLost, "640,002 of its 1,280,004 bytes arrived", ATTEMPTS),
         ("server_error", errors.ServerError, "answered 500", ATTEMPTS),
-        ("page", errors.DecodeError, "an HTML page came instead of the file", 1),
+        ("page", errors.DecodeError, "an HTML page arrived instead of the file", 1),
         ("range", errors.BadRequest, "answered 416", 1),
         ("redirect", errors.UnexpectedRedirect, "a redirect", 1),
-        ("empty", errors.ConnectionLost, "0 of its 1,280,004 bytes came", ATTEMPTS),
+        ("empty", errors.ConnectionLost, "0 of its 1,280,004 bytes arrived", ATTEMPTS),
         ("too_many_requests", errors.QuotaExceeded, "answered 429", ATTEMPTS),
     ],
 )
@@ -270,7 +270,7 @@ async def test_more_bytes_than_the_record_says_are_refused(
     async with serving(whole) as server:
         cc = await connect(server)
         file = served(f"{server.origin}/7.png", size=len(CONTENT) - 1)
-        with pytest.raises(errors.DecodeError, match="more than the 1,280,003 bytes"):
+        with pytest.raises(errors.DecodeError, match="more bytes arrived than the 1,280,003 in"):
             await cc.library.download(file, tmp_path / "a.png")
         assert server.connections == 1
         size_unknown = attrs.evolve(file, size=None)
@@ -395,7 +395,7 @@ async def test_a_download_ends_with_its_deadline(
     async with serving(trickle) as server:
         cc = await connect(server)
         file = served(f"{server.origin}/7.png")
-        with pytest.raises(errors.DeadlineExceeded, match="not complete within 5 s"):
+        with pytest.raises(errors.DeadlineExceeded, match="did not finish within 5 s"):
             await cc.library.download(file, tmp_path / "a.png", deadline=5.0)
         await cc.aclose()
     assert names(tmp_path) == []

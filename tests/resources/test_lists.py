@@ -119,7 +119,7 @@ async def test_an_unknown_enum_value_is_sent_back_unchanged(
         sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(row))
     await client.lists.update("7", name="Friends")
     assert ear.sent == {"name": "Friends", "status": "FROZEN"}
-    with pytest.raises(errors.InvalidField, match="accepted are ACTIVE"):
+    with pytest.raises(errors.InvalidField, match="accepted values are ACTIVE"):
         await client.lists.replace(models.ContactList("7", name="Friends", status="FROZEN"))
 
 
@@ -215,7 +215,9 @@ async def test_an_unreadable_answer_error_says_that_the_list_was_created(
     client: ConstantContact, sandbox: Sandbox, ear: Ear, body: str
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=body)
-    with pytest.raises(errors.DecodeError, match="answered 201, so it was carried out") as caught:
+    with pytest.raises(
+        errors.DecodeError, match="answered 201, so the call was carried out"
+    ) as caught:
         await client.lists.create("Guests")
     assert not caught.value.safe_to_retry
     assert caught.value.status == 201

@@ -436,7 +436,7 @@ async def test_without_a_date_header_the_local_clock_may_be_a_minute_off(
     now = clock.time()
     assert await settled(connect, Listings([row("5", now - 50)])) == "5"
     service = Listings([row("5", now - 70)])
-    with pytest.raises(errors.AmbiguousUpload, match=r"cannot be told .* \(1 candidate: 5\)"):
+    with pytest.raises(errors.AmbiguousUpload, match=r"cannot be compared .* \(1 candidate: 5\)"):
         await settled(connect, service)
     assert service.posts == 1, "it may be the file on a wrong clock"
 

@@ -396,7 +396,7 @@ async def test_a_file_with_unreadable_bytes_is_reported_and_not_adopted(
     sandbox.admin.fault("lose_response", "POST")
     sandbox.admin.fault("answer", "GET", path="*content", status=404, times=None)
     sandbox.admin.configure(keep_content=0)
-    with pytest.raises(errors.AmbiguousUpload, match="cannot be told from another") as caught:
+    with pytest.raises(errors.AmbiguousUpload, match="cannot be compared with it") as caught:
         await upload(cc)
     assert list(caught.value.candidates) == [file["id"] for file in sandbox.admin.files()]
     assert posts(sandbox) == 1
@@ -497,11 +497,13 @@ async def test_an_unreadable_row_counts_as_a_possible_match(
     async with serving(serve) as server:
         cc = await connect(server)
         if sent == 1:
-            with pytest.raises(errors.AmbiguousUpload, match="cannot be told from another file"):
+            with pytest.raises(errors.AmbiguousUpload, match="cannot be compared with it"):
                 await upload(cc)
         else:
             service.first = ("503 Service Unavailable",)
-            with pytest.raises(errors.AmbiguousUpload, match="no file in the folder can be it"):
+            with pytest.raises(
+                errors.AmbiguousUpload, match="no file in the folder could be the upload"
+            ):
                 await upload(cc)
 
 

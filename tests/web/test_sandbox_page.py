@@ -142,7 +142,7 @@ async def test_an_armed_fault_reaches_the_client(browser: Browser, sandbox: Sand
     await page.locator("[name=kind]").select_option("inactive")
     await page.locator("[name=operation]").select_option("GET /lists")
     await page.get_by_role("button", name="Arm the fault").click()
-    await there.says("inactive will strike the next call of GET /lists.")
+    await there.says("inactive will apply to the next call of GET /lists.")
     await expect(page.locator("#armed")).to_contain_text("GET /lists")
     async with ConstantContact(**sandbox.client_options()) as cc:
         with pytest.raises(ConstantContactError, match="inactive"):
@@ -234,7 +234,7 @@ async def test_the_keyboard_alone_is_enough(browser: Browser, sandbox: Sandbox) 
     await page.keyboard.type("throttled")
     await tab_to("Arm the fault")
     await press("Enter")
-    await there.says("throttled will strike the next call of the API.")
+    await there.says("throttled will apply to the next call of the API.")
     await expect(page.locator(":focus")).to_have_text("Arm the fault")
 
     sandbox.admin.configure(seed="demo")

@@ -68,7 +68,7 @@ def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     body="VerifiedEmailAddressWrite[]>=1<=1",
 )
 def verified_email_create(call: Call) -> APIResponse:
-    """Add an address. An unconfirmed one gets another mail.
+    """Add an address. An unconfirmed one gets another email.
 
     An address that is already confirmed is a conflict; case does not matter.
     """

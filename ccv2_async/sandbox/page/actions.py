@@ -47,7 +47,7 @@ class Actions:
         seconds = float(form.get("seconds") or 0)
         self.admin.fault(form["kind"], method or None, path or "*", times=times, seconds=seconds)
         calls = {None: "every call", 1: "the next call"}.get(times, f"the next {times} calls")
-        return f"{form['kind']} will strike {calls} of {operation or 'the API'}."
+        return f"{form['kind']} will apply to {calls} of {operation or 'the API'}."
 
     def disarm(self, form: Mapping[str, Any]) -> str:
         """Disarm one fault."""

@@ -102,7 +102,7 @@ def body_text(side: Side, kind: str) -> str:
         text = side.body.decode("utf-8", "ignore" if more else "strict")
     except UnicodeDecodeError:
         text = "\0"
-    return f"{size_text(side.size)} that are not text" if "\0" in text else text + more
+    return f"{size_text(side.size)} of binary data" if "\0" in text else text + more
 
 
 def hide(text: str, settings: Settings) -> str:

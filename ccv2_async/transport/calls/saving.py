@@ -112,8 +112,8 @@ class Saving:
             if limit is None or limit.left > 0.0:
                 raise  # a call's own limit
         raise errors.DeadlineExceeded(
-            f"{what}: it was not complete within {limit.seconds:g} s. "
-            "A file at the path is unchanged; the service keeps the file, so ask for it again.",
+            f"{what}: the download did not finish within {limit.seconds:g} s. An existing file at "
+            "the path is unchanged. The service keeps the file; download it again with more time.",
             sent="wholly",
         )
 
@@ -221,7 +221,7 @@ async def without_page(
         if not begun and piece.strip():
             begun = True
             if piece.lstrip().startswith(b"<"):
-                raise errors.DecodeError(f"{what}: an HTML page came instead of {instead_of}.")
+                raise errors.DecodeError(f"{what}: an HTML page arrived instead of {instead_of}.")
         yield piece
 
 

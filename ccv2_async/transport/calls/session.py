@@ -100,7 +100,7 @@ class Session:
         base_url: The URL of the API, without a trailing slash.
         credentials: The key and token.
         budget: The quota.
-        clock: The clock for back-off and deadlines.
+        clock: The clock for backoff and deadlines.
         timeouts: Limits on single steps.
         max_in_flight: How many calls of one lane are sent at the same time.
         user_agent: The User-Agent header.
@@ -387,7 +387,7 @@ class Session:
                     # An earlier attempt may have been carried out, whatever ended the call.
                     raise errors.OutcomeUnknown(
                         f"{responses.without_advice(error)} It may have been carried out, and was "
-                        "not sent again; look before you repeat it.",
+                        "not sent again; check the account before you repeat it.",
                         sends=tries.doubtful,
                     ) from error
         finally:

@@ -164,8 +164,8 @@ def check_version(connection: sqlite3.Connection, path: str, version: str) -> di
     if facts.get("version") != version:
         raise UsageError(
             f"{path}: this journal has version {facts.get('version')}, but this package reads "
-            f"version {version}. Use the package that wrote it, because a new journal does not "
-            "know what was done; nothing was changed."
+            f"version {version}. Use the version that wrote it; a new journal would not know what "
+            "was done. Nothing was changed."
         )
     return facts
 

@@ -112,8 +112,8 @@ class PartialFile:
             yield
         except OSError as error:
             raise errors.UsageError(
-                f"{self._shown}: it cannot be written there ({error.strerror or error}). "
-                "A file at the path is unchanged. Check the path and the space on the disk."
+                f"{self._shown}: the file cannot be written there ({error.strerror or error}). "
+                "An existing file at the path is unchanged. Check the path and the free disk space."
             ) from error
 
 

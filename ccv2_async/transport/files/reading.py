@@ -326,7 +326,7 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
     except FileRefused:  # itself a ValueError
         raise
     except ValueError as error:
-        raise FileRefused(label, "its name holds a character that no file name can") from error
+        raise FileRefused(label, "its name has a character that is not allowed") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, f"it cannot be opened ({_strerror(error)})")
         if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  # a plain string

@@ -175,7 +175,7 @@ class PathSource:
         except FileRefused as refused:
             if self._first_seen is None:
                 raise
-            raise FileChanged(self.name, f"went away ({refused.reason})") from refused
+            raise FileChanged(self.name, f"could not be opened ({refused.reason})") from refused
         finally:
             if found is None or found.file is None:
                 threads.streaming -= 1

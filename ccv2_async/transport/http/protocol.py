@@ -157,7 +157,7 @@ class SocketStream(asyncio.Protocol):
             raise httpx.WriteError(reason(self._failure)) from self._failure
 
     def take(self, most: int = SMALL_PIECE) -> bytes | memoryview:
-        """Return up to `most` bytes that have arrived; none if there are none."""
+        """Return up to `most` of the bytes that have arrived; b"" if none have."""
         if not self._arrived:
             return b""
         arrived = self._arrived.popleft()
@@ -174,7 +174,7 @@ class SocketStream(asyncio.Protocol):
     async def read(
         self, timeout: float | None = None, most: int = SMALL_PIECE
     ) -> bytes | memoryview:
-        """Return up to `most` bytes that arrive next; none if the server closed the connection.
+        """Return up to `most` of the next bytes; b"" if the server closed the connection.
 
         Raises:
             httpx.ReadError: The connection is broken.

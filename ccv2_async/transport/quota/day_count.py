@@ -153,7 +153,7 @@ class DayCount:
         except (ValueError, TypeError, AttributeError, RecursionError):
             sound = False
         if not sound:
-            self._problem = "is damaged, so the count of today begins again"
+            self._problem = "is damaged, so today's count starts over"
             return {}
         return dict(found)
 
@@ -162,7 +162,7 @@ class DayCount:
         if self._problem and not self._warned:
             self._warned = True
             _log.warning(
-                "%s, the file with today's count of calls, %s. What is left today may be less "
+                "%s, the file with today's count of calls, %s. Fewer calls may be left today "
                 "than shown.",
                 self._given_path or path_of_day_count(),
                 self._problem,

@@ -169,7 +169,7 @@ class PacedWindow(MovingWindowRateLimiter):
         burst: Calls in a window; 0 for no limit.
         window: Its length in seconds, with the margin.
         per_day: Calls in a day; None for no limit.
-        settle: Seconds without calls after Redis returns empty.
+        settle: Seconds without calls after Redis has lost its data.
         timeout: The maximum number of seconds to wait for Redis.
 
     Raises:
@@ -228,14 +228,14 @@ class PacedWindow(MovingWindowRateLimiter):
             day: The day, in days since 1970 (UTC).
             pause: Seconds for which the service does not want calls; 0 for none.
             day_is_over: Whether the service said that the day's calls are used up.
-            unreported: The number of calls that were made while Redis was away.
+            unreported: The number of calls that were made while Redis was unavailable.
             recent: How many of them still count in the window.
             epoch: The last epoch that the process knows; "" at first. After an outage it differs
                 from the epoch of Redis, so that no process starts before all of them know that the
                 outage is over.
 
         Raises:
-            RedisError: Redis is away, or the server is not Redis.
+            RedisError: Redis is unavailable, or the server is not Redis.
             TimeoutError: It does not answer in time.
             Exception: redis-py cannot read the response of a server that is not Redis.
         """

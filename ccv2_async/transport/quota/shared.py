@@ -4,7 +4,7 @@ Each process keeps its own queue with its lanes, and asks Redis for one slot at 
 first waiter. The slot goes to the waiter that is first when it arrives. Between processes, Redis
 keeps the lanes: see `redis_window.py`.
 
-When Redis is away, each process continues with a share of the quota, and logs this once. It asks
+When Redis is unavailable, each process uses a share of the quota, and logs this once. It asks
 Redis before each call from its share, and every second, so it stops using the share once Redis is
 back. Afterwards, the calls made during that time are added to the day's count, and the newest of
 them to the window. No process starts before all have had time to return.
@@ -32,7 +32,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 MARGIN = 0.05
 PROBE_SECONDS = 1.0
 FRESH_SECONDS = 0.05
-"""Seconds for which Redis still counts as away after it did not answer."""
+"""Seconds for which Redis still counts as unavailable after it did not answer."""
 TIMEOUT = 0.5
 EXPECTED = 4
 _AFTER_AN_OUTAGE = "-"
@@ -54,8 +54,8 @@ class SharedBudget(Budget):
             arrive closer together, by the difference of their latencies: 50 ms is enough for
             machines near each other, and costs 5% of the quota.
         expected: The number of processes that share the key, which decides the share of each while
-            Redis is away. If more were seen, their number counts.
-        timeout: Seconds without a response after which Redis counts as away.
+            Redis is unavailable. If more were seen, their number counts.
+        timeout: Seconds without a response after which Redis counts as unavailable.
         clock: The clock for waits and days.
 
     Raises:
@@ -108,7 +108,7 @@ class SharedBudget(Budget):
 
     @property
     def degraded(self) -> bool:
-        """Whether Redis is away and this process uses only its share."""
+        """Whether Redis is unavailable, so that this process uses only its share."""
         return self._local is not None
 
     @property
@@ -206,7 +206,7 @@ class SharedBudget(Budget):
         return self._clock.monotonic() - self._missed >= seconds
 
     async def _has_slot(self, lane: Lane) -> bool:
-        """Return whether Redis gives a slot, or the share has one while Redis is away."""
+        """Return whether Redis gives a slot, or the share has one while Redis is unavailable."""
         fresh = PROBE_SECONDS if self.per_second is None else FRESH_SECONDS
         if (self._local is None or self._missed_for(fresh)) and await self._ask(lane):
             return True
@@ -280,8 +280,8 @@ class SharedBudget(Budget):
         # Others, or a process that this one replaces, may have used up this second.
         self._local.pause(self._window)
         logger.warning(
-            "Redis does not answer (%s): the quota is no longer shared. This process takes a share "
-            "of 1/%d of it until Redis is back.",
+            "Redis does not answer (%s): the quota is no longer shared. This process uses 1/%d of "
+            "it until Redis is back.",
             type(error).__name__,
             sharers,
             extra={"ccv2_event": "quota_degraded"},

@@ -342,7 +342,7 @@ async def describe(
         raise
     path = file.path
     if path is None and options.journal is not None:
-        raise InvalidField("file", file.label, "a path, as a journal is kept")
+        raise InvalidField("file", file.label, "a path, because a journal is used")
     size, written_ns = await _state(upload.source, threads)
     if size == 0:
         raise empty(upload.source.name)  # before it costs a call, and in a dry run too

@@ -260,7 +260,7 @@ class Journal:
                 )
         connection.create_function("as_text", 1, databases.text_or_bytes)
         if any(connection.execute(each).fetchall() for each in (_STRANGE, databases.DAMAGED)):
-            raise self._failed("read", "nobody can tell which file one of its rows is about")
+            raise self._failed("read", "one of its rows does not say which file it is about")
         identity = _identity(path)
         connection.create_function("is_in_place", 0, lambda: _identity(path) == identity)
         return True

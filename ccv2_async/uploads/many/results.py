@@ -164,7 +164,7 @@ def earlier_result(known: JournalEntry, action: Action) -> UploadResult:
     if action is Action.REFUSE:
         with_id = f" with ID {known.file_id}" if known.file_id else ""
         reason = (
-            f"the journal has it as {known.state.value}{with_id}, and it has changed since; "
+            f"the journal records it as {known.state.value}{with_id}, and it has changed since; "
             "use another journal to upload the new version too"
         )
         return refused_result(errors.FileRefused(known.path, reason))

@@ -555,8 +555,8 @@ class Run:
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:
         """Return the error for a stream that raised before its last byte; nothing was added."""
-        told = self._parts.session.credentials.redact(described(error), 200)
-        failed = errors.FileChanged(file.label, f"it could not be read ({told})")
+        reason = self._parts.session.credentials.redact(described(error), 200)
+        failed = errors.FileChanged(file.label, f"could no longer be read ({reason})")
         failed.__cause__ = error
         return failed
 

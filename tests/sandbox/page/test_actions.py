@@ -22,7 +22,7 @@ def test_a_fault_strikes_the_next_calls_of_an_operation(
     do: Do, api: httpx.Client, sandbox: Sandbox
 ) -> None:
     said = do("fault", kind="unavailable", operation="GET /contacts/*", times="2")
-    assert said == "unavailable will strike the next 2 calls of GET /contacts/*."
+    assert said == "unavailable will apply to the next 2 calls of GET /contacts/*."
     statuses = [api.get(path).status_code for path in ("/lists", "/contacts/1", "/contacts/2")]
     assert statuses == [200, 503, 503]
     assert api.get("/contacts/3").status_code == 404

@@ -182,7 +182,7 @@ def test_a_picture_is_served_as_a_picture_or_not_at_all(
 def test_a_form_without_scripts_leads_back_with_its_outcome(page: httpx.Client) -> None:
     answer = page.post("/page/do/fault", data={"kind": "hang", "times": "2"})
     assert answer.url.path == "/controls"
-    assert "hang will strike the next 2 calls of the API." in answer.text
+    assert "hang will apply to the next 2 calls of the API." in answer.text
     answer = page.post("/page/do/fault", data={"kind": MARKUP, "times": "2"})
     assert "is not a kind of fault" in answer.text
     assert MARKUP not in answer.text

@@ -480,7 +480,7 @@ async def test_bytes_and_streams_are_refused_with_a_journal(
     (result,) = await run(client, [FileToUpload(b"abc", name="a.png")], journal)
 
     assert isinstance(result.error, errors.InvalidField)
-    assert "a path, as a journal is kept" in result.error.message
+    assert "a path, because a journal is used" in result.error.message
 
 
 async def test_names_with_any_bytes_are_kept_apart(
@@ -1208,7 +1208,7 @@ async def test_a_journal_that_has_lost_the_name_of_a_file_is_refused(
     await run(client, pictures("a.png", "b.png"), journal)
     damage(journal, f"UPDATE files SET {key} WHERE name = 'a.png'")  # noqa: S608  # our own
     for options in ({"dry_run": True}, {}):
-        with pytest.raises(errors.JournalError, match="which file one of its rows is about"):
+        with pytest.raises(errors.JournalError, match="does not say which file it is about"):
             await run(client, pictures("a.png", "b.png", "c.png"), journal, **options)
     assert len(sandbox.admin.requests(*POSTS)) == 2
 
