@@ -88,7 +88,7 @@ class ConstantContact:
         verify: An `ssl.SSLContext`. False disables the check of certificates; use that only in
             tests.
         trust_env: Whether the proxies from the environment are used.
-        timeouts: Limits on single steps of a call, in seconds.
+        timeouts: Time limits for the steps of a call, in seconds.
         max_in_flight: How many calls of one lane are sent at the same time.
         settle_time: After the response to an upload was lost, the client searches the folder for
             this many seconds before it sends the file again. Set it higher than the lag of the
@@ -344,7 +344,7 @@ class ConstantContact:
         Blocks can be nested, and the earliest deadline counts. Tasks that are created in the block
         have the same deadline. Outside of a block, each call has its own limit. It is two minutes
         for most calls, without the wait for the quota. `with_options(deadline=...)` limits each
-        call by itself.
+        call separately.
 
         Args:
             seconds: The time from now on; None adds no limit.
@@ -379,7 +379,7 @@ class ConstantContact:
                 shared by all waiters, and keep their lane.
             deadline: The maximum number of seconds for each call, including all waits. To
                 limit several calls together, or a wait for a job, use `deadline()`.
-            timeouts: Limits on single steps of a call, in seconds.
+            timeouts: Time limits for the steps of a call, in seconds.
 
         Raises:
             InvalidField: An option is wrong. Nothing was sent.

@@ -502,7 +502,7 @@ class QuotaExceeded(APIError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class DailyQuotaExceeded(QuotaExceeded):
-    """The daily calls of the API key are used up. Safe to try again: yes, after `resets_at`.
+    """The API key's daily calls are used up. Safe to try again: yes, after `resets_at`.
 
     Attributes:
         resets_at: When the quota is expected to start again (UTC). The service does not say when

@@ -223,7 +223,7 @@ def _unknown(column: object) -> str:
 
     known = {_bare(name): name.title() for name in sorted(_KNOWN)}
     near = difflib.get_close_matches(_bare(column), known, n=1, cutoff=0.75)
-    advice = f"did you mean {known[near[0]]}?" if near else "use a name such as Custom Field 1,"
+    advice = f"use {known[near[0]]}" if near else "use a name such as Custom Field 1,"
     return f"no contact has such a column; {advice} or leave it out"
 
 

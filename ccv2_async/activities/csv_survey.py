@@ -198,7 +198,7 @@ def split_rows(
         most_rows: The maximum number of rows in a request.
 
     Raises:
-        Unfit: A row is too large by itself; its number, from 1, is in place of the line.
+        Unfit: A single row is too large; its number, from 1, is in place of the line.
     """
     parts: list[range] = []
     start, total = 0, overhead

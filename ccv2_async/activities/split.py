@@ -273,7 +273,7 @@ class BulkPoller(ActivityPoller):
 
     @property
     def parts(self) -> tuple[ActivityPoller, ...]:
-        """A poller for each activity by itself; its lines are counted within its part."""
+        """A separate poller for each activity; its lines are counted within its part."""
         return tuple(ActivityPoller(self._session, self._sweep, part.job) for part in self._parts)
 
     def tokens(self) -> list[str]:

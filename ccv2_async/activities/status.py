@@ -60,7 +60,7 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     """Return the rows of these activities: one from its own resource, several from the summary.
 
     The summary lists the last 50. An activity that is not in it, or whose row cannot be read, is
-    asked for by itself.
+    requested separately.
     """
     rows: dict[str, Row] = {}
     if len(ids) > 1:
@@ -81,7 +81,7 @@ def _summary_row(activity: Activity) -> tuple[str, Row]:
 
 
 def _unexplained(row: Row | None) -> bool:
-    """Return whether to ask for an activity by itself, which alone shows the rows that failed."""
+    """Return whether to request an activity separately: only that shows which rows failed."""
     return row is None or activity_outcome(row.status) is Outcome.FAILURE
 
 

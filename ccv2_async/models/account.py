@@ -38,7 +38,7 @@ class AccountAddress(PostalAddress):
         state: State outside the US and Canada.
         postal_code: Postal code.
         country_code: ISO 3166-1, two letters.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     line1: str | None = limited(required=True)
@@ -68,7 +68,7 @@ class AccountInfo(Model):
         state_code: Two letters, US and Canada only.
         organization_addresses: Postal addresses. They replace the stored ones, unless none are
             given.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __omit_empty__ = True
@@ -97,7 +97,7 @@ class VerifiedEmailAddress(Model):
     Attributes:
         email_address: The address.
         status: Whether it has been confirmed.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("status")

@@ -91,7 +91,7 @@ class MessageFooter(Model):
         subscribe_link_text: The text of the link to subscribe.
         include_forward_email: Whether there is a link to forward it.
         include_subscribe_link: Whether there is a link to subscribe.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     organization_name: str | None = None
@@ -141,7 +141,7 @@ class ClickThroughDetail(Model):
         url: The target of the link.
         url_uid: Its ID, the link ID of the tracking reports.
         click_count: Clicks.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     url: str | None = None
@@ -155,7 +155,7 @@ class SentToContactList(Model):
 
     Attributes:
         id: The list's ID.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     id: str = attrs.field(metadata=rule(required=True))
@@ -239,7 +239,7 @@ class Campaign(_CampaignFields):
         last_sent_date: The date it was last sent.
         next_run_date: The date it will be sent next.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -341,7 +341,7 @@ class Schedule(Model):
         id: The schedule's ID.
         scheduled_date: The date it is sent.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     id: str

@@ -46,7 +46,7 @@ class ContactList(Model):
         created_date: The date it was created.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -85,7 +85,7 @@ class ContactListRef(Model):
     Attributes:
         id: The list's ID.
         status: The state of the list.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("status")
@@ -154,7 +154,7 @@ class EmailAddress(Model):
         opt_in_date: The date it was put on a list.
         opt_out_date: The date it was taken off; None for never.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -188,7 +188,7 @@ class Address(PostalAddress):
         country_code: ISO 3166-1, two letters.
         postal_code: Postal code.
         sub_postal_code: The extension of the postal code.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id")
@@ -206,7 +206,7 @@ class CustomField(Model):
         name: `CustomField1` to `CustomField15`; bulk imports spell it differently.
         value: Its value.
         label: The account's name for it.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("label")
@@ -226,7 +226,7 @@ class Note(Model):
         created_date: The date it was written.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id created_date modified_date")
@@ -319,7 +319,7 @@ class Contact(_ContactFields):
         insert_date: The date it was added.
         last_update_date: The date it was last updated.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -414,7 +414,7 @@ class SignupForm(Model):
         list_name: The name of a list.
         source: The program that asked for it.
         signup_form_url: The URL of the form.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     contact_lists: tuple[Any, ...] = attrs.field(default=(), converter=_any)

@@ -79,7 +79,7 @@ class Fee(Model):
         early_fee: The amount before `track_information.early_fee_date`.
         late_fee: The amount after `track_information.late_fee_date`.
         has_restricted_access: Whether only an ACCESS code shows it; False by default.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id")
@@ -134,7 +134,7 @@ class ItemAttribute(Model):
         name: Unique in the item, 1 to 100 characters; fixed once sold.
         quantity_total: The number for sale.
         quantity_available: The number that is left.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id quantity_available")
@@ -182,7 +182,7 @@ class Item(Model):
         description: At most 2,048 characters.
         default_quantity_available: The number that is left; None when it has attributes.
         attributes: Its variants; they are added by separate calls.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id default_quantity_available attributes")
@@ -269,7 +269,7 @@ class Promocode(_PromocodeFields):
         quantity_available: The number of uses left; -1 without limit.
         quantity_used: The number of uses so far.
         status: Its state.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names("id quantity_available quantity_used status")

@@ -87,7 +87,7 @@ class EventAddress(PostalAddress):
         postal_code: Postal code.
         latitude: Degrees.
         longitude: Degrees.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     country: str | None = None
@@ -104,7 +104,7 @@ class EventContact(Model):
         email_address: An address.
         organization_name: The organization.
         phone_number: A telephone number.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     name: str | None = limited(required=True)
@@ -120,7 +120,7 @@ class NotificationOption(Model):
     Attributes:
         notification_type: The kind of notification.
         is_opted_in: Whether the organizer gets it.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     notification_type: NotificationType | str | None = None
@@ -136,7 +136,7 @@ class OnlineMeeting(Model):
         provider_meeting_id: The meeting's ID.
         provider_type: The provider.
         url: The URL of the meeting; needed for a virtual event.
-        extra: Fields that the service sent beyond those above. Sent back when it is written.
+        extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
     instructions: str | None = None
@@ -162,7 +162,7 @@ class TrackInformation(Model):
         registration_limit_count: The maximum number of registrations.
         registration_limit_date: The last date for registration.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __needs__: ClassVar[tuple[Need, ...]] = (
@@ -323,7 +323,7 @@ class Event(_EventFields):
         cancelled_date: The date it was cancelled.
         deleted_date: The date it was deleted.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when it is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(

@@ -154,7 +154,7 @@ class LibraryFile(Model):
         created_date: The date it was created.
         modified_date: The date it was last changed.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when the file is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(
@@ -250,7 +250,7 @@ class LibraryFolder(Model):
         created_date: The date it was created; None for the service's own folders.
         modified_date: The date it was last changed; None for the service's own folders.
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
-            None here. Sent back when the folder is written.
+            None here. Sent back on writes.
     """
 
     __read_only__: ClassVar[frozenset[str]] = names(

@@ -58,7 +58,7 @@ _STATES = {
 
 @attrs.frozen
 class Row:
-    """The response of one status request for one job.
+    """The response to one status request, for one job.
 
     Attributes:
         status: The service's own word, unchanged.
@@ -283,7 +283,7 @@ class Job:
 
     @property
     def last_response(self) -> Update | None:
-        """The last response of the service; None while it does not know the job.
+        """The last response from the service; None while it does not know the job.
 
         It is None even if a token has a status. A lost job counts as answered.
         """
@@ -301,7 +301,7 @@ class Job:
         return max(0.0, time - self.submitted if here is None else now - here)
 
     def learn(self, row: Row | None, now: float, time: float) -> bool:
-        """Take the response of a look into account; return whether the status is new.
+        """Take the response to a look into account; return whether the status is new.
 
         Args:
             row: The response; None if the service does not know the job.

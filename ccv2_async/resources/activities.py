@@ -184,7 +184,7 @@ class Activities(Resource):
             UsageError: A value or a file cannot be sent. The message names the row or the line.
                 Nothing was sent.
             FileChanged: The file changed after it was checked. Safe to try again: yes.
-            QuotaExceeded: Too many activities are running. Safe to try again: later.
+            QuotaExceeded: Too many activities are running. Safe to try again: yes, later.
             ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
                 were started; the message says so.
 
@@ -266,7 +266,7 @@ class Activities(Resource):
             UsageError: A value or a file cannot be sent. The message names the row or the line.
                 Nothing was sent.
             FileChanged: The file changed after it was checked. Safe to try again: yes.
-            QuotaExceeded: Too many activities are running. Safe to try again: later.
+            QuotaExceeded: Too many activities are running. Safe to try again: yes, later.
             ConstantContactError: See `errors`. Safe to try again: yes, even if parts of the job
                 were started; the message says so.
 

@@ -137,7 +137,7 @@ class Library(Resource):
             UsageError: A value is invalid, or the file cannot be sent. Nothing was sent.
             FileChanged: The file changed while it was being sent. Safe to try again: yes.
             AmbiguousUpload: The file may have arrived. Safe to try again: no; look first.
-            QuotaExceeded: The quota is used up. Safe to try again: later.
+            QuotaExceeded: The quota is used up. Safe to try again: yes, later.
             TransportError: The file did not arrive. Safe to try again: yes.
 
         Source: "Add files using multipart/form-data POST" page of the service's documentation.

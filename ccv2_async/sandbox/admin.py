@@ -21,8 +21,8 @@ GET     /settings               the settings
 POST    /settings               changes settings
 POST    /contacts               puts contacts on a list: `{"count": .., "list_id": ..}`
 POST    /addresses              confirms an address of the account: `{"email_address": ..}`
-GET     /downloads              the log of requests for contents of files
-POST    /expire                 expires the URLs of contents: `{"status": ..}`; records get new ones
+GET     /downloads              the log of requests for file contents
+POST    /expire                 expires the URLs of files: `{"status": ..}`; records get new ones
 POST    /files/{id}/status      sets a file's status: `{"status": ..}`
 GET     /files/{id}/content     a file's bytes, while they are in memory
 ======  ======================  ===============================================================
@@ -170,11 +170,11 @@ class Admin:
         return self._do(lambda: self._world.log.entries(wanted))
 
     def downloads(self) -> list[Entry]:
-        """Return the requests for contents of files, oldest first."""
+        """Return the requests for file contents, oldest first."""
         return self._do(self._world.downloads.entries)
 
     def expire_urls(self, status: int = 404) -> None:
-        """Expire the URLs of all contents. Records that are read again have new URLs.
+        """Expire the URLs of all files. Records that are read again have new URLs.
 
         Args:
             status: The response to an old URL.
@@ -199,7 +199,7 @@ class Admin:
             kind: The kind of fault, or a ready-made response.
             method: The HTTP method that it applies to; None for any.
             path: The path that it applies to, below `/v2`; `*` stands for anything.
-                `/content/*` stands for the contents of files, which no other path matches.
+                `/content/*` stands for file contents, which no other path matches.
             fields: `times`, `skip`, `chance`, and the fields of the kind.
 
         Raises:

@@ -34,7 +34,7 @@ Variants of ``location``: ``missing`` (no Id either), ``id_only``, ``location_on
 ``relative``, ``other_host``, ``query``, ``status_form``, ``trailing_slash``, ``contradicted``
 (its ID differs from Id), ``absurd``.
 
-A fault whose path starts with `/content/` applies to downloads of files, not to calls of the API.
+A fault whose path starts with `/content/` applies to downloads of files, not to API calls.
 """
 
 from __future__ import annotations

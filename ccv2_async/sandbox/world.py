@@ -49,7 +49,7 @@ class World:
         faults: The armed faults.
         log: The requests so far.
         traffic: The last requests with both sides in full.
-        downloads: The requests for contents of files so far.
+        downloads: The requests for file contents so far.
         content_origin: The origin that serves contents; None without a socket.
         content_port: Its port, if clients reach it by the same name as the API; None
             if only this machine can reach it, by `content_origin`.

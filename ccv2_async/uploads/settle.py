@@ -6,7 +6,7 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 1. A file is adopted only if it holds exactly the bytes that were sent. Name, size and time only
    choose the files to compare. (Another client may send a file of the same name and size.)
 2. A file is sent again only after looks over the whole settling time have shown no file that could
-   be it. Time alone never proves that a file arrived, or that it did not.
+   be the upload. Time alone never proves that a file arrived, or that it did not.
 3. After a resend, one more look is needed. The listing has caught up once it shows the second copy,
    so a first copy that arrived shows too. Both IDs are then reported. The ledger keeps the ID
    meanwhile, so the next run takes this look if it is interrupted.
@@ -18,7 +18,7 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
 
     what the look shows                       settling     settled
-    NOTHING   no file that could be it        LOOK_AGAIN   SEND_AGAIN
+    NOTHING   no file could be the upload     LOOK_AGAIN   SEND_AGAIN
     OURS      files that hold its bytes       ADOPT        ADOPT
     FEWER     fewer of them than were sent    LOOK_AGAIN   ADOPT (others may still appear)
     UNPROVEN  files that cannot be compared   LOOK_AGAIN   GIVE_UP
@@ -68,7 +68,7 @@ _LOOKS = (0.0, 4.0)
 class Before(enum.Enum):
     """The finding of a look before a resend."""
 
-    NOTHING = "no file that could be it"
+    NOTHING = "no file that could be the upload"
     OURS = "as many files that hold its bytes as were sent"
     FEWER = "fewer files that hold its bytes than were sent"
     UNPROVEN = "files that cannot be compared with it"

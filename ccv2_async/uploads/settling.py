@@ -523,7 +523,7 @@ class Settler:
         Args:
             sending: The upload and its state.
             lost: The error of the lost response.
-            candidates: IDs of files that could be it.
+            candidates: IDs of files that could be the upload.
             why: The reason why they do not settle it, for the message.
         """
         upload = sending.upload

@@ -572,7 +572,7 @@ class RedisStore(JobStore):
 
 
 async def answered(command: Awaitable[Any], read: Callable[[Any], T] = lambda found: found) -> T:
-    """Return the response of Redis to a command of a store or of the queue, as `read` returns it.
+    """Return Redis's response to a command of a store or of the queue, as `read` returns it.
 
     Raises:
         StoreUnavailable: No response arrived in time, or it is not a valid Redis response.

@@ -96,7 +96,7 @@ class Library:
         first_id: The ID of the first file.
         folders: Folders by ID.
         files: Files by ID, including those in the trash.
-        links: The number in the URLs of contents. URLs with an earlier number have expired.
+        links: The number in the URLs of file contents. URLs with an earlier number have expired.
         expired_status: The status of the response to an expired URL.
     """
 

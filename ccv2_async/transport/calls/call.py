@@ -1,4 +1,4 @@
-"""A call of the API before it is signed, and its response after it was read."""
+"""An API call before it is signed, and its response after it was read."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Timeouts:
 
 @attrs.frozen
 class Call:
-    """One call of the API, before it is signed.
+    """One API call, before it is signed.
 
     Attributes:
         method: The HTTP method.

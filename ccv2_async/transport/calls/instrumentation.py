@@ -23,7 +23,7 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 @attrs.frozen
 class ResponseInfo:
-    """A response of the service, as `ConstantContact.responses` collects it.
+    """A response from the service, as `ConstantContact.responses` collects it.
 
     Attributes:
         call: The number of the call, as in events and `APIError.call`; all its attempts share it.

@@ -180,7 +180,7 @@ class Outage:
             return
         self._reported = True
         logger.warning(
-            "The service is not available (%s). The work is paused, and continues by itself "
+            "The service is not available (%s). The work is paused, and will continue "
             "when the service is back.",
             self._why,
         )

@@ -35,7 +35,7 @@ _PATH_RULE = "a path of the API, such as /contacts?limit=5, or a URL below its b
 
 @attrs.frozen
 class RawResponse:
-    """A successful response of the service, unparsed and parsed.
+    """A successful response from the service, unparsed and parsed.
 
     Attributes:
         status: The HTTP status, from 200 to 299.

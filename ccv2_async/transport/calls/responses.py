@@ -1,4 +1,4 @@
-"""Read the responses of the service: errors, the IDs of jobs, and cursors. Pure.
+"""Read the service's responses: errors, the IDs of jobs, and cursors. Pure.
 
 A URL in a response is read only for the ID or the cursor in it. Requests then use our own path at
 the configured origin, so that no response can send the credentials elsewhere.

@@ -101,7 +101,7 @@ class Session:
         credentials: The key and token.
         budget: The quota.
         clock: The clock for backoff and deadlines.
-        timeouts: Limits on single steps.
+        timeouts: Time limits for the steps of a call.
         max_in_flight: How many calls of one lane are sent at the same time.
         user_agent: The User-Agent header.
         refresh_token: Returns a fresh access token after a 401, or raises.
@@ -168,7 +168,7 @@ class Session:
         Args:
             lane: The lane of interactive calls.
             seconds: The maximum number of seconds for each call, including all waits.
-            timeouts: Limits on single steps.
+            timeouts: Time limits for the steps of a call.
         """
         view = copy(self)
         if lane is not None:
@@ -221,7 +221,7 @@ class Session:
         return Deadline.after(self._seconds, self.clock).or_earlier(around)
 
     async def send(self, call: Call) -> Response:
-        """Return the complete response of a successful call.
+        """Return the complete response to a successful call.
 
         Raises:
             ConstantContactError: See `errors`.

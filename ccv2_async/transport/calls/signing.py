@@ -41,7 +41,7 @@ class RequestMaker:
     Args:
         base_url: The URL of the API, without a trailing slash.
         credentials: The key and token.
-        timeouts: Limits on single steps.
+        timeouts: Time limits for the steps of a call.
         user_agent: The User-Agent header.
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
 
@@ -75,7 +75,7 @@ class RequestMaker:
         ]
 
     def with_timeouts(self, timeouts: Timeouts) -> RequestMaker:
-        """Return a maker of the same requests with other limits on single steps."""
+        """Return a maker of the same requests with other time limits for their steps."""
         other = copy(self)
         other.extensions = {"timeout": timeouts.as_extension()}
         return other

@@ -142,7 +142,7 @@ return {'go', '0', used, seen, epoch}
 
 @attrs.frozen
 class Reply:
-    """The response of Redis.
+    """The response from Redis.
 
     Attributes:
         word: "go", "wait", or "over" for the day.
@@ -237,7 +237,7 @@ class PacedWindow(MovingWindowRateLimiter):
         Raises:
             RedisError: Redis is unavailable, or the server is not Redis.
             TimeoutError: It does not answer in time.
-            Exception: redis-py cannot read the response of a server that is not Redis.
+            Exception: redis-py cannot read the response from a server that is not Redis.
         """
         names = (
             self._second.key_for(self._key),

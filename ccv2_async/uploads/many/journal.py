@@ -55,7 +55,7 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 CREATE INDEX files_again ON files (name);
 """
-"""The index holds again what must not be damaged unnoticed; see `databases.DAMAGED`."""
+"""The index repeats what must not be damaged unnoticed; see `databases.DAMAGED`."""
 
 _TYPES = databases.columns_of(SCHEMA)
 COLUMNS = list(_TYPES)
@@ -244,7 +244,7 @@ class Journal:
         return journal
 
     def _prepare(self, about: Mapping[str, str]) -> bool:
-        """Return whether the file is our journal. An empty one becomes a journal if it may."""
+        """Return whether the file is our journal; make an empty one a journal, unless read-only."""
         path, connection, make = self._path, self._database.connection, not self.is_read_only
         kept = databases.prepare(
             connection, path, self._schema, facts=about, tables=self._tables, make=make
