@@ -241,7 +241,7 @@ class JournalError(ConstantContactError):
 
 
 class FileChanged(ConstantContactError):
-    """The file changed or was deleted while it was being sent. The service got no complete file.
+    """The file changed or was deleted while it was being sent. It did not arrive complete.
 
     Safe to try again: yes, once the file no longer changes.
 

@@ -65,7 +65,7 @@ class Unfit(ValueError):  # noqa: N818  # named like the exceptions that users s
 
     Attributes:
         line: The line of the file, from 1.
-        reason: The reason, in words.
+        reason: The reason, for messages.
     """
 
     def __init__(self, line: int, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The journal of a backup: all rows as the service sent them, and the progress of each listing.
 
 It is a SQLite file in WAL mode with full synchronization. A page of rows and its cursor are one
-transaction, so a process that is killed at any moment continues at the cursor. The methods block:
+transaction, so if the process is killed, the next run continues at the cursor. The methods block:
 `run` calls them in one thread, in which each method runs completely or not at all.
 
 A run is one pass over all datasets. A run that was interrupted is continued by the next one.

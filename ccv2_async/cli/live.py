@@ -327,7 +327,7 @@ class Totals:
         at_service: Those that the service is processing.
         done: The number that succeeded.
         failed: The number that failed.
-        earlier: How many of both an earlier run settled.
+        earlier: How many of these an earlier run settled.
     """
 
     def __init__(

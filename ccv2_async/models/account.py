@@ -150,7 +150,7 @@ class OAuthError(Model):
 
     Attributes:
         error: A word such as `access_denied`.
-        error_description: The same in words.
+        error_description: A description of the error.
         extra: Fields that the service sent beyond those above.
     """
 

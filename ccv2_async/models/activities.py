@@ -66,7 +66,7 @@ class ActivityError(Model):
     """An error or a warning about one row.
 
     Attributes:
-        message: The error in words.
+        message: A description of the error.
         line_number: The line of the file; 0 when unknown.
         email_address: The address of the row; may be "".
         extra: Fields that the service sent beyond those above.

@@ -84,7 +84,7 @@ class ErrorItem(Model):
 
     Attributes:
         error_key: The service's own key, such as `json.email.invalid`.
-        error_message: The error in words.
+        error_message: A description of the error.
         extra: Fields that the service sent beyond those above.
     """
 

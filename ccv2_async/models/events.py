@@ -313,7 +313,7 @@ class Event(_EventFields):
         twitter_hash_tag: Its tag.
         meta_data_tags: Keywords, separated by commas.
         status: Its state.
-        time_zone_description: The time zone in words.
+        time_zone_description: A description of the time zone.
         registration_url: The URL of the registration page.
         total_registered_count: Registrations.
         event_detail_url: Its resource; in listings only.

@@ -109,7 +109,7 @@ def converter(*, request: bool = False) -> OrjsonConverter:
 
 
 def text(value: object, _: object = None) -> str:
-    """Return text. An ID that came as a number is the same ID."""
+    """Return text. An ID that was sent as a number is the same ID."""
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
     # A whole number beyond 64 bits arrives as a float. Its digits are lost, so it is not an ID.

@@ -207,7 +207,7 @@ class FileUploadStatus(Model):
     Attributes:
         file_id: The file's ID.
         status: Its state; an unknown one is plain text. `file_outcome` gives its meaning.
-        description: The state in words; usually the same as the status.
+        description: A description of the state; usually the same as the status.
         extra: Fields that the service sent beyond those above.
     """
 

@@ -148,7 +148,7 @@ class BounceActivity(_ReaderActivity):
         email_address: The address of the contact.
         bounce_code: The reason for the bounce.
         bounce_date: The date it bounced.
-        bounce_description: The reason in words.
+        bounce_description: A description of the reason.
         bounce_message: The message of the other server; may be "".
         extra: Fields that the service sent beyond those above, and the raw text of dates that are
             None here.
@@ -198,7 +198,7 @@ class TrackingActivity(_ReaderActivity):
         forward_date: The date it was forwarded.
         bounce_code: The reason for the bounce.
         bounce_date: The date it bounced.
-        bounce_description: The reason in words.
+        bounce_description: A description of the reason.
         bounce_message: The message of the other server; may be "".
         unsubscribe_date: The date the reader unsubscribed.
         unsubscribe_source: The person who ended it.

@@ -5,7 +5,7 @@
 do next.
 
 States, the states that may follow, and what the next run does with an entry
-(`TRANSITIONS` and `NEXT_RUN` below are what the code looks things up in)::
+(`TRANSITIONS` and `NEXT_RUN` in the code)::
 
     state      may become                            same file     file changed since
     PENDING    SENDING ACCEPTED DONE FAILED          SEND          SEND

@@ -15,7 +15,7 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 5. Anything else is ambiguous, and a person decides. The error says how often the file was
    sent.
 
-Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
+Before a resend (`BEFORE_RESEND` in the code)::
 
     what the look shows                       settling     settled
     NOTHING   no file could be the upload     LOOK_AGAIN   SEND_AGAIN
@@ -27,7 +27,7 @@ Before a resend (`BEFORE_RESEND` below is what the code looks things up in)::
 SEND_AGAIN becomes GIVE_UP if the file cannot be sent again: it was sent twice, its source can be
 read only once, its time is up, or the service accepted it without returning its ID.
 
-After a resend (`AFTER_RESEND`)::
+After a resend (`AFTER_RESEND` in the code)::
 
     what the look shows                        settling     settled
     HIDDEN    the second copy is not listed    LOOK_AGAIN   FINISH

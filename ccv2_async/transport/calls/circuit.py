@@ -14,7 +14,7 @@ circuit is closed; if it fails, the circuit opens again and the intervals keep g
       │                 answered        v  │
       └─────────────────────────────── HALF_OPEN
 
-The table (`TABLE` below is what the code looks things up in)::
+The table, which is `TABLE` in the code::
 
                        CLOSED        OPEN             HALF_OPEN
     READ_ANSWERED      CLOSED        HALF_OPEN (2)    HALF_OPEN

@@ -9,7 +9,7 @@ Effects::
     CONVERGENT  add or remove contacts: a repeat ends in the same place, at some cost
     ADDITIVE    library upload, create folder, campaign, event: a repeat makes a duplicate
 
-The table (`TABLE` below is what the code looks things up in)::
+The table, which is `TABLE` in the code::
 
                        SAFE      IDEMPOTENT   CONVERGENT   ADDITIVE
     NEVER_CONNECTED    RETRY     RETRY        RETRY        RETRY

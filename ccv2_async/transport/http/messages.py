@@ -55,7 +55,7 @@ class ResponseParser:
         may_be_chunked: Whether its body may come in any number of chunks.
         is_complete: Whether it has ended.
         is_last: Whether the server closes the connection after it.
-        has_surplus: Whether data came after it.
+        has_surplus: Whether data followed it.
         flaw: How it violates HTTP or exceeds a limit. Its head may still be complete.
     """
 
