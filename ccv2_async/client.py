@@ -85,7 +85,7 @@ class ConstantContact:
             so leave out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
         proxy: A proxy URL. By default, the proxies from the environment are used. Each request
             through a SOCKS or https proxy gets its own connection.
-        verify: An `ssl.SSLContext`. False disables the check of certificates; use that only in
+        verify: An `ssl.SSLContext`. False disables certificate verification; use that only in
             tests.
         trust_env: Whether the proxies from the environment are used.
         timeouts: Time limits for the steps of a call, in seconds.

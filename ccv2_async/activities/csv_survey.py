@@ -204,7 +204,7 @@ def split_rows(
     start, total = 0, overhead
     for number, size in enumerate(sizes):
         if overhead + size >= below_bytes:
-            raise Unfit(number + 1, f"this one row has {size:,} bytes")
+            raise Unfit(number + 1, f"this row alone has {size:,} bytes")
         if number > start and (number - start == most_rows or total + 1 + size >= below_bytes):
             parts.append(range(start, number))
             start, total = number, overhead
@@ -273,7 +273,7 @@ class _Lines:
         self.number += 1
         self.end += len(raw)
         if len(raw) >= BELOW_BYTES:
-            raise Unfit(self.number, f"the line alone is larger than {BELOW_BYTES:,} bytes")
+            raise Unfit(self.number, f"this line alone is larger than {BELOW_BYTES:,} bytes")
         if self.keep:
             self.seen.append(raw)
         try:
@@ -281,7 +281,7 @@ class _Lines:
         except UnicodeDecodeError as error:
             raise Unfit(self.number, _undecodable(raw, error, None)) from None
         if "\0" in text:
-            raise Unfit(self.number, "it holds a NUL character, so this is not a text file")
+            raise Unfit(self.number, "it contains a NUL character, so it is not a text file")
         return text
 
     @property
@@ -386,7 +386,7 @@ def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, 
     for line, row in records:
         if len(row) > 1:
             raise Unfit(
-                line, f"a removal has one address in each row, and this row has {len(row)} columns"
+                line, f"a removal has one address in each row, but this row has {len(row)} columns"
             )
         if not is_address(row[0]):
             raise Unfit(
@@ -417,7 +417,7 @@ def _spans(
             yield Span(start, end, rows, first_line)
             start, first_line, rows = end, next_line, 0
         if overhead + lines.end - start >= below_bytes:
-            raise Unfit(line, f"this row alone is larger than the {below_bytes:,} bytes of a file")
+            raise Unfit(line, f"this row has more bytes than a file may have ({below_bytes:,})")
         end, next_line, rows = lines.end, lines.number + 1, rows + 1
     if rows:
         yield Span(start, end, rows, first_line)

@@ -51,7 +51,7 @@ def _link_of(activity: Activity) -> str:
     elif activity.status != ActivityStatus.COMPLETE:
         rule = f"an export that is COMPLETE; {activity.id} is {activity.status}"
     elif not activity.file_name:
-        rule = f"an export with a file; {activity.id} names none"
+        rule = f"an export with a file; {activity.id} has none"
     else:
         return activity.file_name
     raise errors.InvalidField("activity", activity.id, rule)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 LOST = "not known to the service"
-UNREADABLE = "answered in a way that cannot be read"
+UNREADABLE = "with an unreadable status"
 _WITHOUT_RESULT = (LOST, UNREADABLE)
 
 # The status of a split job is the first of these words that any of its activities has: the worst

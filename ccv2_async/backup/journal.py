@@ -101,7 +101,7 @@ class Note:
         scope: The parents' IDs, as `scope_key` wrote them.
         id: The row's ID, or "" for the whole scope.
         failed: Whether the next run may succeed; false if the service does not offer it.
-        text: Why.
+        text: The reason.
     """
 
     dataset: str

@@ -146,7 +146,7 @@ class Activity(Model):
 
     @property
     def failed_rows(self) -> int:
-        """The number of failed rows; the service may return it without the rows, or the reverse."""
+        """The number of failed rows; the service may return it without the rows, or vice versa."""
         return max(self.error_count or 0, len(self.errors))
 
 

@@ -225,7 +225,7 @@ _NAME = rule(
     required=True,
     max_length=40,
     pattern="[\x00-\xff]*",
-    pattern_means="only characters of ISO 8859-1 are accepted",
+    pattern_means="only ISO 8859-1 characters are accepted",
 )
 
 

@@ -469,7 +469,7 @@ class Library(Resource):
         Source: "File resource", PUT, of the service's documentation.
         """
         if name is None and description is None and folder_id is None:
-            raise InvalidField("name", None, "give a name, a description or a folder_id to change")
+            raise InvalidField("name", None, "pass a name, a description, or a folder_id to change")
         checked_flag(include_payload, "include_payload")
         changes = _given(name=name, description=description, folder_id=folder_id)
         checked = checked_changes(changes, LibraryFileUpdate)
@@ -628,7 +628,7 @@ class Library(Resource):
         Source: "Folder resource", PUT, of the service's documentation.
         """
         if name is None and parent_id is None:
-            raise InvalidField("name", None, "give a name or a parent_id to change")
+            raise InvalidField("name", None, "pass a name or a parent_id to change")
         checked = checked_changes(_given(name=name, parent_id=parent_id), LibraryFolderWrite)
         folder = await self.get_folder(folder_id)
         return await self.replace_folder(attrs.evolve(folder, **checked))

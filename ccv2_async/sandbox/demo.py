@@ -62,7 +62,7 @@ _FILES = (
     ("Prices", "retail.pdf", "Retail prices", "Rye 4.50|Baguette 1.80|Sourdough 5.60"),
     ("", "shop window.png", "Our shop", "7fa7c4"),
     ("", "menu.pdf", "Menu", "Breakfast from six|Soup from eleven|Cake all day"),
-    ("", "old menu.pdf", "Menu of last year", "Breakfast from seven|Cake all day"),
+    ("", "old menu.pdf", "Last year's menu", "Breakfast from seven|Cake all day"),
 )
 _TRASHED = "old menu.pdf"
 

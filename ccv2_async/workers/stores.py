@@ -588,9 +588,9 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = lambda fo
         if why in ("TimeoutError", "CancelledError"):
             why = f"no response within {_REDIS_SECONDS:g} seconds"
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
-        what, why = "gave a response that is not valid", type(error).__name__
+        what, why = "sent an invalid response", type(error).__name__
     raise StoreUnavailable(
-        f"Redis {what} ({why}). Work that was not recorded was not done. Check that Redis is "
+        f"Redis {what} ({why}). No unrecorded work was done. Check that Redis is "
         "running and can be reached, then try again."
     )
 

@@ -172,8 +172,8 @@ async def test_an_export_can_be_iterated(client: ConstantContact, sandbox: Sandb
         (exported("/x.csv", type="ADD_CONTACTS"), "is of the type ADD_CONTACTS"),
         (exported("/x.csv", type=None), "is of the type None"),
         (exported("/x.csv", status="RUNNING"), "a07e1 is RUNNING"),
-        (exported(""), "names none"),
-        (exported(None), "names none"),
+        (exported(""), "has none"),
+        (exported(None), "has none"),
     ],
 )
 async def test_only_the_name_of_a_complete_export_is_fetched(

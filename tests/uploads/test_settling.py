@@ -477,7 +477,9 @@ async def test_settling_pages_past_newer_files(
     now = clock.time()
     newer = [row(str(n), now, name=f"{n}.pdf") for n in range(50)]
     service = Listings(newer, newer, [row("5", now)], [row("4", now)])
-    with pytest.raises(errors.AmbiguousUpload, match="more equal files than were sent") as caught:
+    with pytest.raises(
+        errors.AmbiguousUpload, match="more identical files than were sent"
+    ) as caught:
         await settled(connect, service)
     assert caught.value.candidates == ("4", "5")
     assert "sort_by=CREATED_DATE_DESC" in service.gets[0]

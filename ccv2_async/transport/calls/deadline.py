@@ -53,7 +53,7 @@ class Deadline:
         """Return the exception for a response that was not complete in time."""
         return DeadlineExceeded(
             f"{what}: the response was not complete within {self.seconds:g} s. "
-            "Ask for it again with more time.",
+            "Try again with more time.",
             sent="wholly",
         )
 

@@ -216,7 +216,7 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
 
 def _broken(what: str, host: str, error: Exception) -> errors.ConnectionLost:
     return errors.ConnectionLost(
-        f"{what}: the connection to {host} broke ({type(error).__name__}). Ask for it again.",
+        f"{what}: the connection to {host} broke ({type(error).__name__}). Try again.",
         sent="wholly",
     )
 

@@ -583,7 +583,7 @@ class Session:
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         return errors.ConnectionLost(
             f"{call.what}: the connection broke while the response was being read "
-            f"({self._judge.described(failure)}). Ask for it again.",
+            f"({self._judge.described(failure)}). Try again.",
             sent="wholly",
         )
 

@@ -345,7 +345,7 @@ class Mirror:
         allowed = allowed_deletions(self._max_delete, plan.listed)
         if allowed is not None and number > allowed:
             raise errors.UsageError(
-                f"The plan moves {number:,} of {plan.listed:,} files to the trash, and the limit "
+                f"The plan moves {number:,} of {plan.listed:,} files to the trash, but the limit "
                 f"is {allowed:,}. Nothing was changed. If the plan is right, raise the limit: "
                 "max_delete in Python, --max-delete on the command line."
             )

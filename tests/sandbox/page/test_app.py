@@ -119,7 +119,7 @@ def test_files_beyond_the_newest_are_found_by_name(
         return [row.partition('"')[0] for row in text.split('data-name="')[1:]]
 
     assert shown() == ["sign.pdf", "card.pdf"]
-    assert "The search looks through all of them." in page.get("/").text
+    assert "The search covers all of them." in page.get("/").text
     assert shown(q="MENU") == ["menu-2.pdf", "Menu.pdf"]
     assert shown(q="menu", folder="trash") == []
     assert "No file matches the search." in page.get("/", params={"q": "flag"}).text
