@@ -173,7 +173,7 @@ class OAuthFlow:
         token = await self._ask("/oauth/token", form, AccessToken)
         if not token.access_token:
             raise errors.DecodeError(
-                f"{form.what}: the response holds an empty token. Start over at authorize_url."
+                f"{form.what}: the token in the response is empty. Start over at authorize_url."
             )
         return token
 

@@ -34,7 +34,7 @@ MOST_ROWS = 20_000
 """The maximum number of addresses in one activity, unless an import is allowed more."""
 
 MOST_IMPORT_ROWS = 40_000
-"""The maximum number of addresses, as users report it from a copy of the page on imports."""
+"""The maximum number of addresses that users report from a copy of the page on imports."""
 
 _OTHER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which is a prefix of it
@@ -141,7 +141,7 @@ def survey(
     lines.keep = False
     spans = tuple(_spans(records, lines, len(header), below_bytes, most_rows))
     if not spans:
-        raise Unfit(max(1, lines.number), "the file holds no contacts")
+        raise Unfit(max(1, lines.number), "the file contains no contacts")
     return Survey(header, header_lines, spans, columns)
 
 
@@ -391,7 +391,7 @@ def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, 
         if not is_address(row[0]):
             raise Unfit(
                 line,
-                f"{_shown(row[0])} is not an email address; a removal holds only addresses, "
+                f"{_shown(row[0])} is not an email address; a removal has only addresses, "
                 "without a header row",
             )
         yield line, row

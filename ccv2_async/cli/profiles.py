@@ -119,7 +119,7 @@ def load() -> dict[str, Profile]:
     exposed = os.name == "posix" and mode & _OTHERS
     if exposed and any(each.api_key or each.access_token for each in found.values()):
         raise UsageError(
-            f"{path()}: other users may read this file, and it holds a key or a token. Run "
+            f"{path()}: other users can read this file, and it contains a key or a token. Run "
             f"'chmod 600 {shlex.quote(str(path()))}'."
         )
     return found
@@ -127,7 +127,7 @@ def load() -> dict[str, Profile]:
 
 def _checked(name: str, fields: object) -> Profile:
     if not isinstance(fields, dict):
-        raise UsageError(f"{path()}: put {name} below the name of a profile, such as [{DEFAULT}].")
+        raise UsageError(f"{path()}: put {name} under the name of a profile, such as [{DEFAULT}].")
     for setting, value in fields.items():
         if setting not in _SETTINGS:
             known = ", ".join(_SETTINGS)

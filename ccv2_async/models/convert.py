@@ -220,7 +220,7 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
         raise DecodeError(
-            f"{what or 'the response'} holds more than a million values. None of it was used."
+            f"{what or 'the response'} contains more than a million values. None of it was used."
         )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
@@ -314,7 +314,7 @@ def _plain(value: object, *, request: bool) -> Any:
     try:
         return converter(request=request).unstructure(value)
     except (AttributeError, TypeError, RecursionError) as problem:
-        rule = f"it must hold values that fit its fields ({described(problem)})"
+        rule = f"its values must fit its fields ({described(problem)})"
         raise InvalidField(type(value).__name__, value, rule) from None
 
 
@@ -351,7 +351,7 @@ def _dumped(value: object, *, request: bool) -> bytes:
         return orjson.dumps(_plain(value, request=request))
     except orjson.JSONEncodeError as problem:
         raise InvalidField(
-            "request body", value, f"it must be a value that JSON can hold ({problem})"
+            "request body", value, f"it must be a value that JSON can represent ({problem})"
         ) from None
 
 

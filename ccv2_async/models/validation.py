@@ -322,7 +322,7 @@ def _fitting(name: str, shape: Shape) -> tuple[Callable[[Any], bool], str]:
     if kind in _PLAIN:
         return _PLAIN[kind]
     if kind is object:
-        return _is_json, "it must be a value that JSON can hold"
+        return _is_json, "it must be a value that JSON can represent"
     if issubclass(kind, StrEnum):
         return is_text, TEXT
     if shape.text_too:
@@ -344,7 +344,7 @@ def _check_extra(value: Any) -> Problem | None:
         return "", value, "it must be a dict of additional fields by name"
     for key, entry in value.items():
         if not _is_json(entry):
-            return f"[{key!r}]", entry, "it must be a value that JSON can hold"
+            return f"[{key!r}]", entry, "it must be a value that JSON can represent"
     return None
 
 

@@ -205,7 +205,7 @@ class Cursors:
             following = cursor(next_link)
         except ValueError:
             raise PaginationError(
-                f"{self.what}: the link to the next page holds no cursor. The rows so far are "
+                f"{self.what}: the link to the next page has no cursor. The rows so far are "
                 "complete; list again to get the rest."
             ) from None
         if following is None:

@@ -72,7 +72,7 @@ _WHY = {
     Before.NOTHING: "and no file in the folder could be the upload",
     Before.UNPROVEN: "and the files in the folder cannot be compared with it",
     Before.FEWER: "",
-    Before.TOO_MANY: "and the folder holds more identical files than were sent",
+    Before.TOO_MANY: "and the folder has more identical files than were sent",
 }
 
 

@@ -295,7 +295,7 @@ class Workers:
             try:
                 orjson.dumps(value, option=_PLAIN)
             except TypeError as error:
-                rule = f"it must be a value that JSON can hold ({error})"
+                rule = f"it must be a value that JSON can represent ({error})"
                 raise InvalidField(name, value, rule) from None
         if "lane" in given:
             raise InvalidField("lane", given["lane"], "not accepted; workers always use Lane.BULK")

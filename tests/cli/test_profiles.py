@@ -99,7 +99,7 @@ def test_the_default_profile_comes_after_the_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ('api_key = "secret-7"\n', "put api_key below the name of a profile, such as [default]"),
+        ('api_key = "secret-7"\n', "put api_key under the name of a profile, such as [default]"),
         ('[bakery]\napi_kye = "secret-7"\n', "[bakery]: unknown setting api_kye; use api_key"),
         ("[bakery]\nrate = true\n", "the rate of [bakery] has a value of the wrong type"),
         ('[bakery]\naccess_token = "secret-7\n', "it is not valid TOML (line 2)"),

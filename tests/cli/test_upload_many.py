@@ -424,7 +424,7 @@ def test_a_folder_with_an_invalid_name_is_reported_once(
     ran = ccv2("upload", tmp_path / "products", "--tree", *more)
     assert ran.code == Exit.SOME_FAILED
     assert ran.err.count("日本語") == 1
-    assert "it holds 3 files" in ran.err
+    assert "it contains 3 files" in ran.err
     assert "NAME" not in ran.err
     if more:
         assert "3 files: refused" in ran.err

@@ -205,7 +205,7 @@ async def test_only_the_cursor_of_a_link_is_used(connect: Callable[..., Any]) ->
     [
         (["/x?next=a", "/x?next=b", "/x?next=a"], "same cursor twice"),
         (["/x?next=a"], "same cursor twice"),
-        (["/v2/library/files"], "holds no cursor"),
+        (["/v2/library/files"], "has no cursor"),
     ],
 )
 async def test_pages_that_never_end_raise_an_error(

@@ -87,7 +87,7 @@ class Actions:
         if content:
             saved = orjson.loads(content)
             if not isinstance(saved, dict):
-                raise ValueError("The file does not hold a saved account.")
+                raise ValueError("The file does not contain a saved account.")
             self.admin.load(saved)
             return "Started over with the saved account."
         seed = str(form.get("seed", "")).strip()

@@ -358,7 +358,7 @@ def _flaw_of(value: Any) -> str | None:
         return f"must be text, not {type(value).__name__}"
     if not (value.isascii() and value.isprintable()) or " " in value:
         return (
-            "holds a space, a line end or a character outside ASCII, so it cannot be the one "
+            "contains a space, a line break, or a non-ASCII character, so it cannot be the one "
             "that the service issued"
         )
     return None

@@ -136,7 +136,7 @@ def _disposition(name: str) -> str:
 def _text_part(field: tuple[str, str], boundary: str) -> str:
     name, value = field
     if boundary in value:
-        raise InvalidField(name, value, "a value cannot hold the form's own boundary")
+        raise InvalidField(name, value, "a value cannot contain the form's own boundary")
     return f"{_disposition(name)}\r\n\r\n{_scalar(value)}"
 
 

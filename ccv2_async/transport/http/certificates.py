@@ -53,7 +53,7 @@ def _make(verify: bool, settings: dict[str, str]) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=verify)
     except ssl.SSLError:  # the file can be read, so its content is wrong
-        flaw = "the file holds no certificates in PEM format"
+        flaw = "the file contains no certificates in PEM format"
     except (OSError, ValueError) as error:
         flaw = f"it cannot be used ({getattr(error, 'strerror', None) or error})"
         source = "SSLKEYLOGFILE" if settings["SSLKEYLOGFILE"] else source
@@ -90,7 +90,7 @@ def _flaw_of_directory(path: str) -> str:
             return ""
     except (OSError, ValueError) as error:
         return f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-    return "it holds no certificates under the names that 'openssl rehash' gives them"
+    return "it contains no certificates under the names that 'openssl rehash' gives them"
 
 
 def _unusable(variable: str, value: str, flaw: str) -> UsageError:

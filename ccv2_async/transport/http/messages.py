@@ -38,7 +38,7 @@ def head_of(method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]) 
     head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode("ascii"), target, lines)
     # An injected line may be a valid header, so count them.
     if head.count(b"\n") != len(headers) + 2 or not _HEAD.fullmatch(head):
-        raise httpx.LocalProtocolError("The request holds a character that HTTP does not allow")
+        raise httpx.LocalProtocolError("The request contains a character that HTTP does not allow")
     return head
 
 

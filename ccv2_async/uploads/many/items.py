@@ -291,7 +291,7 @@ def walk(
         elif count := _count_below(path, own):
             held = "1 file" if count == 1 else f"{count:,} files"
             # One result for all files in it.
-            yield [(FileRefused(path, f"{reason}; it holds {held}", files=count), names)]
+            yield [(FileRefused(path, f"{reason}; it contains {held}", files=count), names)]
 
 
 def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:

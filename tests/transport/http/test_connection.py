@@ -509,7 +509,7 @@ async def test_a_header_that_could_begin_another_line_is_not_sent(
     async with serving(ok) as server:
         with pytest.raises(httpx.LocalProtocolError) as refused:
             await ask(engine, request(server, headers=[(b"Host", b"a.example"), header]))
-        assert str(refused.value) == "The request holds a character that HTTP does not allow"
+        assert str(refused.value) == "The request contains a character that HTTP does not allow"
         await until(lambda: not server.open)
 
 
