@@ -417,7 +417,7 @@ def _spans(
             yield Span(start, end, rows, first_line)
             start, first_line, rows = end, next_line, 0
         if overhead + lines.end - start >= below_bytes:
-            raise Unfit(line, f"this row has more bytes than a file may have ({below_bytes:,})")
+            raise Unfit(line, f"this row has more than the {below_bytes:,} bytes a file may have")
         end, next_line, rows = lines.end, lines.number + 1, rows + 1
     if rows:
         yield Span(start, end, rows, first_line)

@@ -141,7 +141,7 @@ class Activity(Model):
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the activity is pending, done or has failed."""
+        """Whether the activity is pending, done, or failed."""
         return activity_outcome(self.status)
 
     @property

@@ -217,7 +217,7 @@ class FileUploadStatus(Model):
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the upload is pending, done or has failed."""
+        """Whether the upload is pending, done, or failed."""
         return file_outcome(self.status)
 
 

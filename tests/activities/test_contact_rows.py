@@ -150,7 +150,7 @@ def test_other_columns_are_left_out_if_only_addresses_are_wanted(row: Any) -> No
 @pytest.mark.parametrize(
     ("row", "place", "value", "reason"),
     [
-        ({"email": "a@b.cc", "Fist Name": "x"}, "['Fist Name']", "'x'", "First Name?"),
+        ({"email": "a@b.cc", "Fist Name": "x"}, "['Fist Name']", "'x'", "use First Name"),
         ({"email": "a@b.cc", "Shoe Size": 42}, "['Shoe Size']", "42", "Custom Field 1"),
         ({"email": "a@b.cc", "Phone": "1"}, "['Phone']", "'1'", "Custom Field 1"),
         ({"email": "a@b.cc", None: ["y"]}, "[None]", "['y']", "more values than there are"),

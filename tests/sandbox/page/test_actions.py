@@ -145,7 +145,7 @@ def test_the_sandbox_starts_over_with_a_saved_account(
     headers = {"accept": "application/json"}
     for content, says in (
         (saved, "Started over with the saved account."),
-        (b"[]", "The file does not hold a saved account."),
+        (b"[]", "The file does not contain a saved account."),
         (b"{", "unexpected end of data"),
         (b"{}", "The state cannot be used"),
     ):

@@ -162,7 +162,7 @@ def test_a_broken_connection_is_shown_as_one(
     with pytest.raises(httpx.TransportError):
         api.get("/lists")
     assert "no response" in page.get("/requests").text
-    assert "the fault has broken the connection" in page.get("/requests/1").text
+    assert "the fault broke the connection" in page.get("/requests/1").text
 
 
 def test_the_memory_of_both_sides_is_bounded() -> None:
@@ -185,6 +185,6 @@ def test_a_request_that_is_no_longer_kept_whole_is_still_listed(
     sandbox._world.traffic = Traffic(most=2)
     for _ in range(4):
         api.get("/lists")
-    assert "are kept for the last ones only." in page.get("/requests/1").text
+    assert "are kept only for the latest requests." in page.get("/requests/1").text
     assert "Only the newest 3 are shown" in page.get("/requests").text
     assert page.get("/requests/5").status_code == 404

@@ -203,7 +203,7 @@ class Hanging:
 
 
 async def test_a_writer_that_hangs_is_ended_by_the_deadline(client: ConstantContact) -> None:
-    with client.deadline(0.05), pytest.raises(errors.DeadlineExceeded, match="not complete"):
+    with client.deadline(0.05), pytest.raises(errors.DeadlineExceeded, match="did not finish"):
         await saving(client).save(download(), Hanging())
 
 
