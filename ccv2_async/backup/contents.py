@@ -156,7 +156,7 @@ class Contents:
         return path
 
     def _lost_its_path(self, entry: FileEntry) -> bool:
-        """Return whether a file that is not the backup's stands where this one is to be written."""
+        """Return whether another file, not the backup's, is where this one is to be written."""
         waits = entry.size is None or (entry.was and os.path.lexists(self.root / entry.was))
         return bool(waits) and entry.place != FOLDERS and os.path.lexists(self.root / entry.path)
 

@@ -209,7 +209,7 @@ class Journal:
         return {name: value for name, value, _ in self._rows(query)}
 
     def written(self) -> list[str]:
-        """Return the names of the files of records that the backup has written."""
+        """Return the names of the record files that the backup has written."""
         return self.about().get("written", "").split()
 
     def counts(self) -> dict[str, Any]:

@@ -223,7 +223,7 @@ class _Callback:
         task.add_done_callback(lambda _: writer.close())
 
     def close(self) -> None:
-        """Close the connections whose request has not come."""
+        """Close the connections whose request has not arrived."""
         for task in self._answers:
             task.cancel()
 

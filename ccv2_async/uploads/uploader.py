@@ -177,7 +177,7 @@ class Uploader:
         self._settler.claim(file_ids)
 
     async def _checked(self, sending: Sending[E], file_id: str) -> Job:
-        """Return the job of an accepted file that was sent before, once copies were looked for."""
+        """Return the job of a file that was accepted before, after looking for copies of it."""
         limit = self._limit(sending)
         accepted = await self._settler.check_for_doubles(sending, file_id, limit)
         return await self._accepted(sending, accepted)

@@ -315,7 +315,7 @@ class Mirror:
     async def _find_replaced(
         self, known: Mapping[Key, Known], remote: Mapping[str, RemoteFile], unfinished: Unfinished
     ) -> dict[Key, Known]:
-        """Return records of files with the local bytes that another mirror put in their place."""
+        """Return records of the files that another mirror uploaded again with the local bytes."""
         owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
         others = {each.key: each.file for id_, each in remote.items() if id_ not in owned}
         found, parts = {}, self._parts
