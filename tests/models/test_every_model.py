@@ -92,7 +92,7 @@ def test_every_model_accepts_a_list_for_a_tuple(model: type[Any]) -> None:
 
 def test_a_value_that_does_not_fit_is_named_when_a_model_is_written() -> None:
     wrong = models.ContactList("1", created_date=cast("Any", "yesterday"))
-    with pytest.raises(InvalidField, match=r"ContactList is .*it must hold values that fit"):
+    with pytest.raises(InvalidField, match=r"ContactList is .*its values must fit"):
         wrong.to_dict()
     with pytest.raises(InvalidField, match="time zone"):
         models.ContactList("1", created_date=datetime(2024, 1, 1)).to_json()  # noqa: DTZ001

@@ -155,7 +155,7 @@ async def test_a_store_that_has_lost_the_key_of_a_job_is_refused(tmp_path: Path,
     async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
         await kept.save(job("a"))
         await kept._do(f"UPDATE jobs SET key = {key}")  # noqa: S608
-    with pytest.raises(UsageError, match="which job a row is about"):
+    with pytest.raises(UsageError, match="which job it is about"):
         await SqliteStore(path, now=lambda: NOON, keep=None).open()
 
 
@@ -166,7 +166,7 @@ async def test_a_store_with_a_damaged_byte_in_a_key_is_refused(tmp_path: Path) -
     whole = path.read_bytes()
     place = whole.index(b"key-of-a-jobsend")  # of the row, not of an index
     path.write_bytes(whole[:place] + b"x" + whole[place + 1 :])
-    with pytest.raises(UsageError, match="which job a row is about"):
+    with pytest.raises(UsageError, match="which job it is about"):
         async with SqliteStore(str(path), now=lambda: NOON, keep=None):
             pass
 

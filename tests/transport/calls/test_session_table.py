@@ -118,7 +118,9 @@ async def test_a_single_failure_is_retried_where_the_table_allows_it(
     async with accident(kind, 1) as server:
         session = await open_session(server, refresh_token=lambda: "fresh")
         if decision is Decision.LOOK:
-            with pytest.raises(errors.OutcomeUnknown, match=r"not sent again; look before"):
+            with pytest.raises(
+                errors.OutcomeUnknown, match=r"not sent again; check the account before"
+            ):
                 await session.send(one)
         elif decision is Decision.RAISE:
             with pytest.raises(RAISED[kind]):
