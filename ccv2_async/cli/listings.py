@@ -180,7 +180,7 @@ def _write(output: Output, row: Any, columns: Columns, more: str) -> None:
 
 
 def _header(columns: Columns, more: str) -> list[str]:
-    """Return the header of CSV: the service's name for each field, or ours if it has none."""
+    """Return the CSV header: the service's name for each field, or ours if it has none."""
     fields = (of if isinstance(of, str) else name for name, of in columns.items())
     return [*fields, *more.split()]
 

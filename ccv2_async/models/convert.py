@@ -38,7 +38,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
 MAX_WEIGHT = 1_000_000
-"""The maximum number of values in a document, an array or object as four: about 60 MB."""
+"""The maximum number of values in a document: about 60 MB. An array or object counts as four."""
 
 MOST_ROWS = 10_000
 """The maximum number of rows in a page: ten times the highest number that a call can ask for."""

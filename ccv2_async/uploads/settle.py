@@ -8,8 +8,8 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 2. A file is sent again only after looks over the whole settling time have shown no file that could
    be the upload. Time alone never proves that a file arrived, or that it did not.
 3. After a resend, one more look is needed. The listing has caught up once it shows the second copy,
-   so a first copy that arrived shows too. Both IDs are then reported. The ledger keeps the ID
-   meanwhile, so the next run takes this look if it is interrupted.
+   so a first copy that arrived shows too. Both IDs are then reported. Until then,
+   the ledger keeps the ID, so that if this run is interrupted, the next one takes that look.
 4. A file that may be an extra copy of one upload is not adopted by another upload, and is not a
    reason to send that other one again.
 5. Anything else is ambiguous, and a person decides. The error says how often the file was

@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 5
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
 LARGEST = 2**62
-"""The largest integer in a stored record, so that counting up from it still fits into JSON."""
+"""The largest integer in a stored record. JSON can still represent somewhat larger ones."""
 
 
 @attrs.frozen(kw_only=True)
