@@ -8,6 +8,7 @@ that a directory that was written on one machine can be copied to another.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 255
 """The longest name that common file systems accept, in UTF-8."""
 
+_CODING = sys.getfilesystemencoding()  # not UTF-8 in some locales
 _LONGEST_EXTENSION = 16
 _LONGEST_ID = 64
 # Windows refuses the punctuation. Surrogates cannot be encoded. The marks that change the direction
@@ -39,7 +41,7 @@ def safe_name(name: str) -> str:
     underscore in front. The name is never hidden and has at most `MOST_BYTES`; a name that is too
     long keeps its extension.
     """
-    return _fitted(unicodedata.normalize("NFC", _UNSAFE.sub("_", name)), "")
+    return _fitted(_plain(name), "")
 
 
 def folded(name: str) -> str:
@@ -68,7 +70,7 @@ class SafeNames:
             name: The name in the library.
             id_: The ID of the file or folder.
         """
-        plain = unicodedata.normalize("NFC", _UNSAFE.sub("_", name))
+        plain = _plain(name)
         shown_id = _UNSAFE_IN_ID.sub("_", id_)[:_LONGEST_ID]
         for number in chain((0, 1), count(self._next.get(shown_id, 2))):
             suffix = ("", f" ({shown_id})")[number] if number < 2 else f" ({shown_id} {number})"
@@ -80,6 +82,12 @@ class SafeNames:
             self._next[shown_id] = number + 1
         self._taken.add(key)
         return chosen
+
+
+def _plain(name: str) -> str:
+    """Return the name with underscores in place of what is not safe or cannot be encoded."""
+    composed = unicodedata.normalize("NFC", name)
+    return _UNSAFE.sub("_", composed.encode(_CODING, "replace").decode(_CODING))
 
 
 def _fitted(name: str, suffix: str) -> str:

@@ -98,6 +98,18 @@ def test_a_taken_name_gets_the_id_before_its_extension() -> None:
     assert names.choose("notes", "a/b") == "notes (a_b)"
 
 
+@pytest.mark.parametrize(
+    ("coding", "name"), [("ascii", "gr_n _.png"), ("latin-1", "gr\xfcn _.png")]
+)
+def test_characters_that_the_locale_cannot_encode_become_underscores(
+    monkeypatch: pytest.MonkeyPatch, coding: str, name: str
+) -> None:
+    # A backup raised UnicodeEncodeError.
+    monkeypatch.setattr(names_module, "_CODING", coding)
+    assert safe_name("gru\u0308n \u2713.png") == name
+    assert SafeNames().choose("gr\xfcn \u2713.png", "7") == name
+
+
 def test_names_whose_ids_look_the_same_are_numbered_without_trying_every_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
