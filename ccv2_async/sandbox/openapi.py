@@ -9,6 +9,7 @@ import attrs
 
 from ccv2_async.sandbox.fields import MODELS, Field
 from ccv2_async.sandbox.forms import CONTENT
+from ccv2_async.sandbox.responses import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +22,7 @@ _MEANINGS = {
     201: "Created.",
     202: "Accepted; the ID is in the headers.",
     204: "Done; no body.",
-    400: "The request is not valid.",
-    401: "The access token is missing or not valid.",
-    403: "The API key is not active, or its quota is used up.",
-    404: "It does not exist.",
-    405: "The method is not supported here.",
-    406: "Accept must be application/json.",
-    409: "It conflicts with something that exists.",
-    413: "The body is too large.",
-    415: "The Content-Type is not supported.",
-    429: "Too many jobs are in progress.",
-    500: "The service failed.",
+    **{status: meaning for status, (_, meaning) in ERRORS.items()},
 }
 # Any operation may return these, in addition to its own table; 400 also means it is retired.
 _EVERYWHERE = frozenset({400, 401, 403, 406})
@@ -135,8 +126,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _response(operation: Operation, code: int) -> dict[str, Any]:
     described: dict[str, Any] = {"description": _MEANINGS[code]}
-    if code >= 400 or (code in (200, 201) and operation.answer.form != "none"):
-        schema = _ERRORS if code >= 400 else _shape(operation.answer)
+    schema = _ERRORS if code >= 400 else _shape(operation.answer)
+    if schema and code not in (202, 204):
         described["content"] = {"application/json": {"schema": schema}}
     if code in (201, 202, 204) and operation.method in ("POST", "PUT"):
         names = ("Location", "Id") if code == 202 else ("Location",)
@@ -145,15 +136,17 @@ def _response(operation: Operation, code: int) -> dict[str, Any]:
 
 
 def _shape(shape: Shape) -> dict[str, Any]:
-    one = {"$ref": f"#/components/schemas/{shape.model.name}"} if shape.model else {}
+    if shape.model is None:
+        return {}
+    one = shape.model.reference()
     array = {"type": "array", "items": one}
     link = {"type": "object", "properties": {"next_link": {"type": "string"}}}
     forms: dict[str, dict[str, Any]] = {
-        "one": one,
-        "array": array,
-        "info": {"anyOf": [one, array]},
-        "array_or_null": {"anyOf": [array, {"type": "null"}]},
-        "page": _object(meta=_object(pagination=link), results=array),
+        "": one,
+        "[]": array,
+        " or array": {"anyOf": [one, array]},
+        "[] or null": {"anyOf": [array, {"type": "null"}]},
+        " page": _object(meta=_object(pagination=link), results=array),
     }
     return forms[shape.form]
 

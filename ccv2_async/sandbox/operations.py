@@ -43,14 +43,6 @@ _USUAL_CODES = {
     "PATCH": UPDATE,
 }
 
-_FORMS = {
-    "": "one",
-    "[]": "array",
-    " page": "page",
-    " or array": "info",
-    "[] or null": "array_or_null",
-}
-
 
 @attrs.frozen
 class Call:
@@ -97,15 +89,15 @@ class Call:
 
 @attrs.frozen
 class Shape:
-    """The content of a successful response: `one` object, a bare `array`, or a `page`.
+    """The content of a successful response.
 
     Attributes:
-        form: The form of the content; `none` for an empty body.
-        model: The objects in it.
+        model: The objects in it; None for an empty body.
+        form: The words after the model's name in `Operation.answer`; "" for one object.
     """
 
-    form: str = "none"
-    model: Model | None = None
+    model: Model | None
+    form: str
 
 
 def _as_body(body: str | Model | None) -> Field | Model | None:
@@ -114,7 +106,7 @@ def _as_body(body: str | Model | None) -> Field | Model | None:
 
 def _as_shape(answer: str) -> Shape:
     name, form = re.fullmatch(r"(\w*)(.*)", answer).groups()  # type: ignore[union-attr] # any text
-    return Shape(_FORMS[form], model_of(name)) if name else Shape()
+    return Shape(model_of(name) if name else None, form)
 
 
 @attrs.frozen

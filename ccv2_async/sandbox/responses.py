@@ -20,19 +20,20 @@ _T = TypeVar("_T")
 NOTHING: Any = object()
 """Stands for the body of a response without one (null is a body)."""
 
-_STATUS_KEYS = {
-    400: "http.status.bad_request",
-    401: "http.status.authentication.invalid_token",
-    403: "http.status.forbidden",
-    404: "http.status.not_found",
-    405: "http.status.method_not_allowed",
-    406: "http.status.not_acceptable",
-    409: "http.status.conflict",
-    413: "http.status.request_entity_too_large",
-    415: "http.status.unsupported_media_type",
-    429: "http.status.too_many_requests",
-    500: "http.status.internal_server_error",
+ERRORS = {
+    400: ("bad_request", "The request is not valid."),
+    401: ("authentication.invalid_token", "The access token is missing or not valid."),
+    403: ("forbidden", "The API key is not active, or its quota is used up."),
+    404: ("not_found", "It does not exist."),
+    405: ("method_not_allowed", "The method is not supported here."),
+    406: ("not_acceptable", "Accept must be application/json."),
+    409: ("conflict", "It conflicts with something that exists."),
+    413: ("request_entity_too_large", "The body is too large."),
+    415: ("unsupported_media_type", "The Content-Type is not supported."),
+    429: ("too_many_requests", "Too many jobs are in progress."),
+    500: ("internal_server_error", "The service failed."),
 }
+"""The statuses of errors: the end of the usual error key, and the meaning of the status."""
 
 
 class APIResponse(Response):
@@ -72,7 +73,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault 
         super().__init__(message)
         self.status = status
         self.message = message
-        self.key: str = key or _STATUS_KEYS.get(status, "http.status.error")
+        self.key: str = key or f"http.status.{ERRORS.get(status, ('error',))[0]}"
         self.headers: dict[str, str] = headers or {}
 
     def answer(self) -> APIResponse:
