@@ -6,9 +6,12 @@ Everything is the same in every such sandbox. The dates are relative to the sand
 from __future__ import annotations
 
 import struct
+import tomllib
 import unicodedata
 import zlib
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.clock import utc_stamp
 from ccv2_async.sandbox.forms import Content
@@ -23,56 +26,21 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.state.library import Library
 
 _DAY = 86_400.0
-_FIRST_NAMES = "Amara Bruno Chloé Dmitri Elena Farid Grace Hiro Inés Jonas Keiko Liam"
-_LAST_NAMES = "Abbott Brandt Castillo Dubois Eriksen Fischer Grant Haddad Ivanova Jensen"
-# The lists by name: their status, and n if every n-th contact is on them.
-_LISTS = {
-    "Newsletter": ("ACTIVE", 1),
-    "Wholesale customers": ("ACTIVE", 6),
-    "Cake decorating class": ("ACTIVE", 4),
-    "Holiday orders": ("ACTIVE", 3),
-    "Customers until 2019": ("HIDDEN", 10),
-}
 _STATUSES = {17: "UNCONFIRMED", 51: "REMOVED", 85: "UNCONFIRMED"}
-# The campaigns by name: subject, list, and the days until they are sent; None for a draft.
-_CAMPAIGNS: dict[str, tuple[str, str, int | None]] = {
-    "Autumn menu": ("Pumpkin is back", "Newsletter", -80),
-    "New opening hours": ("We now open at six", "Newsletter", -66),
-    "Wholesale prices: what changes": ("Your price list", "Wholesale customers", -45),
-    "Class 3/4: sugar flowers": ("Saturday's class", "Cake decorating class", -31),
-    "Holiday orders": ("Order your stollen", "Holiday orders", -12),
-    "Weekend special": ("Two loaves for one", "Newsletter", -3),
-    "Winter menu": ("Spice, cream, and cardamom", "Newsletter", 9),
-    "Spring menu": ("Rhubarb!", "Newsletter", None),
-}
-_FOLDERS = {"Logos": "", "Products": "", "Bread": "Products", "Cakes": "Products", "Prices": ""}
-# The files: folder, name, description, and the color of a picture or the text of a document.
-_FILES = (
-    ("Logos", "logo.png", "Logo", "8a4b2a"),
-    ("Logos", "logo-dark.png", "Logo on dark paper", "2b1a12"),
-    ("Bread", "rye.png", "Rye loaf", "5b3a21"),
-    ("Bread", "baguette.png", "Baguettes", "d9a35b"),
-    ("Bread", "sourdough.png", "Sourdough", "b98552"),
-    ("Bread", "special.png", "Special of the week", "e4c590"),
-    ("Cakes", "cheesecake.png", "Cheesecake", "f6e7b4"),
-    ("Cakes", "red velvet.png", "Red velvet", "a3212f"),
-    ("Cakes", "pistachio.png", "Pistachio", "93b56b"),
-    ("Cakes", "special.png", "Special of the week", "c9738c"),
-    ("Prices", "wholesale.pdf", "Wholesale prices", "Rye 3.20|Baguette 1.10|Sourdough 4.00"),
-    ("Prices", "retail.pdf", "Retail prices", "Rye 4.50|Baguette 1.80|Sourdough 5.60"),
-    ("", "shop window.png", "Our shop", "7fa7c4"),
-    ("", "menu.pdf", "Menu", "Breakfast from six|Soup from eleven|Cake all day"),
-    ("", "old menu.pdf", "Last year's menu", "Breakfast from seven|Cake all day"),
-)
-_TRASHED = "old menu.pdf"
+
+
+@cache
+def _account() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("demo.toml").read_text("utf-8"))
 
 
 def fill_contacts(contacts: Contacts, now: float) -> None:
     """Add 120 contacts and their lists."""
     steps = {"1": 2}
-    for name, (status, step) in _LISTS.items():
-        steps[contacts.create_list(name, status, now - 800 * _DAY).id] = step
-    first_names, last_names = _FIRST_NAMES.split(), _LAST_NAMES.split()
+    for row in _account()["lists"]:
+        made = contacts.create_list(row["name"], row["status"], now - 800 * _DAY)
+        steps[made.id] = row["every"]
+    first_names, last_names = _account()["first_names"], _account()["last_names"]
     for number in range(len(first_names) * len(last_names)):
         turn, first = divmod(number, len(first_names))
         names = (first_names[first], last_names[(turn + first) % len(last_names)])
@@ -96,8 +64,9 @@ def fill_contacts(contacts: Contacts, now: float) -> None:
 
 def fill_campaigns(campaigns: Campaigns, now: float) -> None:
     """Add sent campaigns with their reports, a scheduled one, and a draft."""
-    ids = {row.name: row.id for row in campaigns.contacts.lists.values()}
-    for name, (subject, list_name, days) in _CAMPAIGNS.items():
+    ids = {known.name: known.id for known in campaigns.contacts.lists.values()}
+    for row in _account()["campaigns"]:
+        name, subject, days = row["name"], row["subject"], row.get("days")
         due = now + (days or 0) * _DAY
         made = now - _DAY if days is None else min(now, due) - _DAY
         link = f"https://www.example.com/{name.partition(' ')[0].lower()}"
@@ -111,7 +80,7 @@ def fill_campaigns(campaigns: Campaigns, now: float) -> None:
             "email_content": f'<html><body><h1>{subject}</h1><p><a href="{link}">Read more</a> or '
             '<a href="https://www.example.com/shop">order now</a>.</p></body></html>',
             "text_content": f"<text>{subject}: {link}</text>",
-            "sent_to_contact_lists": [{"id": ids[list_name]}],
+            "sent_to_contact_lists": [{"id": ids[row["list"]]}],
         }
         campaign = campaigns.create(fields, made)
         if days is not None:
@@ -124,17 +93,21 @@ def fill_library(library: Library, now: float) -> None:
     """Add folders with pictures and documents, and one file in the trash."""
     made = now - 400 * _DAY
     ids = {"": "0"}
-    for name, parent in _FOLDERS.items():
-        ids[name] = library.create_folder(name, ids[parent], made).id
-    for number, (folder, name, description, inside) in enumerate(_FILES, 1):
-        kind = name.rpartition(".")[2].upper()
+    for row in _account()["folders"]:
+        ids[row["name"]] = library.create_folder(row["name"], ids[row["parent"]], made).id
+    for number, row in enumerate(_account()["files"], 1):
         content = Content(library.settings.keep_content)
-        content.write(png(inside) if kind == "PNG" else pdf(inside.split("|")))
-        texts = {"file_name": name, "folder_id": ids[folder], "description": description}
-        texts |= {"file_type": kind, "source": "MyComputer"}
+        content.write(png(row["color"]) if "color" in row else pdf(row["lines"]))
+        texts = {
+            "file_name": row["name"],
+            "folder_id": ids[row["folder"]],
+            "description": row["description"],
+            "file_type": row["name"].rpartition(".")[2].upper(),
+            "source": "MyComputer",
+        }
         stored = library.add_file(texts, content, made + number * _DAY)
         stored.forced = "Active"
-        if name == _TRASHED:
+        if "trashed" in row:
             library.delete_files([stored.id], now - _DAY)
 
 
