@@ -5,13 +5,12 @@ Source: the account pages and the OAuth 2 pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, PostalAddress, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, TupleOf, names
 from ccv2_async.models.validation import limited, rule
 
 __all__ = ["AccessToken", "AccountAddress", "AccountInfo", "OAuthError", "TokenInfo"]
@@ -42,11 +41,6 @@ class AccountAddress(PostalAddress):
     """
 
     line1: str | None = limited(required=True)
-
-
-def _addresses(values: Iterable[AccountAddress]) -> tuple[AccountAddress, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -84,7 +78,7 @@ class AccountInfo(Model):
     country_code: str | None = None
     state_code: str | None = None
     organization_addresses: tuple[AccountAddress, ...] = attrs.field(
-        default=(), converter=_addresses
+        default=(), converter=TupleOf[AccountAddress]
     )
 
 

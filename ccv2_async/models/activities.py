@@ -6,13 +6,12 @@ Source: the bulk activities pages of the v2 reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome, PostalAddress, texts, to_tuple
+from ccv2_async.models.base import Model, Outcome, PostalAddress, TupleOf
 from ccv2_async.models.contacts import AddressType
 from ccv2_async.models.validation import limited, rule
 
@@ -95,11 +94,6 @@ def row_error(error: ActivityError | str) -> ActivityError:
 _LINE = re.compile(r"\s*line\s+(\d{1,9})\b\s*:?\s*", re.IGNORECASE)
 
 
-def _rows(values: Iterable[ActivityError | str]) -> tuple[ActivityError | str, ...]:
-    """Return errors or warnings as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class Activity(Model):
     """A bulk activity. The response that starts one has no status, and its counts are not valid.
@@ -135,8 +129,12 @@ class Activity(Model):
         default=None, metadata={"aliases": ("contacts_count",), "lenient": True}
     )
     error_count: int | None = attrs.field(default=None, metadata={"lenient": True})
-    errors: tuple[ActivityError | str, ...] = attrs.field(default=(), converter=_rows)
-    warnings: tuple[ActivityError | str, ...] = attrs.field(default=(), converter=_rows)
+    errors: tuple[ActivityError | str, ...] = attrs.field(
+        default=(), converter=TupleOf[ActivityError | str]
+    )
+    warnings: tuple[ActivityError | str, ...] = attrs.field(
+        default=(), converter=TupleOf[ActivityError | str]
+    )
     file_name: str | None = None
 
     @property
@@ -194,16 +192,6 @@ class ImportCustomField(Model):
     value: str = attrs.field(metadata=rule(required=True))
 
 
-def _addresses(values: Iterable[ImportAddress]) -> tuple[ImportAddress, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
-
-
-def _custom_fields(values: Iterable[ImportCustomField]) -> tuple[ImportCustomField, ...]:
-    """Return custom fields as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class ImportData(Model):
     """A contact to import; for a removal, only the address.
@@ -228,7 +216,7 @@ class ImportData(Model):
     __omit_empty__ = True
 
     email_addresses: tuple[str, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=1), converter=texts
+        metadata=rule(required=True, min_length=1, max_length=1), converter=TupleOf[str]
     )
     first_name: str | None = None
     middle_name: str | None = None
@@ -240,15 +228,10 @@ class ImportData(Model):
     company_name: str | None = None
     work_phone: str | None = None
     home_phone: str | None = None
-    addresses: tuple[ImportAddress, ...] = attrs.field(default=(), converter=_addresses)
+    addresses: tuple[ImportAddress, ...] = attrs.field(default=(), converter=TupleOf[ImportAddress])
     custom_fields: tuple[ImportCustomField, ...] = attrs.field(
-        default=(), metadata=rule(max_length=15), converter=_custom_fields
+        default=(), metadata=rule(max_length=15), converter=TupleOf[ImportCustomField]
     )
-
-
-def _contacts(values: Iterable[ImportData]) -> tuple[ImportData, ...]:
-    """Return contacts as a tuple."""
-    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -266,11 +249,11 @@ class AddContactsRequest(Model):
     """
 
     import_data: tuple[ImportData, ...] = attrs.field(
-        metadata=rule(required=True), converter=_contacts
+        metadata=rule(required=True), converter=TupleOf[ImportData]
     )
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=TupleOf[str])
     column_names: tuple[str, ...] = attrs.field(
-        default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS")), converter=texts
+        default=(), metadata=rule(holds=("EMAIL", "EMAIL ADDRESS")), converter=TupleOf[str]
     )
 
 
@@ -287,9 +270,9 @@ class RemoveContactsRequest(Model):
     """
 
     import_data: tuple[ImportData, ...] = attrs.field(
-        metadata=rule(required=True, max_length=20_000), converter=_contacts
+        metadata=rule(required=True, max_length=20_000), converter=TupleOf[ImportData]
     )
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=TupleOf[str])
 
 
 @attrs.frozen(weakref_slot=False)
@@ -303,7 +286,7 @@ class ClearListsRequest(Model):
         extra: Other fields to send.
     """
 
-    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=texts)
+    lists: tuple[str, ...] = attrs.field(metadata=rule(required=True), converter=TupleOf[str])
 
 
 @attrs.frozen(weakref_slot=False)
@@ -323,12 +306,12 @@ class ExportContactsRequest(Model):
     """
 
     lists: tuple[str, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=1), converter=texts
+        metadata=rule(required=True, min_length=1, max_length=1), converter=TupleOf[str]
     )
     column_names: tuple[str, ...] = attrs.field(
         default=("Email Address",),
         metadata=rule(required=True, holds=("Email Address", "Email")),
-        converter=texts,
+        converter=TupleOf[str],
     )
     file_type: str = limited("CSV", required=True, allowed=("CSV",))
     sort_by: ExportSortBy | str = limited(

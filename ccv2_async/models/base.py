@@ -105,10 +105,6 @@ class Outcome(StrEnum):
         return self is not Outcome.PENDING
 
 
-# mypy takes the type of an argument from a converter that is a separate function. So each model
-# wraps `to_tuple` in one function for each kind of element.
-
-
 def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
     """Return the values as a tuple. Leave a single string and a non-iterable value unchanged."""
     given: object = values
@@ -121,9 +117,19 @@ def to_tuple(values: Iterable[T]) -> tuple[T, ...]:
     return tuple(values)
 
 
-def texts(values: Iterable[str]) -> tuple[str, ...]:
-    """Return strings as a tuple."""
-    return to_tuple(values)
+class TupleOf(tuple[T, ...]):
+    """`TupleOf[Address]` is `to_tuple` as a converter: type checkers know what it takes."""
+
+    __slots__ = ()
+
+    def __class_getitem__(cls, kind: Any) -> Any:
+        """Return the converter for elements of a kind."""
+
+        def converter(values: Any) -> Any:
+            return to_tuple(values)
+
+        converter.__annotations__["values"] = Iterable[kind]
+        return converter
 
 
 def names(text: str) -> frozenset[str]:

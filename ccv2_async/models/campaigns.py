@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from ccv2_async.models.base import Model, named_last, names, texts, to_tuple
+from ccv2_async.models.base import Model, TupleOf, named_last, names, to_tuple
 from ccv2_async.models.contacts import is_list_id
 from ccv2_async.models.validation import Need, limited, rule
 
@@ -195,11 +195,6 @@ class _CampaignFields(Model):
     is_visible_in_ui: bool | None = None
 
 
-def _clicks(values: Iterable[ClickThroughDetail]) -> tuple[ClickThroughDetail, ...]:
-    """Return links as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False, field_transformer=named_last)
 class Campaign(_CampaignFields):
     """An email campaign. Writing one back replaces everything: what is None is erased.
@@ -259,7 +254,7 @@ class Campaign(_CampaignFields):
     text_content: str | None = limited(metadata=_EMAIL_CONTENT)
     tracking_summary: TrackingSummary | None = None
     click_through_details: tuple[ClickThroughDetail, ...] = attrs.field(
-        default=(), converter=_clicks
+        default=(), converter=TupleOf[ClickThroughDetail]
     )
     permalink_url: str | None = None
     created_date: datetime | None = None
@@ -378,7 +373,7 @@ class TestSend(Model):
     __test__: ClassVar[bool] = False  # pytest would mistake it for a test class
 
     email_addresses: tuple[str, ...] = attrs.field(
-        metadata=rule(required=True, min_length=1, max_length=5), converter=texts
+        metadata=rule(required=True, min_length=1, max_length=5), converter=TupleOf[str]
     )
     format: TestSendFormat | str = limited(
         TestSendFormat.HTML_AND_TEXT, required=True, allowed=TestSendFormat

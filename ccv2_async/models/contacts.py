@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from ccv2_async.models.base import Model, PostalAddress, named_last, names, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, TupleOf, named_last, names, to_tuple
 from ccv2_async.models.validation import limited, rule
 
 __all__ = ["ActionBy", "Address", "AddressType", "ConfirmStatus", "Contact", "ContactList"]
@@ -241,21 +241,6 @@ _EMAIL_ADDRESSES = rule(required=True, min_length=1, max_length=1)
 _LISTS = rule(required=True, min_length=1)
 
 
-def _addresses(values: Iterable[Address]) -> tuple[Address, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
-
-
-def _custom_fields(values: Iterable[CustomField]) -> tuple[CustomField, ...]:
-    """Return custom fields as a tuple."""
-    return to_tuple(values)
-
-
-def _notes(values: Iterable[Note]) -> tuple[Note, ...]:
-    """Return notes as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False, kw_only=True)
 class _ContactFields(Model):
     """The optional fields that `Contact` and `ContactWrite` share."""
@@ -271,18 +256,13 @@ class _ContactFields(Model):
     cell_phone: str | None = limited(max_length=50)
     fax: str | None = limited(max_length=50)
     addresses: tuple[Address, ...] = attrs.field(
-        default=(), metadata=rule(max_length=2), converter=_addresses
+        default=(), metadata=rule(max_length=2), converter=TupleOf[Address]
     )
     custom_fields: tuple[CustomField, ...] = attrs.field(
-        default=(), metadata=rule(max_length=15), converter=_custom_fields
+        default=(), metadata=rule(max_length=15), converter=TupleOf[CustomField]
     )
-    notes: tuple[Note, ...] = attrs.field(default=(), converter=_notes)
+    notes: tuple[Note, ...] = attrs.field(default=(), converter=TupleOf[Note])
     source_details: str | None = None
-
-
-def _emails(values: Iterable[EmailAddress]) -> tuple[EmailAddress, ...]:
-    """Return addresses as a tuple."""
-    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False, field_transformer=named_last)
@@ -333,7 +313,7 @@ class Contact(_ContactFields):
     confirmed: bool | None = None
     middle_name: str | None = None
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
-        default=(), metadata=_EMAIL_ADDRESSES, converter=_emails
+        default=(), metadata=_EMAIL_ADDRESSES, converter=TupleOf[EmailAddress]
     )
     lists: tuple[ContactListRef, ...] = attrs.field(
         default=(), metadata=_LISTS, converter=list_refs
@@ -379,14 +359,9 @@ class ContactWrite(_ContactFields):
     __omit_empty__ = True
 
     email_addresses: tuple[EmailAddress, ...] = attrs.field(
-        metadata=_EMAIL_ADDRESSES, converter=_emails
+        metadata=_EMAIL_ADDRESSES, converter=TupleOf[EmailAddress]
     )
     lists: tuple[ContactListRef, ...] = attrs.field(metadata=_LISTS, converter=list_refs)
-
-
-def _any(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the values as a tuple."""
-    return to_tuple(values)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -400,7 +375,9 @@ class SignupFormWrite(Model):
         extra: Other fields to send.
     """
 
-    contact_lists: tuple[Any, ...] = attrs.field(metadata=rule(required=True), converter=_any)
+    contact_lists: tuple[Any, ...] = attrs.field(
+        metadata=rule(required=True), converter=TupleOf[Any]
+    )
     list_name: str | None = None
     source: str | None = None
 
@@ -417,7 +394,7 @@ class SignupForm(Model):
         extra: Fields that the service sent beyond those above. Sent back on writes.
     """
 
-    contact_lists: tuple[Any, ...] = attrs.field(default=(), converter=_any)
+    contact_lists: tuple[Any, ...] = attrs.field(default=(), converter=TupleOf[Any])
     list_name: str | None = None
     source: str | None = None
     signup_form_url: str | None = None

@@ -5,13 +5,12 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, named_last, names, texts, to_tuple
+from ccv2_async.models.base import Model, TupleOf, named_last, names
 from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = ["DiscountScope", "DiscountType", "Fee", "FeeScope", "FeeWrite", "Item", "ItemAttribute"]
@@ -161,11 +160,6 @@ class ItemAttributeWrite(Model):
     quantity_total: int = attrs.field(metadata=_COUNT)
 
 
-def _attributes(values: Iterable[ItemAttribute]) -> tuple[ItemAttribute, ...]:
-    """Return variants as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class Item(Model):
     """An item that an event sells.
@@ -195,7 +189,9 @@ class Item(Model):
     show_quantity_available: bool | None = limited(required=True)
     description: str | None = limited(max_length=2048)
     default_quantity_available: int | None = None
-    attributes: tuple[ItemAttribute, ...] = attrs.field(default=(), converter=_attributes)
+    attributes: tuple[ItemAttribute, ...] = attrs.field(
+        default=(), converter=TupleOf[ItemAttribute]
+    )
 
 
 @attrs.frozen(weakref_slot=False)
@@ -244,7 +240,7 @@ class _PromocodeFields(Model):
     discount_type: DiscountType | str | None = limited(metadata=_DISCOUNT_TYPE)
     discount_amount: float | None = limited(least=0.01)
     discount_percent: int | None = limited(least=1, most=100)
-    fee_ids: tuple[str, ...] = attrs.field(default=(), converter=texts)
+    fee_ids: tuple[str, ...] = attrs.field(default=(), converter=TupleOf[str])
     is_paused: bool | None = None
     quantity_total: int | None = limited(least=-1)
 

@@ -5,14 +5,13 @@ Source: the EventSpot pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, PostalAddress, named_last, names, texts, to_tuple
+from ccv2_async.models.base import Model, PostalAddress, TupleOf, named_last, names
 from ccv2_async.models.validation import Need, limited, rule
 
 __all__ = ["CurrencyType", "Event", "EventAddress", "EventContact", "EventStatus"]
@@ -174,7 +173,7 @@ class TrackInformation(Model):
     guest_display_label: str | None = None
     guest_limit: int | None = limited(least=0, most=100)
     information_sections: tuple[InformationSection | str, ...] = attrs.field(
-        default=(), metadata=rule(allowed=InformationSection), converter=texts
+        default=(), metadata=rule(allowed=InformationSection), converter=TupleOf[str]
     )
     is_guest_anonymous_enabled: bool | None = None
     is_guest_name_required: bool | None = None
@@ -234,11 +233,6 @@ _CURRENCY_TYPE = rule(allowed=CurrencyType)
 _PAYMENT_OPTIONS = rule(allowed=PaymentOption)
 
 
-def _notification_options(values: Iterable[NotificationOption]) -> tuple[NotificationOption, ...]:
-    """Return options as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False, kw_only=True)
 class _EventFields(Model):
     """The optional fields that `Event` and `EventWrite` share."""
@@ -250,7 +244,7 @@ class _EventFields(Model):
     address: EventAddress | None = None
     currency_type: CurrencyType | str | None = limited(metadata=_CURRENCY_TYPE)
     payment_options: tuple[PaymentOption | str, ...] = attrs.field(
-        default=(), metadata=_PAYMENT_OPTIONS, converter=texts
+        default=(), metadata=_PAYMENT_OPTIONS, converter=TupleOf[str]
     )
     payable_to: str | None = None
     payment_address: EventAddress | None = None
@@ -260,7 +254,7 @@ class _EventFields(Model):
     is_virtual_event: bool | None = None
     online_meeting: OnlineMeeting | None = None
     notification_options: tuple[NotificationOption, ...] = attrs.field(
-        default=(), converter=_notification_options
+        default=(), converter=TupleOf[NotificationOption]
     )
     track_information: TrackInformation | None = None
     is_calendar_displayed: bool | None = None

@@ -5,14 +5,13 @@ Source: mylibrary-files-api, mylibrary-folders-api, mylibrary summary pages of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
-from ccv2_async.models.base import Model, Outcome, names, to_tuple
+from ccv2_async.models.base import Model, Outcome, TupleOf, names
 from ccv2_async.models.validation import limited, rule
 
 __all__ = ["FILE_OUTCOMES", "FileSortOrder", "FileSource", "FileStatus", "FileType"]
@@ -229,11 +228,6 @@ _NAME = rule(
 )
 
 
-def _folders(values: Iterable[LibraryFolder]) -> tuple[LibraryFolder, ...]:
-    """Return folders as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class LibraryFolder(Model):
     """A folder of the library, with the folders inside it.
@@ -261,7 +255,9 @@ class LibraryFolder(Model):
     name: str = attrs.field(metadata=_NAME)
     parent_id: str | None = None
     level: int | None = None
-    children: tuple[LibraryFolder, ...] = attrs.field(default=(), converter=_folders)
+    children: tuple[LibraryFolder, ...] = attrs.field(
+        default=(), converter=TupleOf["LibraryFolder"]
+    )
     item_count: int | None = None
     created_date: datetime | None = None
     modified_date: datetime | None = None

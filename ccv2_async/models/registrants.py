@@ -5,13 +5,12 @@ Source: the EventSpot registrant pages of the v2 reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable  # noqa: TC003  # read at run time by the converter
 from datetime import datetime  # noqa: TC003  # read at run time by the converter
 from enum import StrEnum
 
 import attrs
 
-from ccv2_async.models.base import Model, texts, to_tuple
+from ccv2_async.models.base import Model, TupleOf
 from ccv2_async.models.event_sales import (
     DiscountScope,  # noqa: TC001  # read at run time
     DiscountType,  # noqa: TC001  # read at run time
@@ -81,12 +80,7 @@ class RegistrantField(Model):
     name: str | None = None
     label: str | None = None
     value: str | None = None
-    values: tuple[str, ...] = attrs.field(default=(), converter=texts)
-
-
-def _answers(values: Iterable[RegistrantField]) -> tuple[RegistrantField, ...]:
-    """Return questions as a tuple."""
-    return to_tuple(values)
+    values: tuple[str, ...] = attrs.field(default=(), converter=TupleOf[str])
 
 
 @attrs.frozen(weakref_slot=False)
@@ -100,7 +94,9 @@ class RegistrantSection(Model):
     """
 
     label: str | None = None
-    fields: tuple[RegistrantField, ...] = attrs.field(default=(), converter=_answers)
+    fields: tuple[RegistrantField, ...] = attrs.field(
+        default=(), converter=TupleOf[RegistrantField]
+    )
 
 
 @attrs.frozen(weakref_slot=False)
@@ -117,11 +113,6 @@ class Guest(Model):
     guest_section: RegistrantSection | None = None
 
 
-def _guests(values: Iterable[Guest]) -> tuple[Guest, ...]:
-    """Return guests as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class Guests(Model):
     """The guests of a registrant.
@@ -134,7 +125,9 @@ class Guests(Model):
 
     guest_count: int | None = None
     guest_info: tuple[Guest, ...] = attrs.field(
-        default=(), metadata={"aliases": ("guests_info", "guest_sections")}, converter=_guests
+        default=(),
+        metadata={"aliases": ("guests_info", "guest_sections")},
+        converter=TupleOf[Guest],
     )
 
 
@@ -162,11 +155,6 @@ class OrderLine(Model):
     amount: float | None = None
 
 
-def _order_lines(values: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
-    """Return fees or items as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class RegistrantOrder(Model):
     """The order of a registrant.
@@ -186,8 +174,8 @@ class RegistrantOrder(Model):
     order_date: datetime | None = None
     currency_type: CurrencyType | str | None = None
     total: float | None = None
-    fees: tuple[OrderLine, ...] = attrs.field(default=(), converter=_order_lines)
-    items: tuple[OrderLine, ...] = attrs.field(default=(), converter=_order_lines)
+    fees: tuple[OrderLine, ...] = attrs.field(default=(), converter=TupleOf[OrderLine])
+    items: tuple[OrderLine, ...] = attrs.field(default=(), converter=TupleOf[OrderLine])
 
 
 @attrs.frozen(weakref_slot=False)
@@ -246,11 +234,6 @@ class PaymentSummary(Model):
     promo_code: RegistrantPromocode | None = None
 
 
-def _sections(values: Iterable[RegistrantSection]) -> tuple[RegistrantSection, ...]:
-    """Return sections as a tuple."""
-    return to_tuple(values)
-
-
 @attrs.frozen(weakref_slot=False)
 class RegistrantDetail(Model):
     """A registrant with all details.
@@ -270,7 +253,9 @@ class RegistrantDetail(Model):
     """
 
     id: str
-    sections: tuple[RegistrantSection, ...] = attrs.field(default=(), converter=_sections)
+    sections: tuple[RegistrantSection, ...] = attrs.field(
+        default=(), converter=TupleOf[RegistrantSection]
+    )
     ticket_id: str | None = None
     registration_date: datetime | None = None
     attendance_status: AttendanceStatus | str | None = None
