@@ -52,26 +52,13 @@ except ModuleNotFoundError as _error:
         name=_error.name,
     ) from None
 
-from ccv2_async.observe import (
-    CallEnded,
-    CallRetried,
-    CallSent,
-    JobEnded,
-    JobStarted,
-    Polled,
-    StatusChanged,
-    Throttled,
-)
+from ccv2_async import observe
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Span, TracerProvider
-
-    from ccv2_async.observe import (
-        Event,
-    )
 
 __all__ = ["Tracing", "job_context"]
 
@@ -134,23 +121,23 @@ class Tracing:
         self._attempts: dict[int, Span] = {}
         self._jobs: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._handlers: Mapping[type, Callable[[Any], None]] = {
-            CallSent: self._sent,
-            CallEnded: self._ended,
-            CallRetried: self._retried,
-            Throttled: self._throttled,
-            JobStarted: self._job_started,
-            Polled: self._polled,
-            StatusChanged: self._changed,
-            JobEnded: self._job_ended,
+            observe.CallSent: self._sent,
+            observe.CallEnded: self._ended,
+            observe.CallRetried: self._retried,
+            observe.Throttled: self._throttled,
+            observe.JobStarted: self._job_started,
+            observe.Polled: self._polled,
+            observe.StatusChanged: self._changed,
+            observe.JobEnded: self._job_ended,
         }
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: observe.Event) -> None:
         """Handle an event."""
         handle = self._handlers.get(type(event))
         if handle is not None:
             handle(event)
 
-    def _sent(self, event: CallSent) -> None:
+    def _sent(self, event: observe.CallSent) -> None:
         route = route_of(event.path)
         if event.method == "POST" and event.attempt == 1:
             _posted.set(time.time_ns())
@@ -168,7 +155,7 @@ class Tracing:
             f"{event.method} {route}", kind=SpanKind.CLIENT, attributes=attributes
         )
 
-    def _ended(self, event: CallEnded) -> None:
+    def _ended(self, event: observe.CallEnded) -> None:
         span = self._attempts.pop(event.call, None)
         if span is None:
             return
@@ -179,7 +166,7 @@ class Tracing:
             span.set_status(Status(StatusCode.ERROR, event.outcome))
         span.end()
 
-    def _retried(self, event: CallRetried) -> None:
+    def _retried(self, event: observe.CallRetried) -> None:
         now = time.time_ns()
         self._span(
             "back-off",
@@ -188,7 +175,7 @@ class Tracing:
             {"ccv2.what": event.what, "ccv2.outcome": event.outcome},
         )
 
-    def _throttled(self, event: Throttled) -> None:
+    def _throttled(self, event: observe.Throttled) -> None:
         now = time.time_ns()
         self._span(
             "wait for the quota",
@@ -197,7 +184,7 @@ class Tracing:
             {"ccv2.what": event.what, "ccv2.lane": event.lane},
         )
 
-    def _job_started(self, event: JobStarted) -> None:
+    def _job_started(self, event: observe.JobStarted) -> None:
         now = time.time_ns()
         span = self._tracer.start_span(
             f"begin {event.kind}",
@@ -216,7 +203,7 @@ class Tracing:
             self._jobs.popitem(last=False)
         return known
 
-    def _polled(self, event: Polled) -> None:
+    def _polled(self, event: observe.Polled) -> None:
         now = time.time_ns()
         self._tracer.start_span(
             "poll",
@@ -230,11 +217,11 @@ class Tracing:
             links=[Link(job_context(event.kind, id)) for id in event.ids],  # noqa: A001  # the service's own word
         ).end(end_time=now)
 
-    def _changed(self, event: StatusChanged) -> None:
+    def _changed(self, event: observe.StatusChanged) -> None:
         known = self._known(event.kind, event.id)
         known.changes.append((time.time_ns(), event.status or "unknown"))
 
-    def _job_ended(self, event: JobEnded) -> None:
+    def _job_ended(self, event: observe.JobEnded) -> None:
         now = time.time_ns()
         start = now - _nanoseconds(event.seconds)
         known = self._jobs.pop((event.kind, event.id), _Known())

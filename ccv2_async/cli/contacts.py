@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 
 from ccv2_async.cli.activities import Lists, contacts
 from ccv2_async.cli.exits import Exit
-from ccv2_async.cli.listings import (
-    Limit,
-    Moment,
-    delete_one,
-    joined,
-    print_id,
-    show_one,
-    show_rows,
-)
+from ccv2_async.cli.listings import Limit, Moment, delete_one, joined, print_id, show_one, show_rows
 from ccv2_async.cli.service import Flag, Run, command, group
 from ccv2_async.errors import ConstantContactError, UsageError
 from ccv2_async.models import ContactListStatus, ContactStatus

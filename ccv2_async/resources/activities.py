@@ -19,14 +19,7 @@ from ccv2_async.activities.contact_rows import (
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
 from ccv2_async.activities.exports import export_of
 from ccv2_async.activities.split import Lines
-from ccv2_async.activities.starter import (
-    CLEARING,
-    EXPORT,
-    IMPORT,
-    REMOVAL,
-    Portion,
-    Starter,
-)
+from ccv2_async.activities.starter import CLEARING, EXPORT, IMPORT, REMOVAL, Portion, Starter
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.activities import (
     Activity,

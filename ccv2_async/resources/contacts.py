@@ -18,13 +18,7 @@ from ccv2_async.models.contacts import (
     SignupForm,
     SignupFormWrite,
 )
-from ccv2_async.models.validation import (
-    check,
-    checked_changes,
-    checked_model,
-    checked_text,
-    one_of,
-)
+from ccv2_async.models.validation import check, checked_changes, checked_model, checked_text, one_of
 from ccv2_async.resources.base import Kind, Resource, path_to
 from ccv2_async.tasks import running_loop
 

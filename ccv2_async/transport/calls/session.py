@@ -48,12 +48,7 @@ from ccv2_async.transport.http.messages import read_bounded, streamed
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Coroutine,
-    )
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from ccv2_async.clock import Clock
