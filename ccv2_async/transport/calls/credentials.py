@@ -58,7 +58,6 @@ class Credentials:
     __slots__ = (
         "__weakref__",
         "_access_token",
-        "_api_key",
         "_checksum_key",
         "_elsewhere",
         "_redacting",
@@ -70,7 +69,7 @@ class Credentials:
 
     def __init__(self, api_key: str | Secret[str], access_token: str | Secret[str]) -> None:
         api_key, access_token = Secret(api_key), Secret(access_token)
-        self._api_key = _checked(api_key, "API key", "api_key=", "CCV2_API_KEY")
+        _checked(api_key, "API key", "api_key=", "CCV2_API_KEY")
         self._access_token = _checked(
             access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
         )

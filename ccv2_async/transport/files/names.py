@@ -34,16 +34,6 @@ _DEVICE = re.compile(
 _TRAILING = re.compile(r"[. ]+$")
 
 
-def safe_name(name: str) -> str:
-    """Return a name that every common file system accepts. A safe name is returned unchanged.
-
-    Characters that are not safe become underscores. A name of a device, such as `CON`, gets an
-    underscore in front. The name is never hidden and has at most `MOST_BYTES`; a name that is too
-    long keeps its extension.
-    """
-    return _fitted(_plain(name), "")
-
-
 def folded(name: str) -> str:
     """Return a key that is equal for names that some file system treats as the same."""
     decomposed = unicodedata.normalize("NFD", name)
@@ -62,9 +52,12 @@ class SafeNames:
         self._next: dict[str, int] = {}  # IDs that look the same would try every number again
 
     def choose(self, name: str, id_: str) -> str:
-        """Return a safe name that is free, and take it.
+        """Return a name that is free and that every common file system accepts, and take it.
 
-        If the name is taken, ` (ID)` is put before the extension.
+        A free, safe name is returned unchanged. Characters that are not safe become underscores. A
+        name of a device, such as `CON`, gets an underscore in front. The name is never hidden and
+        has at most `MOST_BYTES`; a name that is too long keeps its extension. If the name is taken,
+        ` (ID)` is put before the extension.
 
         Args:
             name: The name in the library.
