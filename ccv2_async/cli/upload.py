@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 
 from ccv2_async import Action, BulkState, FileToUpload, errors
+from ccv2_async.cli import reports
 from ccv2_async.cli.exits import Exit, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, report_unfinished
 from ccv2_async.cli.live import Totals, shown
-from ccv2_async.cli.reports import (
-    MOST_ROWS,
-    file_fields,
-    refusal_of,
-    refused_fields,
-    report_refused,
-    report_totals,
-    show_files,
-    show_plan,
-)
 from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder
@@ -152,7 +143,7 @@ class _Upload:
             if dry_run:
                 if found and self.how["skip_existing"]:
                     found = await self._plan(_files(found, self.description), skip_existing=True)
-                show_plan(found, self.output, refused=self.refused)
+                reports.show_plan(found, self.output, refused=self.refused)
                 return Exit.SOME_FAILED if self.refused else Exit.OK
         except asyncio.CancelledError:
             self.output.say("Interrupted; nothing was sent.")
@@ -191,11 +182,11 @@ class _Upload:
             if error is None:
                 found.append(result)
             else:
-                refused.append((result.path, refusal_of(error)))
+                refused.append((result.path, reports.refusal_of(error)))
                 self.refused += getattr(error, "files", 1)
-        report_refused(refused, self.output)
+        reports.report_refused(refused, self.output)
         for path, reason in refused if self.output.as_json else ():
-            self.output.record(refused_fields(path, error=f"Not sent: {reason}."))
+            self.output.record(reports.refused_fields(path, error=f"Not sent: {reason}."))
         return found
 
     async def _plan(self, files: Iterable[FileToUpload], **more: Any) -> list[UploadResult]:
@@ -231,7 +222,7 @@ class _Upload:
     async def _receive(self, files: Iterable[FileToUpload], display: Display) -> None:
         """Take every result, and look up the URLs that somebody will see."""
         # Looking up URLs costs calls.
-        wanted = self.how["wait"] and (self.output.as_json or len(self.items) <= MOST_ROWS)
+        wanted = self.how["wait"] and (self.output.as_json or len(self.items) <= reports.MOST_ROWS)
         bulk = self.client.upload_many(
             files, on_file=lambda event: self._note(event, display), **self.options, **self.how
         )
@@ -293,7 +284,7 @@ class _Upload:
         """Write the item's result to stdout."""
         self.reported.add(item)
         if self.output.as_json:
-            self.output.record(file_fields(item))
+            self.output.record(reports.file_fields(item))
         elif not self.how["wait"] and item.poller is not None:
             self.output.line(item.poller.token())
 
@@ -355,8 +346,8 @@ class _Upload:
         items = list(self.items.values())
         self.output.carry_on = True
         if self.how["wait"] and not self.output.as_json:
-            show_files(items, self.output)
-        report_totals(
+            reports.show_files(items, self.output)
+        reports.report_totals(
             items,
             self.output,
             refused=self.refused,

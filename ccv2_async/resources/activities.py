@@ -21,6 +21,7 @@ from ccv2_async.activities.exports import export_of
 from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import CLEARING, EXPORT, IMPORT, REMOVAL, Portion, Starter
 from ccv2_async.errors import InvalidField
+from ccv2_async.models import validation
 from ccv2_async.models.activities import (
     Activity,
     ActivityStatus,
@@ -30,18 +31,6 @@ from ccv2_async.models.activities import (
     ExportSortBy,
 )
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import (
-    check,
-    checked_flag,
-    checked_id,
-    checked_ids,
-    checked_model,
-    checked_seconds,
-    checked_texts,
-    is_whole,
-    one_of,
-    query_of,
-)
 from ccv2_async.resources.base import Resource, path_to, waits_for
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.body import BytesBody
@@ -110,8 +99,8 @@ class Activities(Resource):
         Source: "Bulk activities summary report" page of the service's documentation.
         """
         query = {
-            "status": one_of("status", status, _STATUS_FILTERS),
-            "type": one_of("type", type, ActivityType),
+            "status": validation.one_of("status", status, _STATUS_FILTERS),
+            "type": validation.one_of("type", type, ActivityType),
         }
         return await self._get_rows(
             Activity, "/activities", what="activities", query=query, on_bad_row=on_bad_row
@@ -183,13 +172,13 @@ class Activities(Resource):
 
         Source: "Import contacts" pages of the service's documentation.
         """
-        ids = checked_ids(lists, "lists")
-        query = query_of({"blanks_enabled": blanks_enabled})
+        ids = validation.checked_ids(lists, "lists")
+        query = validation.query_of({"blanks_enabled": blanks_enabled})
         options = FileOptions(file_name, encoding, delimiter)
         _check_options(strict=strict, lane=lane)
         most = _checked_max_rows(max_rows)
         if column_names is not None:
-            column_names = checked_texts(column_names, "column_names")
+            column_names = validation.checked_texts(column_names, "column_names")
             if isinstance(contacts, str | os.PathLike):
                 raise InvalidField(
                     "column_names", column_names, "not accepted with a file; its header names them"
@@ -265,7 +254,7 @@ class Activities(Resource):
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
-        ids = checked_ids(lists, "lists")
+        ids = validation.checked_ids(lists, "lists")
         options = FileOptions(file_name, encoding, delimiter)
         _check_options(strict=strict, lane=lane)
 
@@ -311,7 +300,7 @@ class Activities(Resource):
 
         Source: "Clear contact lists" page of the service's documentation.
         """
-        ids = checked_ids(lists, "lists")
+        ids = validation.checked_ids(lists, "lists")
         _check_options(strict=strict, lane=lane)
         portions = [Portion(BytesBody(encode_body(ClearListsRequest(ids))))]
         label = f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
@@ -363,18 +352,18 @@ class Activities(Resource):
         Source: "Export contacts" page of the service's documentation.
         """
         _check_options(lane=lane)
-        columns = checked_texts(column_names, "column_names")
+        columns = validation.checked_texts(column_names, "column_names")
         unknown = unknown_columns(columns)
         if unknown:
             raise InvalidField("column_names", unknown[0], "not a column that the service knows")
         request = ExportContactsRequest(
-            lists=(checked_id(list_id, "list_id"),),
+            lists=(validation.checked_id(list_id, "list_id"),),
             column_names=columns,
             sort_by=sort_by,
             export_date_added=export_date_added,
             export_added_by=export_added_by,
         )
-        check(request)
+        validation.check(request)
         portions = [Portion(BytesBody(encode_body(request)))]
         return await self._starter.start(EXPORT, portions, label=f"list {list_id}", lane=lane)
 
@@ -421,7 +410,7 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        limit = checked_seconds(deadline, "deadline")
+        limit = validation.checked_seconds(deadline, "deadline")
         with self._session.deadline(limit):
             export = export_of(self._session, await self._read(activity))
             return await self._saving.save(export, to)
@@ -447,7 +436,7 @@ class Activities(Resource):
         Source: "Export contacts" page of the service's documentation.
         """
         if not isinstance(activity, str):
-            checked_model(activity, Activity, "activity")
+            validation.checked_model(activity, Activity, "activity")
         return self._opened(activity)
 
     @asynccontextmanager
@@ -484,7 +473,7 @@ class Activities(Resource):
     async def _read(self, activity: Activity | str) -> Activity:
         if isinstance(activity, str):
             return await self.get(activity)
-        return checked_model(activity, Activity, "activity")
+        return validation.checked_model(activity, Activity, "activity")
 
 
 def _checked_max_rows(value: object) -> int:
@@ -493,7 +482,7 @@ def _checked_max_rows(value: object) -> int:
     Raises:
         InvalidField: It is not a whole number in the accepted range. Nothing was sent.
     """
-    if not is_whole(value) or not 1 <= value <= MOST_IMPORT_ROWS:
+    if not validation.is_whole(value) or not 1 <= value <= MOST_IMPORT_ROWS:
         raise InvalidField("max_rows", value, f"a whole number from 1 to {MOST_IMPORT_ROWS:,}")
     return value
 
@@ -504,5 +493,5 @@ def _check_options(*, strict: bool = False, lane: Lane = Lane.INTERACTIVE) -> No
     Raises:
         InvalidField: An option is invalid. Nothing was sent.
     """
-    checked_flag(strict, "strict")
+    validation.checked_flag(strict, "strict")
     checked_lane(lane)

@@ -21,15 +21,8 @@ from typing import (
 import attrs
 
 from ccv2_async.errors import DecodeError
+from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import (
-    check,
-    checked_changes,
-    checked_id,
-    checked_limit,
-    checked_model,
-    query_of,
-)
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
 from ccv2_async.transport.calls.call import Call, parsed
 from ccv2_async.transport.calls.responses import segment
@@ -89,7 +82,7 @@ class Kind(Generic[T]):
         Raises:
             InvalidField: It is not an instance of the model. Nothing was sent.
         """
-        checked = checked_model(value, model, self.argument)
+        checked = validation.checked_model(value, model, self.argument)
         return self.sendable(checked) if self.sendable else checked
 
 
@@ -109,7 +102,7 @@ class Resource:
 
     async def _get(self, model: type[T], path: str, *, what: str, query: Query = None) -> T:
         """Return one object."""
-        call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
+        call = Call("GET", path, Effect.SAFE, what, query=validation.query_of(query))
         return await self._session.read(call, lambda response: response.read(model))
 
     async def _get_rows(
@@ -121,7 +114,7 @@ class Resource:
             UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
         """
         checked_on_bad_row(on_bad_row)
-        call = Call("GET", path, Effect.SAFE, what, query=query_of(query))
+        call = Call("GET", path, Effect.SAFE, what, query=validation.query_of(query))
         page = await self._session.read(call, lambda response: response.rows(model))
         return good_rows(page.results, what, on_bad_row)
 
@@ -145,9 +138,9 @@ class Resource:
         """
         for part in body if isinstance(body, list) else (body,):
             if attrs.has(type(part)) and not checked:
-                check(part)
+                validation.check(part)
         encoded = BytesBody(encode_body(body)) if body is not None else None
-        call = Call(method, path, effect, what, query=query_of(query), body=encoded)
+        call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
         return await self._session.send(call)
 
     async def _create(
@@ -191,7 +184,7 @@ class Resource:
             InvalidField: See `checked_changes`. Nothing was sent.
         """
         path, what = kind.place(*ids) if ids else (kind.path, kind.name)
-        checked = checked_changes(changes, kind.written)
+        checked = validation.checked_changes(changes, kind.written)
         before: Any = await self._get(kind.model, path, what=what)
         after = attrs.evolve(before, **checked)
         return await self._replace(
@@ -244,8 +237,8 @@ class Resource:
         on_bad_row: OnBadRow = "raise",
     ) -> Listing[T]:
         """Return a listing of rows in pages. No request is made before it is iterated."""
-        rows = checked_limit(limit, most)
-        shown = query_of({"limit": rows, **(query or {})})
+        rows = validation.checked_limit(limit, most)
+        shown = validation.query_of({"limit": rows, **(query or {})})
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
@@ -292,7 +285,7 @@ def path_to(template: str, *ids: str) -> str:
     Raises:
         InvalidField: An ID is empty or would change the path. Nothing was sent.
     """
-    return template.format(*(segment(checked_id(id_)) for id_ in ids))
+    return template.format(*(segment(validation.checked_id(id_)) for id_ in ids))
 
 
 def waits_for(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import attrs
 
 from ccv2_async.errors import InvalidField
+from ccv2_async.models import validation
 from ccv2_async.models.library import (
     ROOT_FOLDER_IDS,
     FileSortOrder,
@@ -21,18 +22,6 @@ from ccv2_async.models.library import (
     LibraryFolderWrite,
     LibraryInfo,
     MoveResult,
-)
-from ccv2_async.models.validation import (
-    checked_changes,
-    checked_flag,
-    checked_function,
-    checked_id,
-    checked_ids,
-    checked_model,
-    checked_seconds,
-    checked_text,
-    joined_ids,
-    one_of,
 )
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
@@ -256,7 +245,7 @@ class Library(Resource):
             on_file=on_file,
             on_duplicate="trash",
             outage_timeout=outage_timeout,
-            dry_run=checked_flag(dry_run, "dry_run"),
+            dry_run=validation.checked_flag(dry_run, "dry_run"),
         )
         session = self._session.view(lane=Lane.BULK)
         uploader = self._uploader.over(session)
@@ -267,7 +256,7 @@ class Library(Resource):
             bulk,
             path,
             options,
-            delete=checked_flag(delete, "delete"),
+            delete=validation.checked_flag(delete, "delete"),
             max_delete=max_delete,
             on_plan=on_plan,
             on_entry=on_entry,
@@ -287,7 +276,7 @@ class Library(Resource):
         Source: "File upload status" page of the service's documentation.
         """
         checked_on_bad_row(on_bad_row)
-        path = f"/library/files/uploadstatus/{segment(joined_ids(file_ids, 'file_ids'))}"
+        path = f"/library/files/uploadstatus/{segment(validation.joined_ids(file_ids, 'file_ids'))}"
         call = Call("GET", path, Effect.SAFE, "upload status", max_response=MAX_STATUS_RESPONSE)
         return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
 
@@ -384,8 +373,8 @@ class Library(Resource):
 
         Source: "File resource" page of the service's documentation.
         """
-        limit = checked_seconds(deadline, "deadline")
-        checked_function(on_progress, "on_progress")
+        limit = validation.checked_seconds(deadline, "deadline")
+        validation.checked_function(on_progress, "on_progress")
         with self._session.deadline(limit):
             download = download_of(self._session, await self._record(file), on_progress)
             return await self._saving.save(download, to)
@@ -409,7 +398,7 @@ class Library(Resource):
         Source: "File resource" page of the service's documentation.
         """
         if not isinstance(file, str):
-            checked_model(file, LibraryFile, "file")
+            validation.checked_model(file, LibraryFile, "file")
         return self._opened(file)
 
     @asynccontextmanager
@@ -420,7 +409,7 @@ class Library(Resource):
     async def _record(self, file: LibraryFile | str) -> LibraryFile:
         """Return the record of a file, read again if it is unknown or has no URL."""
         if not isinstance(file, str):
-            if checked_model(file, LibraryFile, "file").url:
+            if validation.checked_model(file, LibraryFile, "file").url:
                 return file
             file = file.id
         return await self.get_file(file)
@@ -470,9 +459,9 @@ class Library(Resource):
         """
         if name is None and description is None and folder_id is None:
             raise InvalidField("name", None, "pass a name, a description, or a folder_id to change")
-        checked_flag(include_payload, "include_payload")
+        validation.checked_flag(include_payload, "include_payload")
         changes = _given(name=name, description=description, folder_id=folder_id)
-        checked = checked_changes(changes, LibraryFileUpdate)
+        checked = validation.checked_changes(changes, LibraryFileUpdate)
         file = await self.get_file(file_id)
         changed = attrs.evolve(file, **({"description": file.description or ""} | checked))
         if include_payload:
@@ -495,8 +484,8 @@ class Library(Resource):
 
         Source: "File resource", PUT, of the service's documentation.
         """
-        checked_flag(include_payload, "include_payload")
-        if checked_model(file, LibraryFile, "file").description is None:
+        validation.checked_flag(include_payload, "include_payload")
+        if validation.checked_model(file, LibraryFile, "file").description is None:
             file = attrs.evolve(file, description="")
         response = await self._write(
             "PUT",
@@ -518,7 +507,7 @@ class Library(Resource):
 
         Source: "File resource", DELETE, of the service's documentation.
         """
-        ids = joined_ids(file_ids, "file_ids")
+        ids = validation.joined_ids(file_ids, "file_ids")
         await self._delete(
             f"/library/files/{segment(ids)}", what=f"deletion of library files {ids}"
         )
@@ -543,7 +532,7 @@ class Library(Resource):
         Source: "Move files" page of the service's documentation.
         """
         checked_on_bad_row(on_bad_row)
-        ids = list(checked_ids(file_ids, "file_ids"))
+        ids = list(validation.checked_ids(file_ids, "file_ids"))
         response = await self._write(
             "PUT",
             path_to("/library/folders/{}/files", folder_id),
@@ -575,7 +564,7 @@ class Library(Resource):
             what="library folders",
             limit=limit,
             most=MOST_ROWS,
-            query={"sort_by": one_of("sort_by", sort_by, FolderSortOrder)},
+            query={"sort_by": validation.one_of("sort_by", sort_by, FolderSortOrder)},
             on_bad_row=on_bad_row,
         )
 
@@ -608,7 +597,7 @@ class Library(Resource):
             LibraryFolder,
             "/library/folders",
             LibraryFolderWrite(name=name, parent_id=_TOP if parent_id == "" else parent_id),
-            what=f"creation of folder {checked_text(name, 'name')}",
+            what=f"creation of folder {validation.checked_text(name, 'name')}",
         )
 
     async def update_folder(
@@ -629,7 +618,9 @@ class Library(Resource):
         """
         if name is None and parent_id is None:
             raise InvalidField("name", None, "pass a name or a parent_id to change")
-        checked = checked_changes(_given(name=name, parent_id=parent_id), LibraryFolderWrite)
+        checked = validation.checked_changes(
+            _given(name=name, parent_id=parent_id), LibraryFolderWrite
+        )
         folder = await self.get_folder(folder_id)
         return await self.replace_folder(attrs.evolve(folder, **checked))
 
@@ -694,9 +685,9 @@ class Library(Resource):
             limit=limit,
             most=MOST_ROWS,
             query={
-                "type": one_of("type", type_, FileTypeQuery),
-                "source": "ALL" if everything else one_of("source", source, FileSource),
-                "sort_by": one_of("sort_by", sort_by, FileSortOrder),
+                "type": validation.one_of("type", type_, FileTypeQuery),
+                "source": "ALL" if everything else validation.one_of("source", source, FileSource),
+                "sort_by": validation.one_of("sort_by", sort_by, FileSortOrder),
             },
             on_bad_row=on_bad_row,
         )
@@ -714,7 +705,7 @@ def _given(**changes: str | None) -> dict[str, str]:
 def _place(folder_id: str, field: str) -> str:
     """Return the ID of a folder as it is sent. Responses spell the top in several ways."""
     at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
-    return _TOP if at_top else checked_id(folder_id, field)
+    return _TOP if at_top else validation.checked_id(folder_id, field)
 
 
 def _flag(value: bool) -> str:

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models import FileSource, FileType
-from ccv2_async.models.validation import (
-    checked_function,
-    checked_id,
-    checked_seconds,
-    checked_text,
-    is_text,
-    one_of,
-)
+from ccv2_async.models import FileSource, FileType, validation
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.files.multipart import FilePart, lay_out
 from ccv2_async.transport.files.objects import FileObjectSource
@@ -130,7 +122,7 @@ def prepare(
     if on_duplicate not in ("report", "trash"):
         raise errors.InvalidField("on_duplicate", on_duplicate, '"report" or "trash"')
     if name is not None:
-        checked_text(name, "name")
+        validation.checked_text(name, "name")
     opened = as_source(file, length=length, name=name if not is_path(file) else None)
     if isinstance(opened, StreamSource | FileObjectSource) and opened.is_read_once:
         opened = DigestedSource(opened)
@@ -142,27 +134,27 @@ def prepare(
     shown = given.replace("\\", "/").rpartition("/")[2]
     if not shown or len(shown) > MAX_NAME:
         raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")
-    if not is_text(shown):
+    if not validation.is_text(shown):
         raise errors.InvalidField(
             "name", given, "a file name in UTF-8; upload a file named otherwise with name="
         )
     if not shown.isprintable():
         raise errors.InvalidField("name", given, "a file name without control characters")
-    if len(checked_text(description, "description")) > MAX_DESCRIPTION:
+    if len(validation.checked_text(description, "description")) > MAX_DESCRIPTION:
         raise errors.InvalidField(
             "description", description, f"at most {MAX_DESCRIPTION} characters"
         )
     return Upload(
         source=opened,
         name=shown,
-        folder_id=checked_id(folder_id, "folder_id"),
+        folder_id=validation.checked_id(folder_id, "folder_id"),
         description=description,
         file_source=_file_source(source),
         file_type=_type_of(shown, file_type),
-        on_progress=checked_function(on_progress, "on_progress"),
+        on_progress=validation.checked_function(on_progress, "on_progress"),
         on_ambiguous=on_ambiguous,
         on_duplicate=on_duplicate,
-        deadline=checked_seconds(deadline, "deadline"),
+        deadline=validation.checked_seconds(deadline, "deadline"),
         lane=checked_lane(lane),
     )
 
@@ -175,7 +167,7 @@ def empty(path: str) -> errors.FileRefused:
 def _file_source(source: FileSource | str) -> str:
     if isinstance(source, FileSource):
         return source.value
-    return one_of("source", source, FileSource) or FileSource.MY_COMPUTER
+    return validation.one_of("source", source, FileSource) or FileSource.MY_COMPUTER
 
 
 def is_path(file: object) -> bool:
@@ -185,7 +177,7 @@ def is_path(file: object) -> bool:
 
 def _type_of(name: str, file_type: FileType | str | None) -> FileType:
     if file_type is not None:
-        return FileType(str(one_of("file_type", file_type, FileType)))
+        return FileType(str(validation.one_of("file_type", file_type, FileType)))
     extension = name.rpartition(".")[2].upper() if "." in name else ""
     if extension not in FileType.__members__:
         raise errors.InvalidField(
