@@ -225,12 +225,8 @@ def poll(tokens: list[str] | None = None, /, *, service: Service = DEFAULTS) -> 
         service: Options of every command that talks to the service.
     """
     # Read before the event loop runs: while it waits for a line, Ctrl-C has to end the process.
-    return _poll(dict.fromkeys(tokens, "") if tokens else _read_tokens(), service=service)
-
-
-@command()
-async def _poll(run: Run, named: Mapping[str, str]) -> Exit:
-    return await _wait_for(run, named)
+    named = dict.fromkeys(tokens, "") if tokens else _read_tokens()
+    return command()(_wait_for)(named, service=service)
 
 
 def _read_tokens() -> dict[str, str]:

@@ -197,6 +197,11 @@ async def all_of(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def good_states(*, waited: bool) -> tuple[BulkState, ...]:
+    """Return the states of the items that succeeded, if the run has waited for their end or not."""
+    return (BulkState.DONE,) if waited else (BulkState.DONE, BulkState.ACCEPTED)
+
+
 def exit_of_items(items: Iterable[JobItem], good: Container[BulkState] = (BulkState.DONE,)) -> Exit:
     """Return the exit code of a run.
 

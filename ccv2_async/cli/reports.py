@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ccv2_async import BulkState, errors, row_error
 from ccv2_async.cli.exits import message_of
+from ccv2_async.cli.jobs import good_states
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.tables import cell, counted, in_bytes, linked, table
 from ccv2_async.models import Activity, LibraryFile, unstructure
@@ -146,8 +147,7 @@ def report_totals(
         waited: Whether they were followed until they became Active.
         cost: The time and the calls that it took, in words.
     """
-    good = (BulkState.DONE,) if waited else (BulkState.DONE, BulkState.ACCEPTED)
-    well = [item for item in items if item.state in good]
+    well = [item for item in items if item.state in good_states(waited=waited)]
     existing = sum(item.existing for item in well)
     earlier = sum(item.earlier for item in well) - existing
     total = counted(len(items) + refused, "file")

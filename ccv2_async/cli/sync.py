@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async import BulkState, MirrorAction, errors
+from ccv2_async import BulkState, MirrorAction
 from ccv2_async.cli.exits import Exit, exit_of_item, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem
 from ccv2_async.cli.live import Totals, shown
@@ -142,7 +142,7 @@ class _Sync:
     def _show_plan(self, plan: MirrorResult) -> None:
         rows = table("action", "file", "size", "id")
         work = [entry for entry in plan.entries if entry.error is None]
-        refused = ((entry.path, refusal_of(_error(entry))) for entry in plan.failed)
+        refused = ((each.path, refusal_of(each.error)) for each in plan.failed if each.error)
         report_refused(refused, self.output)
         for entry in work[:MOST_ROWS]:
             ids = ", ".join(filter(None, (entry.file_id, *entry.replaces)))
@@ -199,11 +199,6 @@ class _Sync:
             self.output.complain(f"No file was moved to the trash: {result.kept_because}.")
         if planned:
             self.output.say("Nothing was changed.")
-
-
-def _error(entry: MirrorEntry) -> errors.ConstantContactError:
-    assert entry.error is not None, entry  # noqa: S101  # only failed ones are asked
-    return entry.error
 
 
 def _label(entry: MirrorEntry) -> str:

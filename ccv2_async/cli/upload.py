@@ -12,7 +12,7 @@ import attrs
 from ccv2_async import Action, BulkState, FileToUpload, errors
 from ccv2_async.cli import reports
 from ccv2_async.cli.exits import Exit, heaviest, message_of
-from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, report_unfinished
+from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, good_states, report_unfinished
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command
 from ccv2_async.cli.tables import counted
@@ -152,12 +152,8 @@ class _Upload:
             await self._upload(found)
         else:
             self.output.say(f"Nothing was sent: {counted(self.refused, 'file')} refused.")
-        code = exit_of_items(self.items.values(), self._good)
+        code = exit_of_items(self.items.values(), good_states(waited=self.how["wait"]))
         return heaviest([code, Exit.SOME_FAILED] if self.refused else [code])
-
-    @property
-    def _good(self) -> tuple[BulkState, ...]:
-        return (BulkState.DONE,) if self.how["wait"] else (BulkState.DONE, BulkState.ACCEPTED)
 
     async def _collect(self, paths: Sequence[str], *, tree: bool) -> list[UploadResult]:
         """Return each file that can be sent once, and report the others."""

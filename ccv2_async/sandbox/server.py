@@ -74,12 +74,6 @@ class _Server(uvicorn.Server):
 
     async def run_until_stopped(self) -> None:
         await self._stop.wait()
-        await self._shut()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    async def _shut(self) -> None:
         # Accept nothing more, and let accepted connections get their transports before the server
         # closes: asyncio would leave such a connection open.
         asyncio.get_running_loop().remove_reader(self._sock)
@@ -105,6 +99,9 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             await server.wait_closed()
         self._sock.close()
+
+    def stop(self) -> None:
+        self._stop.set()
 
 
 class Sandbox:
