@@ -172,7 +172,7 @@ class Tracing:
             "back-off",
             now,
             now + _nanoseconds(event.delay),
-            {"ccv2.what": event.what, "ccv2.outcome": event.outcome},
+            attributes={"ccv2.what": event.what, "ccv2.outcome": event.outcome},
         )
 
     def _throttled(self, event: observe.Throttled) -> None:
@@ -181,7 +181,7 @@ class Tracing:
             "wait for the quota",
             now - _nanoseconds(event.seconds),
             now,
-            {"ccv2.what": event.what, "ccv2.lane": event.lane},
+            attributes={"ccv2.what": event.what, "ccv2.lane": event.lane},
         )
 
     def _job_started(self, event: observe.JobStarted) -> None:
@@ -205,9 +205,10 @@ class Tracing:
 
     def _polled(self, event: observe.Polled) -> None:
         now = time.time_ns()
-        self._tracer.start_span(
+        self._span(
             "poll",
-            start_time=now - _nanoseconds(event.seconds),
+            now - _nanoseconds(event.seconds),
+            now,
             attributes={
                 "ccv2.job.kind": event.kind,
                 "ccv2.job.ids": event.ids,
@@ -215,7 +216,7 @@ class Tracing:
                 "ccv2.poll.known": event.known,
             },
             links=[Link(job_context(event.kind, id)) for id in event.ids],  # noqa: A001  # the service's own word
-        ).end(end_time=now)
+        )
 
     def _changed(self, event: observe.StatusChanged) -> None:
         known = self._known(event.kind, event.id)
@@ -246,13 +247,9 @@ class Tracing:
             span.set_status(Status(StatusCode.ERROR, event.state))
         span.end(end_time=now)
 
-    def _span(
-        self, name: str, start: int, end: int, attributes: Mapping[str, str | int | float]
-    ) -> None:
+    def _span(self, name: str, start: int, end: int, **options: Any) -> None:
         """Make a span whose start and end are both known."""
-        self._tracer.start_span(name, start_time=start, attributes=dict(attributes)).end(
-            end_time=end
-        )
+        self._tracer.start_span(name, start_time=start, **options).end(end_time=end)
 
 
 def _job(kind: str, id: str) -> dict[str, str]:  # noqa: A002  # the service's own word

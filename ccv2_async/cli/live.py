@@ -420,8 +420,7 @@ class Totals:
 
     def summary(self) -> str:
         """Return the time and the calls that it took, in words."""
-        calls = max(0, self._budget.used - self._used_before)
-        return f"{lasting(self._clock() - self._began)}, {counted(calls, 'call')}"
+        return f"{lasting(self._clock() - self._began)}, {self._calls()[0]}"
 
     def _calls(self) -> list[str]:
         used = max(0, self._budget.used - self._used_before)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
-from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, lookup, missing
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +47,7 @@ class Event:
 
 def find_row(rows: list[Row], row_id: str, what: str) -> Row:
     """Return the row with this ID, or raise a 404."""
-    for row in rows:
-        if row["id"] == row_id:
-            return row
-    raise missing(f"{what} {row_id}")
+    return lookup({row["id"]: row for row in rows}, row_id, what)
 
 
 @attrs.define

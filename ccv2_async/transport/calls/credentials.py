@@ -69,10 +69,9 @@ class Credentials:
 
     def __init__(self, api_key: str | Secret[str], access_token: str | Secret[str]) -> None:
         api_key, access_token = Secret(api_key), Secret(access_token)
-        _checked(api_key, "API key", "api_key=", "CCV2_API_KEY")
-        self._access_token = _checked(
-            access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN"
-        )
+        _check(api_key, "API key", "api_key=", "CCV2_API_KEY")
+        _check(access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN")
+        self._access_token = access_token
         self._signature = Secret(f"api_key={quote(api_key.reveal(), safe='')}".encode("ascii"))
         self._secrets: set[Secret[str]] = set()
         self._remember(api_key, access_token)
@@ -107,9 +106,8 @@ class Credentials:
     def renew(self, access_token: str | Secret[str]) -> None:
         """Use another access token of the same account from now on."""
         access_token = Secret(access_token)
-        self._access_token = _checked(
-            access_token, "fresh access token", "refresh_token=", "CCV2_ACCESS_TOKEN"
-        )
+        _check(access_token, "fresh access token", "refresh_token=", "CCV2_ACCESS_TOKEN")
+        self._access_token = access_token
         self._remember(access_token)
         self.generation += 1
 
@@ -336,10 +334,10 @@ def _encoded(char: str, slashes: str) -> str:
     return "|".join(forms)
 
 
-def _checked(secret: Secret[str], what: str, argument: str, variable: str) -> Secret[str]:
+def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None:
     flaw = _flaw_of(secret.reveal())
     if flaw is None:
-        return secret
+        return
     if flaw == "empty":
         raise MissingCredentials(
             f"No {what}: give {argument} or set {variable}. Nothing was sent.",
