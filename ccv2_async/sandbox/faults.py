@@ -153,6 +153,10 @@ def _refused(status: int, key: str, **more: Any) -> dict[str, Any]:
     return {"status": status, "headers": dict(_JSON), "body": body, **more}
 
 
+def _html(status: int, body: str) -> dict[str, Any]:
+    return {"status": status, "headers": {"content-type": "text/html"}, "body": body}
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "over_qps": _refused(403, "mashery.not.authorized.over.qps"),
     "over_ratelimit": _refused(403, "mashery.not.authorized.over.ratelimit"),
@@ -170,16 +174,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "empty": {"status": 200},
     "garbage": {"status": 200, "headers": dict(_JSON), "body": b'\x00\xff{"results": ['},
     "null": {"status": 200, "headers": dict(_JSON), "body": "null"},
-    "html": {
-        "status": 502,
-        "headers": {"content-type": "text/html"},
-        "body": "<html><body><h1>502 Bad Gateway</h1></body></html>",
-    },
-    "page": {
-        "status": 200,
-        "headers": {"content-type": "text/html"},
-        "body": "<!DOCTYPE html><html><body><h1>Log in</h1></body></html>",
-    },
+    "html": _html(502, "<html><body><h1>502 Bad Gateway</h1></body></html>"),
+    "page": _html(200, "<!DOCTYPE html><html><body><h1>Log in</h1></body></html>"),
     "range": {"status": 416, "headers": {"content-range": "bytes */0"}},
     "redirect": {"status": 302, "headers": {"location": "https://elsewhere.example/v2/login"}},
 }

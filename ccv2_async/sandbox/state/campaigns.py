@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, missing
+from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field, lookup, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,10 +215,7 @@ class Campaigns:
 
     def schedule_of(self, campaign_id: str, schedule_id: str) -> float:
         """Return when a schedule is due, or raise a 404."""
-        schedules = self.campaign(campaign_id).schedules
-        if schedule_id not in schedules:
-            raise missing(f"Schedule {schedule_id}")
-        return schedules[schedule_id]
+        return lookup(self.campaign(campaign_id).schedules, schedule_id, "Schedule")
 
     def reschedule(self, campaign_id: str, schedule_id: str, at: float, now: float) -> None:
         """Move a schedule, or raise a 400 or 404."""
