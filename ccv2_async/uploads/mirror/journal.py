@@ -113,12 +113,15 @@ class MirrorJournal(Journal):
             key = _key(entry)
             now = local.get(key)
             same = now is not None and (now.size, now.written_ns) == (entry.size, entry.written_ns)
-            accepted = entry.line != "settled" and entry.file_id != ""
+            accepted = entry.state is BulkState.ACCEPTED
             if entry.state is BulkState.DONE or (accepted and not same):
                 await self.adopt(entry)
             elif now is None or not same or entry.status == FileStatus.DELETED:
-                if entry.may_have_arrived and key not in self.known:
-                    await self.record(key, UNSURE)
+                if entry.may_have_arrived:
+                    before = self.known.get(key, UNSURE)
+                    old = dict.fromkeys((*before.replaces, entry.file_id))
+                    replaces = tuple(id_ for id_ in old if id_)
+                    await self.record(key, attrs.evolve(before, replaces=replaces))
                 await self._forget(entry)
             else:
                 if now.key != entry.key:  # the local folder was moved
@@ -127,8 +130,7 @@ class MirrorJournal(Journal):
                     await self._forget(entry)
                 if accepted or entry.may_have_arrived:
                     pending.add(key)
-                if accepted:
-                    ids.add(entry.file_id)
+                    ids.update({entry.file_id} - {""})
                 if entry.may_have_arrived:
                     lost.add(key)
         return Unfinished(pending, lost, ids)

@@ -119,7 +119,17 @@ async def test_an_accepted_upload_whose_copies_were_not_looked_for_keeps_its_id(
     owed = await journal.write(upload(BulkState.SENDING, file_id="8", sends=2))
     assert await journal.take_up({A: owed}) == Unfinished({A}, {A}, {"8"})
     await journal.take_up({A: attrs.evolve(owed, size=11)})
-    assert journal.known == {A: Known("8", 10, 1)}
+    assert journal.known == {A: Known("", replaces=("8",))}
+
+
+async def test_an_accepted_upload_is_replaced_with_the_version_before_once_its_file_has_changed(
+    opened: Callable[..., Any],
+) -> None:
+    journal = await opened()
+    await journal.record(A, Known("7", 9, 1, replaces=("6",)))
+    owed = await journal.write(upload(BulkState.SENDING, file_id="8", sends=2))
+    await journal.take_up({A: attrs.evolve(owed, size=11)})
+    assert journal.known == {A: Known("7", 9, 1, replaces=("6", "8"))}
 
 
 async def test_uploads_that_failed_or_waited_are_left_to_the_next_upload(
