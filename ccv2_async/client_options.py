@@ -69,10 +69,8 @@ def _is_users_client(value: object) -> bool:
 
 
 def _are_timeouts(value: object) -> bool:
-    if value is None:
-        return True
     if not isinstance(value, Timeouts):
-        return False
+        return value is None
     steps = attrs.astuple(value, recurse=False)
     return all(step is None or (is_number(step) and step > 0) for step in steps)
 

@@ -17,7 +17,7 @@ from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, follow, report_u
 from ccv2_async.cli.listings import Unreadable, show_rows
 from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import job_fields, show_jobs
-from ccv2_async.cli.service import DEFAULTS, Flag, LocalPath, Run, Service, command, group
+from ccv2_async.cli.service import DEFAULTS, Flag, LocalPath, Run, Service, command, group, size_of
 from ccv2_async.cli.tables import in_bytes
 from ccv2_async.models import ActivityStatus, ActivityType
 from ccv2_async.observe import CallSent
@@ -90,7 +90,7 @@ async def import_contacts(
         encoding=encoding,
         delimiter=_delimiter(delimiter),
     )
-    return await _start(run, JobItem(f"import of {file}", _size(file)), begin, wait=not no_wait)
+    return await _start(run, JobItem(f"import of {file}", size_of(file)), begin, wait=not no_wait)
 
 
 @contacts.command
@@ -122,7 +122,7 @@ async def remove(
         encoding=encoding,
         delimiter=_delimiter(delimiter),
     )
-    return await _start(run, JobItem(f"removal of {file}", _size(file)), begin, wait=not no_wait)
+    return await _start(run, JobItem(f"removal of {file}", size_of(file)), begin, wait=not no_wait)
 
 
 def _delimiter(text: str | None) -> str | None:
@@ -243,14 +243,6 @@ def _read_tokens() -> dict[str, str]:
     if not named:
         raise errors.UsageError("There are no tokens: pass them as arguments or on standard input.")
     return named
-
-
-def _size(file: str) -> int:
-    """Return the file's size for the display. A later check decides whether it can be sent."""
-    try:
-        return os.stat(file).st_size  # noqa: PTH116  # a plain string
-    except (OSError, ValueError):
-        return 0
 
 
 @attrs.define

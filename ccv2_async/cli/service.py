@@ -94,6 +94,14 @@ else:
     LocalPaths = Annotated[list[Path], Parameter(converter=_as_typed)]
 
 
+def size_of(file: str) -> int:
+    """Return the file's size; 0 if it cannot be read, which a later check reports."""
+    try:
+        return os.stat(file).st_size  # noqa: PTH116  # a plain string
+    except (OSError, ValueError):
+        return 0
+
+
 @Parameter(name="*", group=Group("Service", sort_key=10))
 @attrs.frozen
 class Service:

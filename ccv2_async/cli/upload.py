@@ -14,7 +14,7 @@ from ccv2_async.cli import reports
 from ccv2_async.cli.exits import Exit, heaviest, message_of
 from ccv2_async.cli.jobs import JobItem, all_of, exit_of_items, good_states, report_unfinished
 from ccv2_async.cli.live import Totals, shown
-from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command
+from ccv2_async.cli.service import Flag, Id, LocalPaths, Run, between, command, size_of
 from ccv2_async.cli.tables import counted
 from ccv2_async.models import FileSortOrder
 
@@ -91,7 +91,7 @@ async def upload(
             when the service is back.
         no_wait: Print a token for each accepted file, for 'ccv2 poll', and do not wait.
     """
-    if run.sandbox and journal is not None and _has_content(journal):
+    if run.sandbox and journal is not None and size_of(journal):
         raise errors.UsageError(
             f"{journal}: this journal belongs to another service, because each sandbox that a "
             "command starts is a new one. Choose another file. To see an upload continue where "
@@ -414,10 +414,3 @@ def _files(found: Iterable[UploadResult], description: str) -> list[FileToUpload
 
 def _absolute(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100  # Path would not resolve ".."
-
-
-def _has_content(path: str) -> bool:
-    try:
-        return os.stat(path).st_size > 0  # noqa: PTH116  # a plain string
-    except (OSError, ValueError):
-        return False

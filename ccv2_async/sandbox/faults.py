@@ -67,8 +67,6 @@ if TYPE_CHECKING:
 CONTENT = "/content/"
 """The start of the path of a file's bytes."""
 
-_FIRST_STATUS = 200
-_LAST_STATUS = 599
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _BLOCK = 1024 * 1024
@@ -127,7 +125,7 @@ class Fault:
             ("times", self.times is None or self.times >= 1, "1 or more, or None"),
             ("skip", self.skip >= 0, "0 or more"),
             ("chance", 0 <= self.chance <= 1, "from 0 to 1"),
-            ("status", _FIRST_STATUS <= self.status <= _LAST_STATUS, "from 200 to 599"),
+            ("status", 200 <= self.status <= 599, "from 200 to 599"),
             ("size", self.size >= 1, "1 or more"),
             ("headers", all(map(_is_header, self.headers.items())), "valid HTTP headers"),
             (

@@ -64,10 +64,8 @@ class _Flow:
     async def token(self, request: Request) -> Response:
         form = await request.form()
         settings = self._world.settings
-        if (form.get("client_id"), form.get("client_secret")) != (
-            settings.api_key,
-            settings.client_secret,
-        ):
+        given = (form.get("client_id"), form.get("client_secret"))
+        if given != (settings.api_key, settings.client_secret):
             return _refused("invalid_client", "The key or its secret is wrong.", 401)
         if form.get("grant_type") != "authorization_code":
             return _refused("unsupported_grant_type", "Only authorization_code is supported.")
