@@ -46,6 +46,7 @@ CREATE TABLE files (
   key TEXT NOT NULL UNIQUE, was TEXT, turn INTEGER NOT NULL, wanted TEXT, version TEXT,
   size INTEGER, sha256 TEXT, PRIMARY KEY (place, id)
 );
+CREATE INDEX files_turn ON files (turn);
 CREATE TABLE notes (
   dataset TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL, run INTEGER NOT NULL,
   failed INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (dataset, scope, id)
@@ -167,8 +168,6 @@ class Journal:
             )
             database = resources.enter_context(closing(databases.connect(path)))
             databases.prepare(database, path, _SCHEMA, facts={"version": VERSION})
-            # Journals of older versions lack it.
-            database.execute("CREATE INDEX IF NOT EXISTS turns ON files (turn)")
             journal = cls(path, database)
             if journal._rows(databases.DAMAGED):
                 raise journal._failed("read", "a row is damaged")
