@@ -114,7 +114,7 @@ class Contents:
                     journal.want(place, own, version_of(record))
         self._move()
         left = 0
-        with journal.transaction():
+        with explained(self.root), journal.transaction():
             for entry in list(journal.files(LIBRARY, TRASH)):
                 there = _is_there(self.root / entry.path, entry.size)
                 if entry.version is not None and not there:
@@ -259,8 +259,9 @@ def explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, InvalidField) as error:
-        why = (error.strerror or error) if isinstance(error, OSError) else "not a regular file"
+    except (OSError, UnicodeError, InvalidField) as error:
+        odd = isinstance(error, InvalidField)
+        why = "not a regular file" if odd else getattr(error, "strerror", None) or error
         raise UsageError(
             f"{one_line(str(path))}: the backup cannot be written there ({why}). Fix that, and run "
             "it again; it continues where it stopped."

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,3 +171,29 @@ def test_the_cost_of_a_path_does_not_grow_with_their_number(
     opened.assign("library", "one more", "", "library/one more", "one more")
     opened.close()
     assert 0 < len(steps) < 200
+
+
+_PLAN = """
+import sys
+from pathlib import Path
+from ccv2_async.backup.contents import Contents
+from ccv2_async.backup.journal import Journal
+
+journal = Journal.open(sys.argv[1])
+Contents(Path(sys.argv[1]), journal).plan()
+"""
+
+
+def test_a_backup_with_names_that_the_locale_cannot_encode_is_refused(
+    contents: Contents, journal: Journal, tmp_path: Path
+) -> None:
+    listed(journal, record("1", "gr\xfcn.png"))
+    contents.plan()
+    journal.close()
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", _PLAN, str(tmp_path)]
+    ran = subprocess.run(  # noqa: S603  # our own interpreter
+        command, check=False, env=os.environ | locale, capture_output=True, text=True
+    )
+    assert "UsageError: " in ran.stderr
+    assert "the backup cannot be written there ('ascii' codec can't encode" in ran.stderr
