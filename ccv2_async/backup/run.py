@@ -455,10 +455,9 @@ class Backup:
 
     async def _fetch_file(self, entry: FileEntry) -> None:
         listing = Collection(BY_NAME[entry.place])
-        text = await self._do(self._journal.record, *listing.key, entry.id)
         part = self._contents.part(entry)
         try:
-            file = structure(LibraryFile, json.loads(text or "{}"))
+            file = await self._record_of(entry)
             kept = await self._threads.run(digest_of, part)
             if kept is None:
                 if not file.url:
@@ -476,6 +475,19 @@ class Backup:
             await self._pass(error, listing, entry.id)
             return
         await self._do(self._place, entry, *kept)
+
+    async def _record_of(self, entry: FileEntry) -> LibraryFile:
+        """Return the record of a file, read again by its ID if the listed row cannot be read.
+
+        Raises:
+            ConstantContactError: There is no record that can be read.
+        """
+        text = await self._do(self._journal.record, *Collection(BY_NAME[entry.place]).key, entry.id)
+        try:
+            return structure(LibraryFile, json.loads(text or "{}"))
+        except errors.DecodeError:
+            read, _ = await self._call(Collection(BY_NAME[LIBRARY]).call_of(entry.id), one)
+            return structure(LibraryFile, json.loads(read))
 
     def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
         self._contents.place(entry, size, sha256)

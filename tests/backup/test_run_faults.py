@@ -267,6 +267,22 @@ async def test_a_file_that_cannot_be_fetched_fails_alone_and_is_tried_again(
     assert digests(tmp_path) == held(demo)
 
 
+@pytest.mark.parametrize("is_trashed", [False, True])
+async def test_a_file_whose_row_cannot_be_read_is_looked_up_by_its_id(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, is_trashed: bool
+) -> None:
+    row = next(row for row in demo.admin.files() if row["status"] == "Active")
+    odd = {"id": row["id"], "name": row["name"], "status": {"odd": 1}, "folder_id": "0"}
+    answer(demo, "/library/files", page(odd))
+    if is_trashed:
+        await cc.library.delete_files(row["id"])
+    result = await cc.backup(tmp_path)
+    assert result.failed == ()
+    assert (await verify_backup(tmp_path)).faults == ()
+    assert result.files > 0
+    assert any(path.name == row["name"] for path in (tmp_path / "library").rglob("*"))
+
+
 async def test_a_file_without_a_url_is_left_out(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
