@@ -97,6 +97,7 @@ def _row(
     *,
     idempotent: Decision | None = None,
 ) -> dict[Effect, Decision]:
+    """Return a row. An effect without a decision gets that of the column to its left."""
     idempotent = idempotent or safe
     convergent = convergent or idempotent
     return {
