@@ -127,7 +127,7 @@ async def test_an_update_without_the_result_that_it_should_give_is_an_error(
 ) -> None:
     sandbox.admin.fault("answer", status=204, body=b"")
     at = dict.fromkeys((*operation.ids, *operation.needs), "7")
-    with pytest.raises(errors.DecodeError, match="it was carried out"):
+    with pytest.raises(errors.DecodeError, match="the call was carried out"):
         await operation.sample(client, at)
 
 
