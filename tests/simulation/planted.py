@@ -207,7 +207,11 @@ BUGS = (
         lambda: patch.object(settling, "look_delays", _one_second),
         11,
     ),
-    Bug("old files are not compared", lambda: patch.object(settling, "SAME_HOUR", 1.0), 52),
+    Bug(
+        "old files are not compared",
+        lambda: patch.multiple(settling, SAME_HOUR=1.0, SAME_DAY=1.0),
+        52,
+    ),
     Bug("the quota is not waited for", lambda: patch.object(Budget, "acquire", _free), 0),
     Bug("the quota lets a burst through", lambda: patch.object(Budget, "_delay", lambda _: 0.0), 0),
     Bug("the id is that of another file", _wrong_id, 0),
