@@ -234,8 +234,7 @@ class Journal:
         journal.is_read_only = dry_run
         about = {"version": VERSION, "account": account, "service": base_url}
         with databases.explained(path, "a journal", "file; nothing was sent"):
-            connect = partial(_connect, path, to_read=dry_run)
-            journal._database = await threads.run(connect, undo=databases.Database.close)
+            journal._database = await databases.opened(partial(_connect, path, to_read=dry_run))
             async with AsyncExitStack() as resources:
                 resources.push_async_callback(journal.aclose)
                 if not await journal._database.thread.run(journal._prepare, about):

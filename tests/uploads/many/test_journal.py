@@ -31,6 +31,7 @@ from ccv2_async.uploads.many.journal import (
     retry_files,
     storable,
 )
+from tests.support.clocks import settle
 from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
@@ -911,11 +912,12 @@ async def test_a_cancelled_open_in_a_thread_leaves_nothing_open(
             opening = asyncio.create_task(Journal.open(str(journal), threads, **about))
             await until(at_it.is_set)
             opening.cancel()
+            await settle()
+            go_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await opening
-            go_on.set()
-        await threads.run(int)  # behind what was at it
-    await closed(Journal.open(str(journal), threads, **about))
+        # The next upload must not find the lock of this one.
+        await closed(Journal.open(str(journal), threads, **about))
 
 
 # Reading it
