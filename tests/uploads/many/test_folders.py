@@ -254,22 +254,27 @@ async def test_a_decomposed_folder_name_is_sent_in_composed_form(
     assert places(sandbox) == {"a.png": "Fr\u00fchling"}
 
 
-async def test_an_unreadable_folder_row_fails_no_other_folder(
-    connect: Callable[..., Any],
-) -> None:
-    rows = [{"id": "-5", "name": "spring", "children": []}, {"id": "-6", "name": ["autumn"]}]
-    sent: list[str] = []
+def folder_service(rows: list[Any], sent: list[str], *created: Any) -> Any:
+    """Serve folders; `sent` collects each file's folder, and `created` answers a new folder."""
 
     async def answer(wire: Wire, request: Request) -> None:
         if request.method == "POST" and "/library/files" in request.target:
             sent.append(re.findall(rb'name="folder_id"\r\n\r\n([^\r]*)', request.body)[0].decode())
             await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7")
         elif request.method == "POST":
-            await wire.answer("409 Conflict", b"[]")
+            await wire.answer(*created)
         else:
             await wire.answer(body=json.dumps({"meta": {}, "results": rows}).encode())
 
-    async with serving(answer) as server:
+    return answer
+
+
+async def test_an_unreadable_folder_row_fails_no_other_folder(
+    connect: Callable[..., Any],
+) -> None:
+    rows = [{"id": "-5", "name": "spring", "children": []}, {"id": "-6", "name": ["autumn"]}]
+    sent: list[str] = []
+    async with serving(folder_service(rows, sent, "409 Conflict", b"[]")) as server:
         client = await connect(server)
         files = [
             FileToUpload(b"one", name="1.png", folders=("spring",)),
@@ -285,17 +290,8 @@ async def test_a_new_folder_is_used_if_the_service_returns_another_name(
     connect: Callable[..., Any],
 ) -> None:
     sent: list[str] = []
-
-    async def answer(wire: Wire, request: Request) -> None:
-        if request.method == "POST" and "/library/files" in request.target:
-            sent.append(re.findall(rb'name="folder_id"\r\n\r\n([^\r]*)', request.body)[0].decode())
-            await wire.answer("202 Accepted", b"", "Location: /v2/library/files/7")
-        elif request.method == "POST":
-            await wire.answer("201 Created", b'{"id": "-5", "name": "Spring", "children": []}')
-        else:
-            await wire.answer(body=b'{"meta": {}, "results": []}')
-
-    async with serving(answer) as server:
+    created = ("201 Created", b'{"id": "-5", "name": "Spring", "children": []}')
+    async with serving(folder_service([], sent, *created)) as server:
         client = await connect(server)
         files = [FileToUpload(b"one", name="1.png", folders=("spring",))]
         (result,) = [result async for result in client.upload_many(files, wait=False)]
