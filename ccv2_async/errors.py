@@ -60,6 +60,7 @@ from ccv2_async.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from typing import Self
 
 __all__ = [
     "APIError",
@@ -135,16 +136,31 @@ class ConstantContactError(Exception):
 
     Attributes:
         message: What happened, to what, what was already done, and what to do next.
+        reason: What happened, in a few words; the whole message where no shorter text is known.
         safe_to_retry: Whether the same call can be made again without harm, and may succeed.
     """
 
     safe_to_retry = False
 
     message: str
+    reason: str = field(default="", kw_only=True)
+
+    @classmethod
+    def from_parts(cls, subject: str, reason: str, advice: str = "", **fields: Any) -> Self:
+        """Return an error whose message consists of these parts.
+
+        Args:
+            subject: What it happened to, such as "upload of menu.pdf".
+            reason: What happened, without a period.
+            advice: What was already done and what to do next, in whole sentences.
+            fields: The attributes of the class.
+        """
+        return cls(f"{subject}: {reason}. {advice}".rstrip(), reason=reason, **fields)
 
     def __post_init__(self) -> None:
         # Messages quote file names and the service, which must not break or fake a line of a log.
         self.message = one_line(_shortened(self.message))
+        self.reason = one_line(_shortened(self.reason)) or self.message.removesuffix(".")
         self.args: tuple[Any, ...] = (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -214,9 +230,8 @@ class FileRefused(UsageError):
 
     def __init__(self, path: str, reason: str, *, files: int = 1) -> None:
         self.path = path
-        self.reason = reason
         self.files = files
-        super().__init__(f"{path}: {reason}. Nothing was sent.")
+        super().__init__(f"{path}: {reason}. Nothing was sent.", reason=reason)
 
 
 class SourceConsumed(UsageError):
@@ -255,7 +270,8 @@ class FileChanged(ConstantContactError):
         self.path = path
         super().__init__(
             f"{path}: {what} while it was being sent. The upload was stopped; "
-            "send it again once the file no longer changes."
+            "send it again once the file no longer changes.",
+            reason=f"it {what} while it was being sent",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from ccv2_async import errors
 
 
@@ -13,3 +15,11 @@ def test_a_message_of_any_length_is_cut_and_keeps_its_advice() -> None:
     assert error.message.endswith(" Try again later.")
     assert error.args == (error.message,)
     assert str(error) == error.message
+
+
+def test_an_error_gives_its_reason_without_the_advice() -> None:
+    error = errors.ConnectFailed.from_parts("the\nthing", "no\nconnection", "Try again.")
+    assert error.message == "the\\nthing: no\\nconnection. Try again."
+    assert error.reason == "no\\nconnection"
+    assert errors.ClientClosed("The client is closed.").reason == "The client is closed"
+    assert pickle.loads(pickle.dumps(error)).reason == error.reason  # noqa: S301  # our own

@@ -44,7 +44,6 @@ MOST_ROWS = 10_000
 """The maximum number of rows in a page: ten times the highest number that a call can ask for."""
 
 ROW_LIMIT = 500
-NOTHING_USED = " None of it was used."
 UNREADABLE = (Misread, RecursionError, OverflowError, ValueError)
 ID_FIELDS = ("id", "file_id", "activity_id", "campaign_id", "contact_id")
 # The maximum number of characters of a string before it is put on one line.
@@ -181,7 +180,7 @@ class BadRow:
         misfit = _misfit(self._problem, self._what, self._redact)
         named = self.id(*ID_FIELDS)
         return UnreadableRow(
-            f"{misfit.message.removesuffix(NOTHING_USED)} This is row {before + self.index}"
+            f"{misfit.reason}. This is row {before + self.index}"
             f"{f', with ID {named}' if named else ''}.{f' {advice}' if stops else ''}",
             where=misfit.where,
             excerpt=misfit.excerpt,
@@ -428,7 +427,7 @@ def _misfit(problem: Misread, what: str, redact: Redact | None) -> DecodeError:
         if expected == "there"
         else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
     )
-    return DecodeError(f"{found}.{NOTHING_USED}", where=where, excerpt=excerpt)
+    return DecodeError(f"{found}. None of it was used.", reason=found, where=where, excerpt=excerpt)
 
 
 def _shown(value: object, redact: Redact | None) -> str:

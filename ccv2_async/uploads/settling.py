@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import unicodedata
 from collections import OrderedDict
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -136,13 +135,13 @@ class Sending(Generic[E]):
         if self.trouble is not None:
             raise self.trouble from None
 
-    def recall(self, clock: Clock) -> errors.OutcomeUnknown | None:
-        """Return the error of an earlier lost response, and restore its times from the entry.
+    def recall(self, clock: Clock) -> str:
+        """Return why an earlier response was lost, and restore its times from the entry.
 
-        Return None if the file cannot be in the library.
+        Return "" if the file cannot be in the library.
         """
         if not self.entry.may_have_arrived:
-            return None
+            return ""
         self.started = self.lost = clock.monotonic()
         elapsed = clock.time() - self.entry.begun
         # The local clock may have been set in between. If it is behind, nothing is known.
@@ -150,9 +149,7 @@ class Sending(Generic[E]):
         self.began = self.started - max(0.0, elapsed)
         self.size = self.entry.size
         self.sends = max(1, self.entry.sends)
-        return errors.OutcomeUnknown(
-            f"{self.upload.what}: an earlier attempt to send it may have succeeded."
-        )
+        return "an earlier attempt to send it may have succeeded"
 
     def suspended(self, clock: Clock) -> float:
         """Return how many seconds the machine may have been suspended since the first attempt.
@@ -215,12 +212,19 @@ class Settler:
     async def find(
         self,
         sending: Sending[Any],
-        lost: errors.OutcomeUnknown,
+        lost: str,
         limit: Deadline | None,
         *,
         may_send: bool,
     ) -> tuple[str, ...] | None:
-        """Return the IDs of the copies that arrived, or None if it must be sent again."""
+        """Return the IDs of the copies that arrived, or None if it must be sent again.
+
+        Args:
+            sending: The upload and its state.
+            lost: Why the last response was lost.
+            limit: The deadline of the looks.
+            may_send: Whether it can be sent again.
+        """
         upload = sending.upload
         if upload.on_ambiguous == "raise":
             raise self.ambiguous(sending, lost, (), "")
@@ -241,7 +245,7 @@ class Settler:
             assert limit is not None  # noqa: S101  # nothing else is too late
             ids, why = sending.candidates, f"and {limit.seconds:g} s were not enough to find it"
         except errors.ConstantContactError as trouble:
-            why = f"and looking for it failed: {trouble.message.rstrip('.')}"
+            why = f"and looking for it failed: {trouble.message.removesuffix('.')}"
             # The cause tells callers that another look may settle it.
             raise self.ambiguous(sending, lost, sending.candidates, why) from trouble
         raise self.ambiguous(sending, lost, ids, why)
@@ -514,7 +518,7 @@ class Settler:
     def ambiguous(
         self,
         sending: Sending[Any],
-        lost: errors.OutcomeUnknown,
+        lost: str,
         candidates: tuple[str, ...],
         why: str,
     ) -> errors.AmbiguousUpload:
@@ -522,20 +526,20 @@ class Settler:
 
         Args:
             sending: The upload and its state.
-            lost: The error of the lost response.
+            lost: Why the response was lost.
             candidates: IDs of files that could be the upload.
             why: The reason why they do not settle it, for the message.
         """
         upload = sending.upload
-        cause = lost.message.partition(" It may have been carried out")[0].rstrip(".")
-        cause = re.sub(r"\. It was sent \d+ times$", "", cause)  # the message says this below
-        reason = f", {why}" if why else ""
+        reason = f"{lost}, {why}" if why else lost
         noun = "candidate" if len(candidates) == 1 else "candidates"
         count = f" ({len(candidates)} {noun}: {', '.join(candidates)})" if candidates else ""
         times = {1: "once", 2: "twice"}.get(sending.sends, f"{sending.sends} times")
-        return errors.AmbiguousUpload(
-            f"{cause}{reason}. It was sent {times}, and may be in folder {upload.folder_id}{count}."
-            " Look there before you upload it again.",
+        return errors.AmbiguousUpload.from_parts(
+            upload.what,
+            reason,
+            f"It was sent {times}, and may be in folder {upload.folder_id}{count}. Look there "
+            "before you upload it again.",
             file_name=upload.name,
             folder_id=upload.folder_id,
             candidates=candidates,

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from ccv2_async.polling.job import Job
     from ccv2_async.polling.sweep import Sweep
-    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import FileInput
     from ccv2_async.transport.files.threads import FileThreads
@@ -120,17 +119,15 @@ class Uploader:
         """
         before = sending.entry
         lost = sending.recall(self._clock)
-        if lost is not None and before.file_id:
+        if lost and before.file_id:
             return await self._checked(sending, before.file_id)
-        sends_left = 2 if lost is None else 1
+        sends_left = 1 if lost else 2
         call = self._call(sending)
         while True:
-            if lost is not None:
+            if lost:
                 limit = self._limit(sending)
-                repeatable = sending.upload.source.repeatable and not isinstance(lost, _Unnamed)
-                found = await self._settler.find(
-                    sending, lost, limit, may_send=sends_left > 0 and repeatable
-                )
+                may_send = sends_left > 0 and sending.upload.source.repeatable
+                found = await self._settler.find(sending, lost, limit, may_send=may_send)
                 if found is not None:
                     return await self._accepted(
                         sending, await self._settler.keep_one(sending, found)
@@ -139,26 +136,27 @@ class Uploader:
             sends_left -= 1
             try:
                 response = await self._session.send(call)
-                file_id = _id_in(response, sending.upload)
             except errors.OutcomeUnknown as unknown:
                 sending.raise_trouble()
-                lost = unknown
+                lost = unknown.reason
                 sending.sends += max(1, unknown.sends)
             except errors.ConstantContactError as refused:
-                if lost is None:
+                if not lost:
                     sending.entry = before
                     raise
                 sending.raise_trouble()
                 # This attempt failed, but an earlier one may have arrived after all.
-                lost = _not_sent_again(sending.upload, lost, refused)
+                lost = f"{lost}, and sending it again failed ({refused.reason})"
                 sends_left = 0
             else:
                 sending.sends += 1 + response.doubtful
-                if sending.sends == 1:
-                    return await self._accepted(sending, Accepted(file_id))
-                # If the check is interrupted, the next run repeats it.
-                await sending.write(BulkState.SENDING, file_id=file_id)
-                return await self._checked(sending, file_id)
+                headers = response.headers
+                file_id = job_id("upload", headers.get("location"), headers.get("id"))
+                if file_id is not None:
+                    return await self._added(sending, file_id)
+                # It is never sent again, but has to be found.
+                lost = f"the service accepted it ({response.status}) but {without_id(headers)}"
+                sends_left = 0
             sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
@@ -175,6 +173,14 @@ class Uploader:
     def claim(self, file_ids: Iterable[str]) -> None:
         """Note that these files belong to uploads already, so no look adopts one of them."""
         self._settler.claim(file_ids)
+
+    async def _added(self, sending: Sending[E], file_id: str) -> Job:
+        """Return the job of a file whose ID the service has just returned."""
+        if sending.sends == 1:
+            return await self._accepted(sending, Accepted(file_id))
+        # If the check is interrupted, the next run repeats it.
+        await sending.write(BulkState.SENDING, file_id=file_id)
+        return await self._checked(sending, file_id)
 
     async def _checked(self, sending: Sending[E], file_id: str) -> Job:
         """Return the job of a file that was accepted before, after looking for copies of it."""
@@ -265,28 +271,3 @@ class Uploader:
         """
         number = next(self._numbers).to_bytes(16, "big")
         return boundary_from(blake2b(number, key=self._secret, digest_size=16).digest())
-
-
-class _Unnamed(errors.OutcomeUnknown):
-    """The service accepted the file without an ID: it is never sent again, but has to be found."""
-
-
-def _id_in(response: Response, upload: Upload) -> str:
-    """Return the ID from a response."""
-    named = job_id("upload", response.headers.get("location"), response.headers.get("id"))
-    if named is None:
-        raise _Unnamed(
-            f"{upload.what}: the service accepted it ({response.status}) but "
-            f"{without_id(response.headers)}.",
-            sends=1 + response.doubtful,
-        )
-    return named
-
-
-def _not_sent_again(
-    upload: Upload, lost: errors.OutcomeUnknown, refused: errors.ConstantContactError
-) -> errors.OutcomeUnknown:
-    """Return how a response was lost, and why the file could not be sent once more."""
-    first = lost.message.partition(" It may have been carried out")[0].rstrip(".")
-    why = refused.message.removeprefix(f"{upload.what}: ").partition(". ")[0].rstrip(".")
-    return errors.OutcomeUnknown(f"{first}, and sending it again failed ({why}).")

@@ -103,6 +103,18 @@ async def test_an_upload_without_any_answer_is_sent_at_most_twice(
     assert sandbox.admin.files() == []
 
 
+async def test_an_upload_that_is_refused_after_a_lost_response_gives_both_reasons(
+    cc: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
+    sandbox.admin.fault("answer", "POST", status=413, body="")
+    with pytest.raises(errors.AmbiguousUpload) as caught:
+        await cc.library.upload(b"abc", name="menu.pdf")
+    assert caught.value.reason.startswith("the body was sent in full, but no complete response")
+    assert "and sending it again failed (the service answered 413" in caught.value.reason
+    assert "It was sent once, and may be in folder 0." in caught.value.message
+
+
 async def test_a_second_lost_answer_is_settled_too(cc: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
     sandbox.admin.fault("lose_response", "POST")

@@ -100,8 +100,8 @@ class Outage:
 
     def refusal(self, what: str) -> errors.ServiceUnavailable:
         """Return the error of a call that is held back."""
-        return errors.ServiceUnavailable(
-            f"{what}: the service is not available ({self._why}). It was not sent; try again later."
+        return errors.ServiceUnavailable.from_parts(
+            what, f"the service is not available ({self._why})", "It was not sent; try again later."
         )
 
     @asynccontextmanager

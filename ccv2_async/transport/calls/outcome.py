@@ -89,9 +89,11 @@ class Judge:
         error: errors.ConstantContactError
         match kind:
             case FailureKind.REDIRECTED:
-                error = errors.UnexpectedRedirect(
-                    f"{call.what}: the service answered {status}, a redirect. It was not followed, "
-                    "so the credentials are sent nowhere else; check the base URL (CCV2_BASE_URL).",
+                error = errors.UnexpectedRedirect.from_parts(
+                    call.what,
+                    f"the service answered {status}, a redirect",
+                    "It was not followed, so the credentials are sent nowhere else; check the base "
+                    "URL (CCV2_BASE_URL).",
                     status=status,
                 )
             case FailureKind.OVER_DAY:
@@ -132,17 +134,18 @@ class Judge:
         why = self.described(failure)
         done = _DONE[sent] if call.body is not None else "no complete response arrived"
         if overdue:
-            error: errors.TransportError = errors.DeadlineExceeded(
-                f"{call.what}: {done} within {call.deadline:g} s.", sent=sent
+            error: errors.TransportError = errors.DeadlineExceeded.from_parts(
+                call.what, f"{done} within {call.deadline:g} s", sent=sent
             )
         elif connecting:
-            error = errors.ConnectFailed(
-                f"{call.what}: no connection to {self._host} ({why}). "
+            error = errors.ConnectFailed.from_parts(
+                call.what,
+                f"no connection to {self._host} ({why})",
                 "Nothing was sent; check the network and the base URL (CCV2_BASE_URL), then try "
-                "again."
+                "again.",
             )
         else:
-            error = errors.ConnectionLost(f"{call.what}: {done} ({why}).", sent=sent)
+            error = errors.ConnectionLost.from_parts(call.what, f"{done} ({why})", sent=sent)
         return Failed(kind, error, final=overdue)
 
     def described(self, failure: BaseException) -> str:

@@ -79,6 +79,7 @@ class TokenRenewal:
         if trouble:
             raise errors.AuthenticationFailed(
                 f"{refused.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
+                reason=f"{refused.error.reason}, and refresh_token failed ({trouble})",
                 status=401,
                 errors=getattr(refused.error, "errors", ()),
                 headers=getattr(refused.error, "headers", {}),

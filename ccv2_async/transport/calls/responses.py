@@ -55,8 +55,6 @@ _ADVICE = {
     429: "Too many calls or jobs at once; wait and try again.",
 }
 
-_LATER = " Try again later."
-
 MAX_REFUSAL = 256 * 1024
 """The largest response in bytes, unpacked, that is read when the service refuses a call."""
 
@@ -177,7 +175,7 @@ def refusal(
     reason = f"{status} ({said})" if said else f"{status} without a reason"
     if status >= 500:
         again = f" It was sent {sent} times." if sent > 1 else ""
-        advice = f"The service failed.{again}{_LATER}"
+        advice = f"The service failed.{again} Try again later."
     else:
         advice = _ADVICE.get(status, "Correct the request before sending it again.")
     if kind is errors.QuotaExceeded:
@@ -187,12 +185,9 @@ def refusal(
             "It has withdrawn this endpoint. Nothing in the request is wrong, and sending it again "
             "does not help."
         )
-    return kind(f"{what}: the service answered {reason}. {advice}", status=status, errors=found)
-
-
-def without_advice(error: errors.ConstantContactError) -> str:
-    """Return the message of an error without the advice to try again."""
-    return error.message.removesuffix(_LATER)
+    return kind.from_parts(
+        what, f"the service answered {reason}", advice, status=status, errors=found
+    )
 
 
 def is_id(text: str) -> bool:

@@ -380,9 +380,12 @@ class Session:
                     if call.effect is not Effect.ADDITIVE or not tries.doubtful:
                         raise
                     # An earlier attempt may have been carried out, whatever ended the call.
-                    raise errors.OutcomeUnknown(
-                        f"{responses.without_advice(error)} It may have been carried out, and was "
-                        "not sent again; check the account before you repeat it.",
+                    times = f"It was sent {tries.sent} times. " if tries.sent > 1 else ""
+                    raise errors.OutcomeUnknown.from_parts(
+                        call.what,
+                        error.reason,
+                        f"{times}It may have been carried out, and was not sent again; check the "
+                        "account before you repeat it.",
                         sends=tries.doubtful,
                     ) from error
         finally:
@@ -411,9 +414,10 @@ class Session:
             await work
             return
         if not await self._done_by(limit.ends, work):
-            raise errors.DeadlineExceeded(
-                f"{what}: its turn did not come within {limit.seconds:g} s. Nothing was "
-                "sent; try again with more time."
+            raise errors.DeadlineExceeded.from_parts(
+                what,
+                f"its turn did not come within {limit.seconds:g} s",
+                "Nothing was sent; try again with more time.",
             )
 
     async def _done_by(self, ends: float, work: Coroutine[Any, Any, Any]) -> bool:
@@ -460,7 +464,7 @@ class Session:
 
     def _require_open(self, what: str) -> None:
         if self._shared.is_closed:
-            raise errors.ClientClosed(f"{what}: the client was closed. It was not sent.")
+            raise errors.ClientClosed.from_parts(what, "the client was closed", "It was not sent.")
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -544,9 +548,7 @@ class Session:
         if not isinstance(outcome, Failed):
             self.outage.note(call.effect, None)
             return "ok"
-        message = outcome.error.message.removeprefix(f"{call.what}: ")
-        why = message.partition(". ")[0].removesuffix(".")
-        self.outage.note(call.effect, outcome.kind, why)
+        self.outage.note(call.effect, outcome.kind, outcome.error.reason)
         return outcome.kind.value
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Response:
@@ -576,9 +578,11 @@ class Session:
         return await anyio.to_thread.run_sync(redact, content, abandon_on_cancel=True)
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
-        return errors.ConnectionLost(
-            f"{call.what}: the connection broke while the response was being read "
-            f"({self._judge.described(failure)}). Try again.",
+        why = self._judge.described(failure)
+        return errors.ConnectionLost.from_parts(
+            call.what,
+            f"the connection broke while the response was being read ({why})",
+            "Try again.",
             sent="wholly",
         )
 
@@ -638,9 +642,10 @@ class Session:
         if ends is None:
             await work
         elif not await self._done_by(ends, work):
-            raise errors.DeadlineExceeded(
-                f"{responses.without_advice(failed.error)} There was no time left to send it again "
-                f"within {call.deadline:g} s.",
+            raise errors.DeadlineExceeded.from_parts(
+                call.what,
+                failed.error.reason,
+                f"There was no time left to send it again within {call.deadline:g} s.",
                 sent=getattr(failed.error, "sent", "nothing"),
             )
 

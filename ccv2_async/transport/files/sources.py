@@ -236,9 +236,10 @@ class StreamSource:
         """
         if self._stream is not None:
             if self._begun:
-                raise SourceConsumed(
-                    f"{self.name}: the stream was read by an earlier attempt and cannot be read "
-                    "again. Give a path, bytes, or a function that opens a new stream."
+                raise SourceConsumed.from_parts(
+                    self.name,
+                    "the stream was read by an earlier attempt and cannot be read again",
+                    "Give a path, bytes, or a function that opens a new stream.",
                 )
             return _OpenStream(self, self._stream, threads, owned=False)
         stream: object = cast("Callable[[], object]", self._factory)()

@@ -190,8 +190,8 @@ class Budget:
             place.done = True
             self._drop_done()
         if place.dismissed:
-            raise ClientClosed(
-                f"{what}: the client was closed while this waited for the quota. It was not sent."
+            raise ClientClosed.from_parts(
+                what, "the client was closed while this waited for the quota", "It was not sent."
             )
         if not place.granted:
             raise self.day_exceeded(what)
@@ -313,9 +313,11 @@ class Budget:
     ) -> DailyQuotaExceeded:
         """Return the exception that says when calls can be sent again."""
         resets = self.resets_at
-        return DailyQuotaExceeded(
-            f"{what}: the API key's calls for today are used up. It was not carried out; "
-            f"try again after {resets:%Y-%m-%d %H:%M} UTC, when the next day's quota is expected.",
+        return DailyQuotaExceeded.from_parts(
+            what,
+            "the API key's calls for today are used up",
+            f"It was not carried out; try again after {resets:%Y-%m-%d %H:%M} UTC, when the next "
+            "day's quota is expected.",
             status=status,
             resets_at=resets,
             errors=tuple(found),
