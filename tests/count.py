@@ -12,7 +12,7 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 29_804
+LINES = 29_803
 MODULES = 207
 """Limits that only go down: lower them when the package has become smaller."""
 

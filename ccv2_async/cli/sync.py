@@ -195,6 +195,9 @@ class _Sync:
         if result.failed:
             words.append(f"{len(result.failed):,} failed or refused")
         self.output.say(f"{', '.join(words)}; {totals.summary()}.")
+        for each in result.possible_copies:
+            about = f"{_label(each)} (ID {each.file_id}) is only in the library"
+            self.output.report(_fields(each), f"{about}, and may be a copy of a local file.")
         if result.kept_because:
             self.output.complain(f"No file was moved to the trash: {result.kept_because}.")
         if planned:

@@ -176,12 +176,15 @@ def same_name(sent: str, found: str) -> bool:
     The service numbers a name that is taken: IMG_0300.JPG becomes IMG_0300(1).JPG. It may also
     store an accented letter in a different Unicode form than the one that was sent.
     """
-    sent, found = unicodedata.normalize("NFC", sent), unicodedata.normalize("NFC", found)
-    if found == sent:
-        return True
-    stem, dot, extension = sent.rpartition(".") if "." in sent else (sent, "", "")
-    pattern = re.escape(stem) + r" ?\(\d{1,4}\)" + re.escape(dot + extension)
-    return re.fullmatch(pattern, found) is not None
+    return unicodedata.normalize("NFC", sent) in sent_as(unicodedata.normalize("NFC", found))
+
+
+def sent_as(found: str) -> set[str]:
+    """Return the names for which `same_name` is true; all are in NFC."""
+    stem, dot, extension = found.rpartition(".") if "." in found else (found, "", "")
+    numbered = re.fullmatch(r"(.*?)( ?)\(\d{1,4}\)", stem, re.DOTALL)
+    names = (numbered[1], numbered[1] + numbered[2]) if numbered is not None else ()
+    return {found, *(name + dot + extension for name in names)}
 
 
 def judge_before(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ccv2_async.cli.exits import Exit
 from ccv2_async.clock import SystemClock
 from tests.cli.conftest import environment_of
@@ -13,8 +15,6 @@ from tests.cli.conftest import environment_of
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from ccv2_async.sandbox import Sandbox
     from tests.cli.conftest import Ran
@@ -176,3 +176,23 @@ def test_an_interrupted_sync_says_how_to_continue(
         _, told = process.communicate(timeout=30)
     assert process.returncode == Exit.INTERRUPTED
     assert "Interrupted. Run the same command again to continue." in told
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_a_file_that_may_be_a_copy_of_a_local_one_is_named(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    picture: Callable[..., Path],
+    tmp_path: Path,
+    json: bool,
+) -> None:
+    ccv2("sync", picture("in/a.png").parent)
+    ccv2("upload", tmp_path / "in" / "a.png")
+    (copy,) = [file["id"] for file in service.admin.files() if file["name"] == "a(1).png"]
+    ran = ccv2("sync", tmp_path / "in", *["--json"] * json)
+    assert ran.code == Exit.OK
+    if json:
+        assert [(row["action"], row["id"]) for row in ran.rows] == [("keep", copy)]
+    else:
+        sentence = f"a(1).png (ID {copy}) is only in the library, and may be a copy of a local file"
+        assert sentence in ran.err

@@ -34,7 +34,7 @@ from ccv2_async.errors import InvalidField
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import file_outcome
 from ccv2_async.models.validation import is_whole
-from ccv2_async.uploads.settle import same_name
+from ccv2_async.uploads.settle import sent_as
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -53,6 +53,7 @@ class MirrorAction(StrEnum):
     REPLACE = "replace"
     TRASH = "trash"
     FINISH = "finish"
+    KEEP = "keep"
     REFUSE = "refuse"
 
 
@@ -98,6 +99,8 @@ class MirrorResult:
         extra: How many files exist only in the library, and stay there.
         listed: How many files the library's folder has.
         dry_run: Whether this is only a plan.
+        possible_copies: Those of the extra files that have the name of a local file, perhaps with a
+            number, such as "menu(1).pdf". A lost response may have left them. Their action is KEEP.
         kept_because: Why the deletions of the plan were left out; "" if they were not.
     """
 
@@ -106,6 +109,7 @@ class MirrorResult:
     extra: int = 0
     listed: int = 0
     dry_run: bool = False
+    possible_copies: tuple[MirrorEntry, ...] = ()
     kept_because: str = ""
 
     @property
@@ -146,6 +150,15 @@ class RemoteFile:
     @key.default
     def _key(self) -> Key:
         return key_of(self.folders, self.file.name)
+
+    def may_be_one_of(self, keys: Collection[Key]) -> bool:
+        """Return whether it has the name of one of these files, perhaps with a number."""
+        folder, found = self.key
+        return any((folder, name) in keys for name in sent_as(found))
+
+    def entry(self, action: MirrorAction) -> MirrorEntry:
+        """Return the entry for a file that belongs to no local one."""
+        return MirrorEntry(action, self.file.name, self.folders, "", self.file.size, self.file.id)
 
 
 @attrs.frozen
@@ -258,15 +271,8 @@ def decide(
         record, equal = sides.compare(key, file)
         if record.file_id or record.replaces or known.get(key) == UNSURE:
             recorded[key] = record
-        entry = MirrorEntry(
-            MirrorAction.FINISH,
-            file.name,
-            file.folders,
-            file.path,
-            file.size,
-            record.file_id,
-            record.replaces,
-        )
+        facts = file.name, file.folders, file.path, file.size
+        entry = MirrorEntry(MirrorAction.FINISH, *facts, record.file_id, record.replaces)
         if not equal:
             old = tuple(id_ for id_ in (record.file_id, *record.replaces) if id_)
             action = MirrorAction.REPLACE if old else MirrorAction.UPLOAD
@@ -275,13 +281,15 @@ def decide(
             to_finish.append(entry)
     refused = tuple(refused)
     extras = sides.extras({entry.key for entry in refused}) if delete else []
-    to_finish = sides.finishable(to_finish, {extra.file_id for extra in extras})
+    trashed = {extra.file_id for extra in extras}
+    to_finish = sides.finishable(to_finish, trashed)
     return Plan(
         MirrorResult(
             (*refused, *to_send, *extras, *to_finish),
             equal=len(sides.local) - len(to_send) - len(to_finish),
             extra=len(sides.remote.keys() - sides.owned) - len(extras),
             listed=len(sides.remote),
+            possible_copies=sides.possible_copies(trashed),
         ),
         recorded,
     )
@@ -344,19 +352,21 @@ class _Sides:
 
     def extras(self, refused: Collection[Key]) -> list[MirrorEntry]:
         """Return the files that belong to no local file, and cannot be an upload of one."""
-        lost: dict[str, list[str]] = {}
-        for folder, name in self._unfinished.lost:
-            lost.setdefault(folder, []).append(name)
-        protected = set(refused)
-        for each in self.remote.values():
-            folder, found = each.key
-            if any(same_name(name, found) for name in lost.get(folder, ())):
-                protected.add(each.key)  # it may be their upload
+        lost = self._unfinished.lost
         return [
-            MirrorEntry(MirrorAction.TRASH, each.file.name, each.folders, "", each.file.size, id_)
+            each.entry(MirrorAction.TRASH)
             for id_, each in self.remote.items()
-            if id_ not in self.owned and each.key not in protected
+            if not (id_ in self.owned or each.key in refused or each.may_be_one_of(lost))
         ]
+
+    def possible_copies(self, trashed: Collection[str]) -> tuple[MirrorEntry, ...]:
+        """Return the files that stay and belong to no local file, but may be a copy of one."""
+        local = self.local.keys() - self._unfinished.lost  # the copies of those are looked for
+        return tuple(
+            each.entry(MirrorAction.KEEP)
+            for id_, each in self._whole.items()
+            if not (id_ in self.owned or id_ in trashed) and each.may_be_one_of(local)
+        )
 
     def finishable(
         self, entries: Iterable[MirrorEntry], trashed: Collection[str]

@@ -43,7 +43,7 @@ from ccv2_async.uploads.mirror.plan import (
 from ccv2_async.uploads.settle import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ccv2_async.models import LibraryFile, LibraryFolder, LibraryInfo
     from ccv2_async.uploads.many.items import Options
@@ -98,6 +98,12 @@ class _Folders:
         self.names[folder.id] = names
         for child in folder.children:
             self.add(child, (*names, child.name))
+
+    def place(self, file: LibraryFile, found: dict[str, RemoteFile]) -> None:
+        """Add a file to those that were found, if it is in one of these folders."""
+        place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
+        if place in self.names:
+            found[file.id] = RemoteFile(file, self.names[place])
 
 
 @attrs.define(eq=False, repr=False)
@@ -287,9 +293,7 @@ class Mirror:
         found: dict[str, RemoteFile] = {}
         if self._base == ROOT:
             async for file in self._library.files(limit=_PAGE):
-                place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
-                if place in folders.names:
-                    found[file.id] = RemoteFile(file, folders.names[place])
+                folders.place(file, found)
             return found
         wanted = {key[0] for key in self._files} | {same_case("")}
         for folder_id, names in folders.names.items():
@@ -308,9 +312,8 @@ class Mirror:
                 continue
             with suppress(errors.NotFound):
                 file = await self._library.get_file(file_id)
-                place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
-                if file_outcome(file.status) is not Outcome.FAILURE and place in folders.names:
-                    remote[file_id] = RemoteFile(file, folders.names[place])
+                if file_outcome(file.status) is not Outcome.FAILURE:
+                    folders.place(file, remote)
 
     async def _find_replaced(
         self, known: Mapping[Key, Known], remote: Mapping[str, RemoteFile], unfinished: Unfinished
@@ -319,9 +322,7 @@ class Mirror:
         owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
         others = {each.key: each.file for id_, each in remote.items() if id_ not in owned}
         found, parts = {}, self._parts
-        for key in (self._files.keys() & known.keys() & others.keys()).difference(
-            unfinished.pending
-        ):
+        for key in self._files.keys() & known.keys() & (others.keys() - unfinished.pending):
             local, record, file = self._files[key], known[key], others[key]
             if not record.file_id or record.file_id in remote:
                 continue
@@ -387,14 +388,21 @@ class Mirror:
 
     async def _finish(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         """Give a file its own name, and trash its older versions, once the service is there."""
+        work = partial(self._take_name, entry, file_id, journal)
+        await self._do([entry], work, file_id=file_id)
+
+    async def _do(
+        self, entries: Iterable[MirrorEntry], work: Callable[[], Awaitable[None]], **facts: Any
+    ) -> None:
+        """Do work for some files, and note how it ended; raise an error that concerns all files."""
         try:
-            await self._through_outages(partial(self._take_name, entry, file_id, journal))
+            await self._through_outages(work)
         except errors.ConstantContactError as error:
             if isinstance(error, FATAL):
                 raise
-            self._note(entry, error=error, file_id=file_id)
-        else:
-            self._note(entry, done=True, file_id=file_id)
+            facts["error"] = error
+        for entry in entries:
+            self._note(entry, done="error" not in facts, **facts)
 
     async def _through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of work that may be repeated; wait while the service is down."""
@@ -437,17 +445,7 @@ class Mirror:
             return "other files failed"
         for start in range(0, len(extras), _AT_ONCE):
             part = extras[start : start + _AT_ONCE]
-            try:
-                ids = [entry.file_id for entry in part]
-                await self._through_outages(partial(self._trash, ids))
-            except errors.ConstantContactError as error:
-                if isinstance(error, FATAL):
-                    raise
-                for entry in part:
-                    self._note(entry, error=error)
-            else:
-                for entry in part:
-                    self._note(entry, done=True)
+            await self._do(part, partial(self._trash, [entry.file_id for entry in part]))
         return ""
 
     async def _trash(self, file_ids: Sequence[str]) -> None:

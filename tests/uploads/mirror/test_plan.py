@@ -234,6 +234,40 @@ def test_a_refused_file_protects_the_file_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "is_copy"),
+    [
+        ("a(1).png", True),
+        ("A (12).PNG", True),
+        ("a.png", True),  # another client took it while the file was being sent
+        ("a(12345).png", False),
+        ("a()(1).png", False),
+        ("a.png(1)", False),
+        ("b(1).png", False),
+    ],
+)
+def test_a_file_that_may_be_a_copy_of_a_local_one_is_named(name: str, is_copy: bool) -> None:
+    named = {A: Known("7", 10, 1)}
+    sides = [local()], [remote("7", "a(2).png"), remote("8", name, 11)], named
+    copy = MirrorEntry(MirrorAction.KEEP, name, (), "", 11, "8")
+    assert decide(*sides).result.possible_copies == ((copy,) if is_copy else ())
+    assert decide(*sides, delete=True).result.possible_copies == ()  # it is trashed
+
+
+def test_a_file_that_may_be_an_unfinished_upload_or_failed_is_not_named_as_a_copy() -> None:
+    sides = [local()], [remote("8", "a(1).png"), remote("9", "a(2).png", 10, "VirusFound")]
+    named = decide(*sides, {}).result.possible_copies
+    assert [entry.file_id for entry in named] == ["8"]
+    lost = Unfinished({A}, {A})
+    assert decide(*sides, {}, unfinished=lost).result.possible_copies == ()
+
+
+def test_a_copy_in_another_folder_or_of_a_name_without_an_extension_is_told_apart() -> None:
+    here = LocalFile("/here/sub/menu", ("sub",), "menu", 10, 1)
+    found = [remote("7", "menu(1)", 10, "Active", "sub"), remote("8", "menu(1)")]
+    assert [entry.file_id for entry in decide([here], found, {}).result.possible_copies] == ["7"]
+
+
+@pytest.mark.parametrize(
     ("given", "listed", "allowed"),
     [
         ("50%", 5, 2),

@@ -491,7 +491,8 @@ async def test_another_client_that_takes_the_name_in_between_keeps_it(
         root, on_plan=lambda _: add_as_another_client(sandbox, "a.png", PNG + b"theirs")
     )
     assert stored(sandbox) == {"a.png": b"theirs", "a(1).png": b"mine"}
-    assert (await client.library.mirror(root)).entries == ()
+    result = await client.library.mirror(root)
+    assert (result.entries, [each.name for each in result.possible_copies]) == ((), ["a.png"])
     result = await client.library.mirror(root, delete=True)
     assert [entry.action.value for entry in result.entries] == ["trash", "finish"]
     assert stored(sandbox) == {"a.png": b"mine"}
@@ -570,6 +571,33 @@ async def test_a_file_that_changed_after_a_lost_answer_is_sent_as_it_is_now(
     sandbox.admin.clear_faults()
     tree({"a.png": "two"})  # of the same size, so that the size would say that it is there
     assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"two"}
+
+
+async def test_a_copy_of_a_file_that_was_sent_twice_and_then_changed_is_named_until_it_is_gone(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "one"})
+    sandbox.admin.configure(listing_lag=3600.0)
+    sandbox.admin.fault("lose_response", "POST", "/library/files")
+    sandbox.admin.fault("delay_response", "POST", "/library/files", seconds=60.0)
+    run = asyncio.create_task(client.library.mirror(root))
+    await until(lambda: len(sandbox.admin.files()) == 2)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    sandbox.admin.configure(listing_lag=0.0)
+    (copy,) = [file["id"] for file in sandbox.admin.files() if file["name"] == "a(1).png"]
+
+    tree({"a.png": "two"})
+    for actions in ({"a.png": "replace"}, {}, {}):
+        result = await client.library.mirror(root)
+        assert told(result) == actions
+        assert [(each.action, each.name, each.file_id) for each in result.possible_copies] == [
+            (MirrorAction.KEEP, "a(1).png", copy)
+        ]
+    assert stored(sandbox) == {"a.png": b"two", "a(1).png": b"one"}
+    result = await client.library.mirror(root, delete=True, max_delete=None)
+    assert (told(result), result.possible_copies) == ({"a(1).png": "trash"}, ())
     assert stored(sandbox) == {"a.png": b"two"}
 
 
