@@ -588,3 +588,13 @@ class PollTimeout(JobError, TimeoutError):
     """The wait ended; the job continues on the server. Safe to wait again: yes."""
 
     safe_to_retry = True
+
+
+AFFECTS_EVERY_CALL = (
+    AuthenticationFailed,
+    ClientClosed,
+    DailyQuotaExceeded,
+    JournalError,
+    ServiceUnavailable,
+)
+"""The errors that the next call would meet too, so that a run of many calls ends."""

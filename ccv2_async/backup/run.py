@@ -70,13 +70,7 @@ _BATCH = 200
 _REPORT_SECONDS = 0.1
 
 # These errors would affect everything else as well, so they end the run.
-_FATAL = (
-    errors.AuthenticationFailed,
-    errors.UsageError,
-    errors.DailyQuotaExceeded,
-    errors.JournalError,
-    errors.ServiceUnavailable,
-)
+_FATAL = (*errors.AFFECTS_EVERY_CALL, errors.UsageError)
 
 
 @attrs.frozen(kw_only=True)

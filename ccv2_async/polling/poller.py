@@ -35,13 +35,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=errors.JobError)
 
 # These errors concern all jobs, so they are not the result of a single job.
-_OF_ALL = (
-    errors.AuthenticationFailed,
-    errors.ClientClosed,
-    errors.DailyQuotaExceeded,
-    errors.DeadlineExceeded,
-    errors.Forbidden,
-)
+_OF_ALL = (*errors.AFFECTS_EVERY_CALL, errors.DeadlineExceeded, errors.Forbidden)
 
 
 class Poller(Generic[Result_co]):

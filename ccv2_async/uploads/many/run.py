@@ -69,15 +69,7 @@ MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
 
 # These errors would affect every other file as well, so they end the whole upload.
-FATAL = (
-    errors.AuthenticationFailed,
-    errors.ClientClosed,
-    errors.DailyQuotaExceeded,
-    errors.Forbidden,
-    errors.UnexpectedRedirect,
-    errors.JournalError,
-    errors.ServiceUnavailable,
-)
+FATAL = (*errors.AFFECTS_EVERY_CALL, errors.Forbidden, errors.UnexpectedRedirect)
 
 
 @attrs.frozen
