@@ -438,23 +438,22 @@ class Exchange:
         await self._respond(200, {**_JSON, "content-encoding": "gzip"}, bytes(packed))
 
     async def _shorten(self, _fault: Fault) -> None:
-        start, *rest = await self._held()
-        body = b"".join(message.get("body", b"") for message in rest)
-        await self._send_other(start, body[: len(body) // 2])
+        await self._send_changed(lambda body: body[: len(body) // 2])
 
     async def _gzip(self, _fault: Fault) -> None:
-        start, *rest = await self._held()
-        body = b"".join(message.get("body", b"") for message in rest)
-        if body:
-            await self._send_other(start, gzip.compress(body), (b"content-encoding", b"gzip"))
-        else:
-            await self._send_all([start, *rest])
+        await self._send_changed(gzip.compress, (b"content-encoding", b"gzip"))
 
-    async def _send_other(self, start: Message, body: bytes, *more: tuple[bytes, bytes]) -> None:
-        """Send a response with a different body."""
-        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-        headers += [(b"content-length", b"%d" % len(body)), *more]
-        await self._send_all([{**start, "headers": headers}, {**_END, "body": body}])
+    async def _send_changed(
+        self, change: Callable[[bytes], bytes], *more: tuple[bytes, bytes]
+    ) -> None:
+        """Carry out the request, and send its response with a changed body, if it has one."""
+        start, *rest = await self._held()
+        if body := b"".join(message.get("body", b"") for message in rest):
+            body = change(body)
+            old = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+            start = {**start, "headers": [*old, (b"content-length", b"%d" % len(body)), *more]}
+            rest = [{**_END, "body": body}]
+        await self._send_all([start, *rest])
 
     async def _location(self, fault: Fault) -> None:
         start, *rest = await self._held()
