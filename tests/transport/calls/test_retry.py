@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ccv2_async.transport.calls import retry as retry_module
 from ccv2_async.transport.calls.retry import (
     ATTEMPTS,
     BASE_DELAY,
@@ -55,6 +56,17 @@ GRANTED = {R: ATTEMPTS - 1, ONCE: 1, W: RATE_WAITS, F: 1}
 FIRST = datetime.fromisoformat("1971-01-01")
 LAST = datetime.fromisoformat("9998-01-01")
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
+
+
+def test_the_table_in_the_docstring_matches_the_code() -> None:
+    drawn = {}
+    for line in (retry_module.__doc__ or "").splitlines():
+        name, *cells = line.split("(")[0].split() or [""]
+        if name in FailureKind.__members__ and len(cells) == len(EFFECTS):
+            decisions = (Decision[cell] for cell in cells)
+            drawn[FailureKind[name]] = dict(zip(EFFECTS, decisions, strict=True))
+
+    assert drawn == TABLE
 
 
 @pytest.mark.parametrize(("kind", "effect", "decision"), CELLS)
