@@ -12,9 +12,12 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 29_803
+LINES = 29_789
 MODULES = 207
-"""Limits that only go down: lower them when the package has become smaller."""
+"""Limits that only go down, except by what a new operation of the API costs.
+
+Lower them when the package has become smaller.
+"""
 
 _NOT_CODE = {
     tokenize.COMMENT,

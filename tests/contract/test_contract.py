@@ -203,11 +203,11 @@ def test_an_unknown_group_cannot_be_retired(group: str) -> None:
         Sandbox(retired=(group,))
 
 
-def test_the_table_lists_all_100_operations_once() -> None:
+def test_the_table_lists_every_operation_once() -> None:
     assert Counter(operation.area for operation in OPERATIONS) == COUNTS
-    assert len({operation.name for operation in OPERATIONS}) == sum(COUNTS.values()) == 100
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS) == 100
     rows = {(operation.method, operation.path, operation.body) for operation in OPERATIONS}
-    assert len(rows) == 100
+    assert len(rows) == len(OPERATIONS)
 
 
 def test_the_sandbox_serves_exactly_the_operations_of_the_table() -> None:

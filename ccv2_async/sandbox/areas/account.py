@@ -1,4 +1,4 @@
-"""The four operations of the account."""
+"""The operations of the account."""
 
 from __future__ import annotations
 

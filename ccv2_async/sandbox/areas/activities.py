@@ -1,4 +1,4 @@
-"""The eight operations of bulk activities, and the CSV of an export."""
+"""The operations of bulk activities, and the CSV of an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The twelve operations of email campaigns."""
+"""The operations of email campaigns."""
 
 from __future__ import annotations
 

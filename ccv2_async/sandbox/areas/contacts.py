@@ -1,4 +1,4 @@
-"""The fourteen operations of contacts and contact lists."""
+"""The operations of contacts and contact lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seven operations of events and their registrants."""
+"""The operations of events and their registrants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sixteen operations of the library."""
+"""The operations of the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nineteen operations of tracking: nine for a campaign, ten for a contact."""
+"""The operations of tracking, for a campaign and for a contact."""
 
 from __future__ import annotations
 
