@@ -557,7 +557,8 @@ class ConstantContact:
                 what would be done. A journal is read if there is one.
             wait: Whether to wait until the service has processed each file. False returns each
                 result when the service has accepted the file.
-            skip_existing: Whether to skip a file if its folder has one with its name and size.
+            skip_existing: Whether to skip a file if its folder has one with its name and size. If
+                the journal has uploaded a file of this size there, the bytes are compared too.
                 Each folder is listed once. Without this, the service stores the file again with a
                 numbered name, such as `menu(1).pdf`.
 

@@ -397,13 +397,7 @@ class Settler:
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
         """Return whether a file kept the name it was sent under, so that it is the first copy."""
-        call = Call(
-            "GET",
-            f"/library/files/{segment(file_id)}",
-            Effect.SAFE,
-            f"library file {file_id}",
-            lane=upload.lane,
-        )
+        call = _call("GET", [file_id], Effect.SAFE, f"library file {file_id}", upload)
         name = (await self._session.read(call, lambda response: response.read(LibraryFile))).name
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
@@ -479,13 +473,8 @@ class Settler:
 
     async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
         """Move copies to the trash, and return the IDs of those that are now in it."""
-        call = Call(
-            "DELETE",
-            f"/library/files/{segment(','.join(file_ids))}",
-            Effect.IDEMPOTENT,
-            f"removal of a second copy of {upload.name}",
-            lane=upload.lane,
-        )
+        what = f"removal of a second copy of {upload.name}"
+        call = _call("DELETE", file_ids, Effect.IDEMPOTENT, what, upload)
         try:
             await self._session.send(call)
         except errors.ConstantContactError as error:
@@ -545,6 +534,12 @@ class Settler:
             candidates=candidates,
             sends=sending.sends,
         )
+
+
+def _call(method: str, file_ids: list[str], effect: Effect, what: str, upload: Upload) -> Call:
+    """Return a call about copies of an upload."""
+    path = f"/library/files/{segment(','.join(file_ids))}"
+    return Call(method, path, effect, what, lane=upload.lane)
 
 
 @contextmanager

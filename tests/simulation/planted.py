@@ -145,6 +145,10 @@ def _forgets_duplicates() -> Any:
     return patch.object(journal.Journal, "write", forgetful)
 
 
+async def _nothing(_: object) -> set[object]:
+    return set()
+
+
 def _connections_are_not_checked() -> Any:
     def finish(self: Connection) -> None:
         self.is_idle, self.expires_at = True, NEVER
@@ -187,6 +191,11 @@ BUGS = (
     Bug("what cannot be compared is sent again", lambda: _step(Before.UNPROVEN, _SEND, _SEND), 60),
     Bug("the same name and size are enough", lambda: _compares(_same_bytes), 9),
     Bug("no file in the folder is ever ours", lambda: _compares(_no_bytes), 8),
+    Bug(
+        "the name and size of its own upload are enough to skip a file",
+        lambda: patch.object(journal.Journal, "sent", _nothing),
+        15,
+    ),
     Bug(
         "numbered names are not recognized",
         lambda: patch.object(settle, "same_name", str.__eq__),

@@ -69,6 +69,7 @@ _MARK = (
     "UPDATE files SET state = 'pending', since = NULL, file_id = '', duplicates = '[]', "
     "sends = 0, token = '', status = NULL, final = 0, error = '' WHERE state = ? RETURNING path"
 )
+_SENT = "SELECT folder_id, size FROM files WHERE token != '' OR state IN ('sending', 'ambiguous')"
 _STRANGE = (
     "SELECT 1 FROM files WHERE typeof(path) || typeof(folder) || typeof(name) <> 'texttexttext' "
     "OR typeof(as_text(CAST(path || folder || name AS BLOB))) <> 'text' LIMIT 1"
@@ -309,6 +310,14 @@ class Journal:
         """
         query = "SELECT file_id FROM files WHERE token != '' ORDER BY since"
         return [file_id for (file_id,) in await self._read(query) if isinstance(file_id, str)]
+
+    async def sent(self) -> set[tuple[str, int]]:
+        """Return the folder and the size of each file that was sent and may have arrived.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        return set(await self._read(_SENT))
 
     async def _read(
         self, statement: str, values: Iterable[object] = (), *, verb: str = "read"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import attrs
 
@@ -28,7 +28,7 @@ from ccv2_async.uploads.ledger import (
     after_end,
     after_error,
 )
-from ccv2_async.uploads.looks import DigestedSource
+from ccv2_async.uploads.looks import DigestedSource, compare
 from ccv2_async.uploads.many.folders import ROOT, FolderMap
 from ccv2_async.uploads.many.items import checked_items, count_files, describe, each_file, each_item
 from ccv2_async.uploads.many.journal import Journal, JournalFiles
@@ -41,6 +41,7 @@ from ccv2_async.uploads.many.results import (
     refused_result,
     result_of,
 )
+from ccv2_async.uploads.settle import Evidence
 from ccv2_async.uploads.settling import Sending
 from ccv2_async.uploads.status import UPLOAD
 
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.many.journal import JournalEntry
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.uploads.uploader import Uploader
+
+J = TypeVar("J", bound=Journal)
 
 LANDING = 10.0
 """Seconds to wait for the responses to files being sent when the whole upload ends."""
@@ -81,6 +84,17 @@ class Parts:
     sweep: Sweep
     library: LibraryFolders
     uploader: Uploader
+
+    async def open_journal(self, kind: type[J], options: Options) -> J | None:
+        """Open the journal that the options name; see `Journal.open`."""
+        return await kind.open(
+            options.journal or "",
+            self.threads,
+            account=self.session.credentials.fingerprint,
+            base_url=self.session.base_url,
+            now=self.session.clock.time,
+            dry_run=options.dry_run,
+        )
 
 
 class BulkUpload:
@@ -247,6 +261,7 @@ class Run:
         self._options = options
         self._store: Journal | NoStore = NoStore(wants_tokens=True)
         self._folders = FolderMap(parts.library)
+        self._sent_earlier: set[tuple[str, int]] = set()
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE
         watched = JobSet(parts.sweep, until)
@@ -310,19 +325,12 @@ class Run:
         return [outcome for outcome in outcomes if isinstance(outcome, UploadResult)]
 
     async def _open_journal(self) -> None:
-        path, session = self._options.journal, self._parts.session
-        if path is None:
+        if self._options.journal is None:
             return
-        journal = self._lent or await Journal.open(
-            path,
-            self._parts.threads,
-            account=session.credentials.fingerprint,
-            base_url=session.base_url,
-            now=session.clock.time,
-            dry_run=self._options.dry_run,
-        )
+        journal = self._lent or await self._parts.open_journal(Journal, self._options)
         if journal is not None:
             self._store = journal
+            self._sent_earlier = await journal.sent() if self._options.skip_existing else set()
             if not self._options.dry_run:
                 # Keep looks from mistaking a file of an earlier run for one of this run.
                 self._parts.uploader.claim(await journal.file_ids())
@@ -401,7 +409,7 @@ class Run:
             if self._options.dry_run:
                 if action is Action.SEND and self._options.skip_existing:
                     folder_id = await self._folders.find(upload.folder_id, file.folders)
-                    if await self._folders.file(folder_id, upload.name, entry.size) is not None:
+                    if await self._existing(folder_id, upload, entry) is not None:
                         action = Action.EXISTS
                 self._end(file, planned_result(entry, action), entry)
             elif action is Action.FOLLOW:
@@ -479,13 +487,28 @@ class Run:
             folder_id = await folders.resolve(upload.folder_id, file.folders)
             if not self._options.skip_existing or entry.may_have_arrived:
                 return folder_id, None
-            return folder_id, await folders.file(folder_id, upload.name, entry.size)
+            return folder_id, await self._existing(folder_id, upload, entry)
 
         folder_id, found = await self._parts.session.outlast(
             find, since=self.report.started, patience=patience
         )
         placed = attrs.evolve(upload, folder_id=folder_id)
         return placed, attrs.evolve(entry, folder_id=folder_id), found
+
+    async def _existing(
+        self, folder_id: str | None, upload: Upload, entry: JournalEntry
+    ) -> LibraryFile | None:
+        """Return the file of a folder that has the name and size of an upload.
+
+        If the journal has uploaded a file of this size to the folder, it may be another local file
+        of this name. Then it has to hold the same bytes.
+        """
+        found = await self._folders.file(folder_id, upload.name, entry.size)
+        if found is None or (folder_id, entry.size) not in self._sent_earlier:
+            return found
+        session, threads = self._parts.session, self._parts.threads
+        evidence = await compare(upload.source, entry.size, found, session, threads)
+        return found if evidence is Evidence.SAME_BYTES else None
 
     async def _skip(self, file: FileToUpload, entry: JournalEntry, found: LibraryFile) -> None:
         """Use the file that is already in the folder, and follow it if it is not Active yet."""

@@ -119,9 +119,8 @@ class MirrorJournal(Journal):
             elif now is None or not same or entry.status == FileStatus.DELETED:
                 if entry.may_have_arrived:
                     before = self.known.get(key, UNSURE)
-                    old = dict.fromkeys((*before.replaces, entry.file_id))
-                    replaces = tuple(id_ for id_ in old if id_)
-                    await self.record(key, attrs.evolve(before, replaces=replaces))
+                    old = dict.fromkeys(filter(None, (*before.replaces, entry.file_id)))
+                    await self.record(key, attrs.evolve(before, replaces=tuple(old)))
                 await self._forget(entry)
             else:
                 if now.key != entry.key:  # the local folder was moved

@@ -156,18 +156,10 @@ class Mirror:
             UsageError: The plan has too many deletions, or the journal cannot be used.
             ConstantContactError: An error that concerns all files.
         """
-        session, threads = self._parts.session, self._parts.threads
-        session.require_loop("mirroring a folder")
-        if not await threads.run(os.path.isdir, self._local):
+        self._parts.session.require_loop("mirroring a folder")
+        if not await self._parts.threads.run(os.path.isdir, self._local):
             raise errors.UsageError(f"{self._local}: this is not a folder. Nothing was sent.")
-        journal = await MirrorJournal.open(
-            self._options.journal or "",
-            threads,
-            account=session.credentials.fingerprint,
-            base_url=session.base_url,
-            now=session.clock.time,
-            dry_run=self._options.dry_run,
-        )
+        journal = await self._parts.open_journal(MirrorJournal, self._options)
         try:
             if journal is not None:
                 await journal.load(self._base)

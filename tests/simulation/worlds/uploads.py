@@ -81,6 +81,8 @@ class Uploads(Life):
     async def live(self) -> None:
         """Run one program, or two that use the same key and folder."""
         plan = self.plan
+        # Drawn from a number of the plan, so that the other numbers of a seed stay as they were.
+        self._skip_existing = int(plan.storm * 1e6) % 5 == 0
         self._programs = [
             Program.made(name, self.directory, plan.files, self.chance)
             for name in ("first", "rival")[: 1 + plan.rival]
@@ -105,7 +107,10 @@ class Uploads(Life):
         """Upload all files, as a user's program does."""
         process = Process.current()
         bulk = client.upload_many(
-            list(program.digests), journal=program.journal, concurrency=self.plan.concurrency
+            list(program.digests),
+            journal=program.journal,
+            concurrency=self.plan.concurrency,
+            skip_existing=self._skip_existing,
         )
         async for result in bulk:
             error = f" ({result.error})" if result.error else ""
@@ -126,6 +131,9 @@ class Uploads(Life):
         for path, digest in program.digests.items():
             if path not in known:
                 raise BrokenInvariantError(f"{short(path)} is not in the journal")
+            if known[path].state is BulkState.DONE and not known[path].token:
+                self._judge_skipped(program, known[path])
+                continue
             self.states[known[path].state] += 1
             if path in program.earlier:
                 self._judge_changed(known[path], {digest, *program.earlier[path]})
@@ -134,6 +142,15 @@ class Uploads(Life):
         for digest, group in alike.items():
             once = [known[path] for path, had in program.earlier.items() if digest in had]
             self._judge_alike(digest, group, once)
+
+    def _judge_skipped(self, program: Program, entry: JournalEntry) -> None:
+        """Check that a file was skipped because the folder had it, or a file of another program."""
+        self.states["skipped"] += 1
+        had = {program.digests[entry.path], *program.earlier.get(entry.path, ())}
+        own = {*program.digests.values()}.union(*program.earlier.values())
+        file = self.world.library.files[entry.file_id]
+        if not self._skip_existing or (file.sha256 in own and file.sha256 not in had):
+            raise BrokenInvariantError(f"{short(entry.path)} was skipped, and is nowhere")
 
     def _judge_changed(self, entry: JournalEntry, digests: set[str]) -> None:
         """Check a file that was written again: it was sent as it was at one time."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -132,19 +134,74 @@ async def test_two_files_that_are_the_same_one_in_the_folder_get_a_result_each(
     assert [(result.id, result.state) for result in results] == [(first.id, BulkState.DONE)] * 2
 
 
-@pytest.mark.parametrize("together", [True, False])
-async def test_the_file_of_an_interrupted_upload_may_be_an_existing_one_for_another(
+@pytest.fixture
+def alike(tmp_path: Path) -> list[Path]:
+    """Two files of the same name and size, with other bytes."""
+    paths = [tmp_path / "1" / "a.png", tmp_path / "2" / "a.png"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(PNG + path.parent.name.encode())
+    return paths
+
+
+async def test_the_file_of_another_upload_of_the_journal_is_not_an_existing_one(
     client: ConstantContact,
     connect: Callable[..., Any],
     sandbox: Sandbox,
     tmp_path: Path,
+    alike: list[Path],
+) -> None:
+    options: dict[str, Any] = {"journal": tmp_path / "journal", "skip_existing": True}
+    (done,) = await upload(client, alike[:1], **options)  # then it was interrupted
+    again = await connect(sandbox)
+    plan = await upload(again, alike, **options, dry_run=True)
+    assert [result.action for result in plan] == [Action.SKIP, Action.SEND]
+
+    results = await upload(again, alike, **options)
+
+    assert [result.existing for result in results] == [False, False]
+    assert [result.id for result in results] == [file["id"] for file in sandbox.admin.files()]
+    stored = [sandbox.admin.content(file["id"]) for file in sandbox.admin.files()]
+    assert stored == [path.read_bytes() for path in alike]
+    # A copy of the first one is not sent: its bytes are there.
+    moved = tmp_path / "moved" / "a.png"
+    moved.parent.mkdir()
+    moved.write_bytes(alike[0].read_bytes())
+    (skipped,) = await upload(again, [moved], **options)
+    assert (skipped.existing, skipped.id) == (True, done.id)
+    # Another journal knows nothing about them, so the name and the size decide.
+    (skipped,) = await upload(again, alike[1:], journal=tmp_path / "other", skip_existing=True)
+    assert (skipped.existing, skipped.id) == (True, done.id)
+
+
+async def test_an_extra_copy_of_another_upload_of_the_journal_is_not_an_existing_file(
+    client: ConstantContact,
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    alike: list[Path],
+) -> None:
+    options: dict[str, Any] = {"journal": tmp_path / "journal", "skip_existing": True}
+    (copy,) = await upload(client, [png("a.png", 1)])
+    (done,) = await upload(client, alike[:1], journal=options["journal"])
+    with closing(sqlite3.connect(options["journal"], isolation_level=None)) as journal:
+        journal.execute("UPDATE files SET duplicates = ?", (f'["{copy.id}"]',))
+    (result,) = await upload(await connect(sandbox), alike[1:], **options)
+    assert not result.existing
+    assert result.id not in (copy.id, done.id)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_file_of_an_interrupted_upload_is_not_an_existing_one_for_another(
+    client: ConstantContact,
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    alike: list[Path],
     *,
     together: bool,
 ) -> None:
-    first, second = tmp_path / "1" / "a.png", tmp_path / "2" / "a.png"
-    for path in (first, second):
-        path.parent.mkdir()
-        path.write_bytes(PNG + path.parent.name.encode())
+    first, second = alike
     options: dict[str, Any] = {"journal": tmp_path / "journal", "skip_existing": True}
     sandbox.admin.fault("delay_response", "POST", seconds=30)
     interrupted = asyncio.create_task(upload(client, [second], **options))
@@ -159,6 +216,8 @@ async def test_the_file_of_an_interrupted_upload_may_be_an_existing_one_for_anot
         for result in await upload(await connect(sandbox), files, **options)
     ]
 
-    assert [result.existing for result in results] == [True, False]
-    assert {result.id for result in results} == {file["id"] for file in sandbox.admin.files()}
-    assert len(sandbox.admin.files()) == 1, "the interrupted upload had arrived"
+    assert not any(result.existing for result in results)
+    stored = {file["id"]: sandbox.admin.content(file["id"]) for file in sandbox.admin.files()}
+    assert len(stored) == 2, "the interrupted upload had arrived"
+    ids = {result.path: result.id for result in results}
+    assert [stored[ids[str(path)]] for path in alike] == [path.read_bytes() for path in alike]
