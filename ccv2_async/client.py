@@ -426,7 +426,7 @@ class ConstantContact:
         from ccv2_async.models.validation import is_whole
 
         if not is_whole(limit) or limit < 1:
-            raise InvalidField("limit", limit, "a whole number of 1 or more")
+            raise InvalidField("limit", limit, "it must be a whole number of 1 or more")
         return self._open_parts.session.responses(limit)
 
     def resume(self, token: str) -> UploadPoller | ActivityPoller:
@@ -933,7 +933,7 @@ def rate_of(text: str, where: str) -> float | None:
     except ValueError:
         rate = -1.0
     if not 0 <= rate < float("inf"):
-        raise InvalidField(where, text, "calls per second, a number of 0 or more (0: no limit)")
+        raise InvalidField(where, text, "it must be a number of calls per second; 0 means no limit")
     return rate or None
 
 
@@ -945,7 +945,7 @@ def flag_of(text: str, where: str) -> bool:
     """
     word = text.strip().lower()
     if word not in _FLAGS:
-        raise InvalidField(where, text, "1 or 0")
+        raise InvalidField(where, text, "it must be 1 or 0")
     return _FLAGS[word]
 
 

@@ -98,7 +98,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "max_in_flight": (
         lambda value: is_whole(value) and value >= 1,
-        "a whole number of 1 or more",
+        "it must be a whole number of 1 or more",
     ),
     "settle_time": (
         lambda value: is_number(value) and value >= 0,
@@ -125,7 +125,7 @@ def checked_origin(url: str) -> str:
     """
     if not _is_base_url(url):
         url = _without_secrets(url)
-        rule = "a URL such as https://api.constantcontact.com/v2, without user, query or fragment"
+        rule = "it must be an http or https URL without a user name, query or fragment"
         raise InvalidField("base_url", url, rule)
     parts = urlsplit(url)
     if parts.scheme == "http" and not _stays_here(parts.hostname or ""):

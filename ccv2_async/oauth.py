@@ -120,7 +120,7 @@ class OAuthFlow:
         Raises:
             InvalidField: `state` is empty or not a string.
         """
-        wrong = _wrong_state(state, "a random string, such as one from new_state()")
+        wrong = _wrong_state(state, "it must be a random string, such as one from new_state()")
         if wrong is not None:
             del state
             raise wrong
@@ -318,9 +318,9 @@ def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
 def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | None:
     """Return the error for a redirect, or None if it has a code and the right state."""
     if not isinstance(redirect, Mapping):
-        rule = "a mapping of the query parameters, not the URL itself"
+        rule = "it must be a mapping of the query parameters, not the URL itself"
         return errors.InvalidField("redirect", type(redirect), rule)
-    wrong = _wrong_state(state, "the state that was kept for this owner")
+    wrong = _wrong_state(state, "it must be the state that was kept for this owner")
     if wrong is not None:
         return wrong
     if not hmac.compare_digest(_text_of(redirect, "state").encode(), state.encode()):
@@ -341,7 +341,7 @@ def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | N
 
 
 def _refusal(what: str, status: int | None, key: str, said: str) -> errors.ConstantContactError:
-    reason = ": ".join(part for part in (key, said) if part) or "without a reason"
+    reason = ": ".join(part for part in (key, said) if part) or "no reason given"
     if status is not None and status >= 500:
         return errors.ServerError(
             f"{what}: the OAuth2 server answered {status} ({reason}). Try again later.",

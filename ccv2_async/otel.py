@@ -48,7 +48,7 @@ except ModuleNotFoundError as _error:
     if _error.name not in {"opentelemetry", "opentelemetry.trace"}:
         raise
     raise ModuleNotFoundError(
-        "Tracing needs a part that is not installed: pip install 'ccv2-async[otel]'",
+        "Tracing needs a package that is not installed: pip install 'ccv2-async[otel]'",
         name=_error.name,
     ) from None
 

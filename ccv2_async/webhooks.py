@@ -43,15 +43,15 @@ def verify_webhook(
         raise InvalidField(
             "client_secret",
             "",
-            "text that is not empty, because anyone could sign with an empty secret",
+            "it must not be empty: anyone could sign with an empty secret",
         )
     if not is_text(client_secret.reveal()):
-        rule = "text without a lone surrogate"
+        rule = "it must be text without a lone surrogate"
         raise InvalidField("client_secret", type(client_secret.reveal()), rule)
     if not isinstance(body, bytes | bytearray | memoryview):
-        raise InvalidField("body", type(body), "the raw bytes of the request")
+        raise InvalidField("body", type(body), "it must be the raw bytes of the request")
     if signature is not None and not isinstance(signature, str | bytes):
-        raise InvalidField("signature", type(signature), "the value of the header, or None")
+        raise InvalidField("signature", type(signature), "it must be the header's value, or None")
     expected = hmac.digest(client_secret.reveal().encode(), bytes(body), hashlib.sha256)
     return hmac.compare_digest(expected, _digest_of(signature or ""))
 

@@ -254,7 +254,7 @@ async def test_redirect_values_that_are_not_text_count_as_missing_and_are_not_sh
     wrong: Any,
 ) -> None:
     redirect = redirected(code=wrong, error=wrong, error_description=wrong)
-    with pytest.raises(errors.GrantRefused, match="without a reason") as caught:
+    with pytest.raises(errors.GrantRefused, match="no reason given") as caught:
         await flow_at("http://127.0.0.1:1").exchange_code(redirect, state="kept")
     assert caught.value.error_key == "no_code"
     for one in chained(caught.value):

@@ -282,7 +282,7 @@ def _checked_text(value: Any) -> Any:
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:
-        raise Misread("text in UTF-8 with finite numbers", value) from None
+        raise Misread("valid UTF-8 with finite numbers", value) from None
     return value
 
 
@@ -381,7 +381,7 @@ def _one_of_list_reader(read: Reader) -> Reader:
         if not isinstance(data, list):
             return read(data, None)
         if not data:
-            raise Misread("an object or a list of one", data)
+            raise Misread("an object or an array with one", data)
         return read(data[0], None)
 
     return unwrapped
@@ -423,7 +423,7 @@ def _misfit(problem: Misread, what: str, redact: Redact | None) -> DecodeError:
     excerpt = _excerpt(_shown(value, redact))
     subject = what or "the response"
     found = (
-        f"{subject} came without {where}"
+        f"{where} of {subject} is missing"
         if expected == "there"
         else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
     )

@@ -223,7 +223,7 @@ _CODE_NAME = rule(
     min_length=4,
     max_length=12,
     pattern="[A-Za-z0-9_]*",
-    pattern_means="letters, digits and _ are accepted",
+    pattern_means="only letters, digits and _ are accepted",
 )
 _CODE_TYPE = rule(required=True, allowed=PromocodeType)
 _DISCOUNT_SCOPE = rule(allowed=DiscountScope)

@@ -580,6 +580,6 @@ def utc_text(value: datetime, key: str = "date") -> str:
     try:
         there = value.astimezone(UTC)
     except OverflowError:
-        rule = "date out of range: years 1 to 9999 in UTC"
+        rule = "it must be between the years 1 and 9999 in UTC"
         raise InvalidField(key, value.isoformat(), rule) from None
     return there.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -125,12 +125,11 @@ class Rule:
         """
         if value is None or (self.required and _is_empty(value)):
             return "the service requires it" if self.required else None
-        unit = "characters" if isinstance(value, str) else "entries"
         if isinstance(value, Sequence | Mapping):
             if self.max_length is not None and len(value) > self.max_length:
-                return f"at most {self.max_length} {unit} are accepted; it has {len(value)}"
+                return f"its length is {len(value)}, but the maximum is {self.max_length}"
             if self.min_length is not None and len(value) < self.min_length:
-                return f"at least {self.min_length} {unit} are needed; it has {len(value)}"
+                return f"its length is {len(value)}, but the minimum is {self.min_length}"
             if self.holds and value and not _has_known(self.holds, list(value)):
                 return "one of its entries must be " + " or ".join(self.holds)
         if isinstance(value, int | float):
@@ -305,7 +304,7 @@ def _kind(name: str, shape: Shape) -> Callable[[Any], Problem | None]:
 
     def many(value: Any) -> Problem | None:
         if not isinstance(value, tuple | list):
-            return "", value, f"it must be a list or tuple; for each entry: {expected}"
+            return "", value, f"it must be a list or tuple; each entry {expected[3:]}"
         for index, entry in enumerate(value):
             if entry is None or not fits(entry):
                 return f"[{index}]", entry, expected
@@ -463,7 +462,7 @@ def checked_limit(value: object, most: int | None) -> int | None:
         return None
     if not is_whole(value) or not 1 <= value <= (most or value):
         rule = f"from 1 to {most}" if most else "1 or more"
-        raise InvalidField("limit", value, f"the number of rows in a page, {rule}")
+        raise InvalidField("limit", value, f"it must be {rule}")
     return value
 
 
@@ -481,7 +480,7 @@ def checked_id(id_: object, field: str = "id") -> str:
         or not text.isprintable()
         or not _NOT_IN_IDS.isdisjoint(text)
     ):
-        raise InvalidField(field, id_, "an ID that the service returned")
+        raise InvalidField(field, id_, "it must be an ID that the service returned")
     return text
 
 
@@ -494,12 +493,12 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
     if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
-        raise InvalidField(field, ids, "a list of IDs")
+        raise InvalidField(field, ids, "it must be a list of IDs")
     checked = tuple(checked_id(id_, field) for id_ in ids)
     if not checked:
-        raise InvalidField(field, checked, "at least one ID")
+        raise InvalidField(field, checked, "pass at least one ID")
     if any("," in id_ for id_ in checked):
-        raise InvalidField(field, ",".join(checked), "a list of IDs without commas")
+        raise InvalidField(field, ",".join(checked), "an ID cannot contain a comma; pass a list")
     return checked
 
 
@@ -511,7 +510,7 @@ def joined_ids(ids: Iterable[str], field: str = "ids") -> str:
     """
     checked = checked_ids(ids, field)
     if len(checked) > MAX_IDS:
-        raise InvalidField(field, len(checked), f"from 1 to {MAX_IDS} IDs in one call")
+        raise InvalidField(field, len(checked), f"a call accepts at most {MAX_IDS} IDs")
     return ",".join(checked)
 
 
@@ -563,7 +562,7 @@ def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:
     words = {str(word).casefold(): str(word) for word in allowed}
     if value is None or (isinstance(value, str) and value.casefold() in words):
         return None if value is None else words[value.casefold()]
-    raise InvalidField(field, value, f"one of {', '.join(words.values())}")
+    raise InvalidField(field, value, f"it must be one of {', '.join(words.values())}")
 
 
 def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str, Any]:
@@ -582,7 +581,7 @@ def checked_changes(changes: Mapping[str, Any], writable: type[Any]) -> dict[str
     fields = {field.name: field for field in attrs.fields(writable) if field.name != "extra"}
     names = ", ".join(fields)
     if not changes:
-        raise InvalidField("changes", None, f"at least one of {names}")
+        raise InvalidField("changes", None, f"pass at least one of {names}")
     given = {}
     for name, value in changes.items():
         if name not in fields:

@@ -125,7 +125,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
     if in_dates(now) > data.expires:
         raise TokenError(
             f"The resume token of {data.kind} {data.id} has expired: the service no longer "
-            "answers for that job."
+            "keeps that job."
         )
     return data
 

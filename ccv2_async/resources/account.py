@@ -119,8 +119,8 @@ class Account(Resource):
         rows = await result_of(response, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(
-                f"{response.what}: the service answered {response.status} without the address. It "
-                "was carried out; verified_emails() shows it.",
+                f"{response.what}: the service answered {response.status} without the address. "
+                "The call was carried out; check verified_emails().",
                 status=response.status,
             )
         return rows[0]

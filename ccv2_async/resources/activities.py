@@ -181,7 +181,7 @@ class Activities(Resource):
             column_names = validation.checked_texts(column_names, "column_names")
             if isinstance(contacts, str | os.PathLike):
                 raise InvalidField(
-                    "column_names", column_names, "not accepted with a file; its header names them"
+                    "column_names", column_names, "leave it out: the header names the columns"
                 )
 
         def requests(rows: Iterable[Any]) -> list[RowsRequest]:
@@ -355,7 +355,7 @@ class Activities(Resource):
         columns = validation.checked_texts(column_names, "column_names")
         unknown = unknown_columns(columns)
         if unknown:
-            raise InvalidField("column_names", unknown[0], "not a column that the service knows")
+            raise InvalidField("column_names", unknown[0], "the service does not know this column")
         request = ExportContactsRequest(
             lists=(validation.checked_id(list_id, "list_id"),),
             column_names=columns,
@@ -483,7 +483,7 @@ def _checked_max_rows(value: object) -> int:
         InvalidField: It is not a whole number in the accepted range. Nothing was sent.
     """
     if not validation.is_whole(value) or not 1 <= value <= MOST_IMPORT_ROWS:
-        raise InvalidField("max_rows", value, f"a whole number from 1 to {MOST_IMPORT_ROWS:,}")
+        raise InvalidField("max_rows", value, f"it must be a number from 1 to {MOST_IMPORT_ROWS:,}")
     return value
 
 

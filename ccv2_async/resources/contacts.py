@@ -212,7 +212,7 @@ class Contacts(Resource):
         documentation.
         """
         if not checked_text(email, "email").strip():
-            raise InvalidField("email", email, "an address")
+            raise InvalidField("email", email, "it must be an address")
         given = checked_changes({**changes, "lists": lists}, ContactWrite)
         if "email_addresses" in given:
             raise InvalidField("email_addresses", "...", "the address is the first argument")
@@ -401,5 +401,5 @@ def _check_addresses(addresses: Iterable[Address]) -> None:
         kind = str(checked_text(address.address_type, f"addresses[{index}].address_type")).upper()
         if kind in seen:
             field = f"addresses[{index}].address_type"
-            raise InvalidField(field, kind, "at most one PERSONAL and one BUSINESS address")
+            raise InvalidField(field, kind, "pass at most one PERSONAL and one BUSINESS address")
         seen.add(kind)

@@ -124,6 +124,6 @@ class _Source:
 
 def _link_of(file: LibraryFile) -> str:
     if not file.url:
-        rule = f"a file with a URL; {file.id} is {file.status} and has none"
+        rule = f"it must be a file with a URL; {file.id} is {file.status} and has none"
         raise errors.InvalidField("file", file.id, rule)
     return file.url

@@ -166,7 +166,7 @@ class Listing(Generic[T]):
         """
         rows: Rows[T] = Rows()
         if limit is not None and not (is_whole(limit) and limit >= 0):
-            raise InvalidField("limit", limit, "a whole number of 0 or more, or None for all")
+            raise InvalidField("limit", limit, "it must be a whole number of 0 or more, or None")
         if limit == 0:
             return rows
         try:

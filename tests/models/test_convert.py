@@ -68,7 +68,7 @@ def test_a_page_without_meta_or_with_null_results_is_empty_and_last() -> None:
 def test_a_page_without_results_is_refused() -> None:
     problem = refused(Page[LibraryFile], b'{"meta":{}}', what="the listing of files")
     assert problem.where == "results"
-    assert str(problem) == "the listing of files came without results. None of it was used."
+    assert str(problem) == "results of the listing of files is missing. None of it was used."
 
 
 def test_a_page_of_more_rows_than_any_call_can_ask_for_is_refused() -> None:
@@ -137,7 +137,7 @@ def test_the_path_starts_at_the_place_the_caller_names() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("name", None, "came without name"),
+        ("name", None, "name of the response is missing"),
         ("name", 1.5, "name of the response is not text: 1.5"),
         ("name", True, "name of the response is not text: true"),
         ("name", ["x"], "name of the response is not text: an array of 1"),

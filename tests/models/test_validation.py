@@ -35,7 +35,7 @@ def test_an_error_for_a_long_name_shows_field_value_and_rule() -> None:
     problem = broken(LibraryFolderWrite("x" * 41))
     assert (problem.field, problem.rule) == (
         "name",
-        "at most 40 characters are accepted; it has 41",
+        "its length is 41, but the maximum is 40",
     )
     assert "xxx" in problem.value
 
@@ -49,8 +49,8 @@ def test_a_folder_name_outside_iso_8859_1_is_refused() -> None:
     ("limits", "good", "bad", "said"),
     [
         ({"required": True}, ["", 0, False, "x", (1,)], [None, (), []], "requires it"),
-        ({"max_length": 2}, [None, "ab", (1, 2)], ["abc", (1, 2, 3)], "at most 2"),
-        ({"min_length": 2}, [None, "ab", (1, 2)], ["a", (1,), ()], "at least 2"),
+        ({"max_length": 2}, [None, "ab", (1, 2)], ["abc", (1, 2, 3)], "the maximum is 2"),
+        ({"min_length": 2}, [None, "ab", (1, 2)], ["a", (1,), ()], "the minimum is 2"),
         ({"least": 1}, [None, 1, 1.5, "x"], [0, 0.99, float("nan")], "the minimum"),
         ({"most": 100}, [None, 100, -1], [101, float("inf"), float("nan")], "the maximum"),
         ({"allowed": FileType}, [None, "PDF", "pdf", FileType.PDF], ["TIFF", ""], "PDF, DOC"),
@@ -193,14 +193,14 @@ def test_fields_that_fit_together_pass(good: object) -> None:
         (event(contact=None), "contact", "requires it"),
         (event(contact=models.EventContact()), "contact.name", "requires it"),
         (models.PromocodeWrite("a b c", "ACCESS"), "code_name", "letters, digits and _"),
-        (models.TestSend(("a@b",) * 6), "email_addresses", "at most 5"),
+        (models.TestSend(("a@b",) * 6), "email_addresses", "the maximum is 5"),
         (models.AddContactsRequest((), ("1",)), "import_data", "requires it"),
         (
             models.AddContactsRequest(
                 (models.ImportData(("a@b",)), models.ImportData(("a@b", "c@d"))), ("1",)
             ),
             "import_data[1].email_addresses",
-            "at most 1",
+            "the maximum is 1",
         ),
         (
             models.AddContactsRequest((models.ImportData(("a@b",)),), ("1",), ("FIRST NAME",)),
@@ -210,14 +210,14 @@ def test_fields_that_fit_together_pass(good: object) -> None:
         (
             models.RemoveContactsRequest((models.ImportData(("a@b",)),) * 20_001, ("1",)),
             "import_data",
-            "at most 20000 entries",
+            "but the maximum is 20000",
         ),
         (
             structure(models.Contact, {"id": "1", "lists": [{"id": "2"}]}),
             "email_addresses",
             "requires it",
         ),
-        (models.ItemWrite("", 0, 0, 0, show_quantity_available=False), "name", "at least 1"),
+        (models.ItemWrite("", 0, 0, 0, show_quantity_available=False), "name", "the minimum is 1"),
         (models.ItemWrite("i", -1, 0, 0, show_quantity_available=False), "price", "minimum"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -47,7 +47,7 @@ def test_values_of_the_right_type_pass(model: object) -> None:
         (CONTACT, "first_name", 5, "it must be text"),
         (CONTACT, "first_name", b"Ann", "it must be text"),
         (CONTACT, "first_name", "\ud800", "it must be text"),
-        (CONTACT, "lists", "1", "a list or tuple; for each entry: it must be a ContactListRef"),
+        (CONTACT, "lists", "1", "a list or tuple; each entry must be a ContactListRef"),
         (CONTACT, "extra", [1], "a dict of additional fields by name"),
         (CONTACT, "extra", {1: 2}, "a dict of additional fields by name"),
         (EVENT, "start_date", "2030-01-01", "a datetime with a time zone"),

@@ -201,5 +201,7 @@ def test_a_date_in_a_query_is_exact_to_the_millisecond(moment: datetime) -> None
 @pytest.mark.parametrize("word", ["ACTIVE", "active", "Active", ContactStatus.ACTIVE])
 def test_an_enum_argument_is_accepted_in_any_case(word: str) -> None:
     assert one_of("status", word, ContactStatus) == "ACTIVE"
-    with pytest.raises(errors.InvalidField, match="status is 'x': one of ACTIVE, UNCONFIRMED"):
+    with pytest.raises(
+        errors.InvalidField, match="status is 'x': it must be one of ACTIVE, UNCONFIRMED"
+    ):
         one_of("status", "x", ContactStatus)

@@ -134,7 +134,7 @@ async def test_a_link_of_unreadable_text_is_an_error(
 
     async with serving(say) as server:
         cc = await connect(server)
-        with pytest.raises(errors.DecodeError, match="text in UTF-8"):
+        with pytest.raises(errors.DecodeError, match="valid UTF-8"):
             await cc.library.files().collect()
 
 
