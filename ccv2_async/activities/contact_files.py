@@ -69,12 +69,12 @@ class FileOptions:
         if self.file_name is not None:
             checked_text(self.file_name, "file_name")
         if self.encoding is not None and not _is_encoding(checked_text(self.encoding, "encoding")):
-            raise InvalidField("encoding", self.encoding, "an encoding of text, such as cp1252")
+            raise InvalidField("encoding", self.encoding, "it must be an encoding such as cp1252")
         mark = self.delimiter
         if mark is not None and not (
             is_text(mark) and len(mark) == 1 and not mark.isalnum() and mark not in '"\r\n '
         ):
-            raise InvalidField("delimiter", mark, "one character, such as ';' or a tab")
+            raise InvalidField("delimiter", mark, "it must be one character, such as ';' or a tab")
 
     @property
     def converts(self) -> bool:
@@ -85,7 +85,7 @@ class FileOptions:
         """Raise `InvalidField` for the first option that was given without a file."""
         for name, value in attrs.asdict(self).items():
             if value is not None:
-                raise InvalidField(name, value, "accepted for the path of a file only")
+                raise InvalidField(name, value, "it is accepted only with the path of a file")
 
 
 def _is_encoding(name: str) -> bool:
@@ -134,7 +134,7 @@ async def portions_of(
         body = _form(lists, _SPREADSHEETS[extension], name, source, threads)
         return name, [Portion(body)]
     if extension not in _TEXT:
-        raise FileRefused(source.name, "contacts are sent as CSV, TXT, XLS or XLSX")
+        raise FileRefused(source.name, "a contact file must be CSV, TXT, XLS or XLSX")
     tabs = extension == "txt" and options.delimiter is None
     cut = partial(survey, purpose=purpose, tabs=tabs, most_rows=most_rows)
     found, state, content = await _surveyed(source, options, threads, cut)
@@ -156,8 +156,8 @@ def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
     dropped = unknown_columns(columns)
     if dropped:
         logger.warning(
-            "%s: the service does not know these columns and drops them: %s. Rename them if they "
-            "are columns of a contact, such as First Name or Custom Field 1.",
+            "%s: the service does not know these columns and drops them: %s. If they hold contact "
+            "data, give them names such as First Name or Custom Field 1.",
             label,
             ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
             + (f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""),

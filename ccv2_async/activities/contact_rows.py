@@ -152,7 +152,7 @@ def rows_of(contacts: Any) -> list[Any]:
     if rows or table is not None:
         return rows
     if isinstance(contacts, bytes | Mapping) or not isinstance(contacts, Iterable):
-        rule = "the path of a file, a table, or a list of ImportData, mappings, or addresses"
+        rule = "it must be a path, a table, or a list of ImportData, mappings, or addresses"
         raise InvalidField("contacts", contacts, rule)
     return list(contacts)
 
@@ -224,7 +224,7 @@ def _unknown(column: object) -> str:
     known = {_bare(name): name.title() for name in sorted(_KNOWN)}
     near = difflib.get_close_matches(_bare(column), known, n=1, cutoff=0.75)
     advice = f"use {known[near[0]]}" if near else "use a name such as Custom Field 1,"
-    return f"no contact has such a column; {advice} or leave it out"
+    return f"contacts have no such column; {advice} or leave it out"
 
 
 def _text_of(value: Any, where: str) -> str | None:
@@ -341,7 +341,7 @@ def _contact(row: ContactRow, number: int) -> ImportData:
     if isinstance(row, str) and row.strip():
         return ImportData((row.strip(),))
     raise InvalidField(
-        f"import_data[{number}]", row, "an ImportData, a mapping, or an address as text"
+        f"import_data[{number}]", row, "it must be an ImportData, a mapping, or an address"
     )
 
 
@@ -354,7 +354,7 @@ def _requests(
     encoded: Sequence[bytes], rest: Mapping[str, object], most_rows: int = MOST_ROWS
 ) -> list[RowsRequest]:
     if not encoded:
-        raise InvalidField("contacts", [], "at least one contact")
+        raise InvalidField("contacts", [], "pass at least one contact")
     before, after = b'{"import_data":[', b"]," + encode_body(rest)[1:]
     try:
         sizes = [len(row) for row in encoded]

@@ -204,7 +204,7 @@ def split_rows(
     start, total = 0, overhead
     for number, size in enumerate(sizes):
         if overhead + size >= below_bytes:
-            raise Unfit(number + 1, f"this row alone has {size:,} bytes")
+            raise Unfit(number + 1, f"this row is too large ({size:,} bytes)")
         if number > start and (number - start == most_rows or total + 1 + size >= below_bytes):
             parts.append(range(start, number))
             start, total = number, overhead
@@ -323,7 +323,7 @@ def _undecodable(content: bytes, error: UnicodeDecodeError, encoding: str | None
     around = content[max(0, at - 10) : at + 10].splitlines()
     shown = next((part for part in around if not part.isascii()), b"").decode("cp1252", "replace")
     return (
-        f"{found}. If {_shown(shown)} is right, pass cp1252, the encoding of Windows, as its "
+        f"{found}. If {_shown(shown)} looks right, pass cp1252, a Windows encoding, as its "
         "encoding; or save the file as CSV UTF-8"
     )
 
@@ -373,7 +373,7 @@ def _without_addresses(names: Sequence[str], row: Sequence[str]) -> str:
     """Return the error for a header without an email column; `row` is the row after it."""
     rule = (
         "an import begins with a row that names its columns, separated by commas, and one of them "
-        f"has to be the email column; found {_shown(','.join(names))}"
+        f"must be the email column; found {_shown(','.join(names))}"
     )
     if any(map(is_address, names)):
         return f"{rule}, which is a contact. Put a line such as Email Address,First Name before it"
@@ -386,13 +386,13 @@ def _addresses(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, 
     for line, row in records:
         if len(row) > 1:
             raise Unfit(
-                line, f"a removal has one address in each row, but this row has {len(row)} columns"
+                line, f"a removal file has one address per row; this row has {len(row)} columns"
             )
         if not is_address(row[0]):
             raise Unfit(
                 line,
-                f"{_shown(row[0])} is not an email address; a removal has only addresses, "
-                "without a header row",
+                f"{_shown(row[0])} is not an email address; a removal file has only "
+                "addresses, and no header row",
             )
         yield line, row
 
@@ -417,7 +417,7 @@ def _spans(
             yield Span(start, end, rows, first_line)
             start, first_line, rows = end, next_line, 0
         if overhead + lines.end - start >= below_bytes:
-            raise Unfit(line, f"this row has more than the {below_bytes:,} bytes a file may have")
+            raise Unfit(line, f"this row is larger than {below_bytes:,} bytes, the limit of a file")
         end, next_line, rows = lines.end, lines.number + 1, rows + 1
     if rows:
         yield Span(start, end, rows, first_line)

@@ -47,11 +47,11 @@ def _link_of(activity: Activity) -> str:
         InvalidField: The activity is not a COMPLETE export, or has no file.
     """
     if activity.type != ActivityType.EXPORT_CONTACTS:
-        rule = f"an export; {activity.id} is of the type {activity.type}"
+        rule = f"it must be an export; {activity.id} has the type {activity.type}"
     elif activity.status != ActivityStatus.COMPLETE:
-        rule = f"an export that is COMPLETE; {activity.id} is {activity.status}"
+        rule = f"it must be a COMPLETE export; {activity.id} is {activity.status}"
     elif not activity.file_name:
-        rule = f"an export with a file; {activity.id} has none"
+        rule = f"it must be an export with a file; {activity.id} has none"
     else:
         return activity.file_name
     raise errors.InvalidField("activity", activity.id, rule)

@@ -289,8 +289,8 @@ class BulkPoller(ActivityPoller):
         if self._split is None:
             return super().token()
         raise errors.TokenError(
-            f"{self._job.label} was split into {len(self._parts)} activities, and a token names "
-            "only one. Keep all of tokens(), and wait for the resumed jobs with client.wait_all()."
+            f"{self._job.label} was split into {len(self._parts)} activities, each with its own "
+            "token. Keep the list from tokens(), and wait for the resumed jobs with wait_all()."
         )
 
     async def wait(self, *, timeout: float | None = None) -> Activity:
@@ -332,7 +332,7 @@ class BulkPoller(ActivityPoller):
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not succeed "
             f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
-            f"out.{first} Correct the rows and start it again; repeating the others is safe.",
+            f"out.{first} Correct the rows and start again; repeating the others is safe.",
             id=self.id,
             status=self.status,
             activity=activity,
@@ -345,7 +345,7 @@ class BulkPoller(ActivityPoller):
         return errors.PollTimeout(
             f"activities of {self._job.label}: still {self.status or 'not reported'} after "
             f"{round(limit, 1):g} s of waiting. They continue on the server; wait again, or resume "
-            "each by one of tokens().",
+            "each one with its token.",
             id=self.id,
             status=self.status,
         )
@@ -355,7 +355,7 @@ class BulkPoller(ActivityPoller):
         first = first_error(activity, "; the first: {}")
         return errors.PartialFailure(
             f"activity {self._job.label} (ID {self.id}) is COMPLETE, but {failed:,}{of} rows "
-            f"failed{first}. The others were carried out. Correct the failed ones, and send them.",
+            f"failed{first}. The others were carried out. Correct the failed rows, and send them.",
             id=self.id,
             status=str(activity.status),
             token="" if self._split is not None else self.token(),

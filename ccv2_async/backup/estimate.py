@@ -91,7 +91,7 @@ def estimate(counts: Counts, *, per_day: int | None, left_today: int | None) -> 
     )
     calls += max(0, campaigns - counts.campaigns_here) + scheduled + sent
     if counts.contacts and not counts.contacts_here:
-        guesses.append("A contact counts once for each of its lists, so there may be fewer.")
+        guesses.append("A contact counts once per list, so the real number may be lower.")
     if counts.tracked is not None and sent > counts.tracked_here:
         calls += (sent - counts.tracked_here) * _pages("tracking", counts.tracked)
         guesses.append(

@@ -388,7 +388,7 @@ class Journal:
         parents = BY_NAME[dataset].path.count("{}")
         for row in self._each(query, (dataset, vanished)):
             if len(ids_in(row[0])) != parents:
-                raise self._failed("read", f"a row of {dataset} has no ID of its parent")
+                raise self._failed("read", f"a row of {dataset} has no parent ID")
             yield row
 
     def record(self, dataset: str, scope: str, own: str) -> str | None:

@@ -279,8 +279,8 @@ class Backup:
 
     def _not_ours(self, whose: str) -> errors.UsageError:
         return errors.UsageError(
-            f"{one_line(str(self._root))}: this backup belongs to {whose}. Choose another "
-            "directory; nothing in it was changed."
+            f"{one_line(str(self._root))}: this backup belongs to {whose}. Nothing was "
+            "changed. Choose another directory."
         )
 
     # Listings

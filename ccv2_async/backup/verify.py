@@ -139,7 +139,7 @@ def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
     """Return the problem with a file, or "" if it matches the manifest."""
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts:
-        return "its path leads out of the directory"
+        return "its path is outside the directory"
     digest, size, lines = hashlib.sha256(), 0, 0
     try:
         with open_regular(root / path) as file:
@@ -165,7 +165,7 @@ def _read(root: Path) -> tuple[BackupManifest, list[dict[str, Any]]]:
             found = json.loads(file.read())
         if found["format"] != FORMAT:
             raise UsageError(  # noqa: TRY301  # it passes through
-                f"{one_line(str(path))}: this manifest has the format "
+                f"{one_line(str(path))}: this manifest has format "
                 f"{one_line(str(found['format']))}, but this package reads format {FORMAT}. Use "
                 "the version that wrote it."
             )

@@ -170,7 +170,7 @@ def test_tabs_separate_columns_if_allowed_and_the_first_line_has_one() -> None:
         (Purpose.IMPORT, b"PK\x03\x04\x14\x00\x06\x00", 1, "NUL"),
         (Purpose.REMOVAL, b"", 1, "no contacts"),
         (Purpose.REMOVAL, b"\n\n", 2, "no contacts"),
-        (Purpose.REMOVAL, b"Email\na@example.com\n", 1, "without a header row"),
+        (Purpose.REMOVAL, b"Email\na@example.com\n", 1, "and no header row"),
         (Purpose.REMOVAL, b"a@example.com\nb@example.com,Bob\n", 2, "has 2 columns"),
         (Purpose.REMOVAL, b"a@example.com\r\nb\r\n", 2, "'b' is not an email address"),
         (Purpose.REMOVAL, b"a@example.com\rb@\r", 2, "'b@' is not an email address"),
@@ -243,8 +243,12 @@ UMLAUT = "Email;Vorname\nrené@example.com;Zoë\n"
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
-        (b"Email,Name\nann@example.com,Ren\xe9\n", 2, "(byte 0xE9). If 'le.com,Ren\xe9' is right"),
-        (b"Email,Name\nann@example.com,Ren\xe9\n", 2, "pass cp1252, the encoding of Windows"),
+        (
+            b"Email,Name\nann@example.com,Ren\xe9\n",
+            2,
+            "(byte 0xE9). If 'le.com,Ren\xe9' looks right",
+        ),
+        (b"Email,Name\nann@example.com,Ren\xe9\n", 2, "pass cp1252, a Windows encoding"),
         (UMLAUT.encode("utf-16"), 1, "the file is UTF-16; pass utf-16 as its encoding"),
         (UMLAUT.encode("utf-16-le"), 1, "the file is UTF-16-LE; pass utf-16-le"),
         (UMLAUT.encode("utf-16-be"), 1, "the file is UTF-16-BE; pass utf-16-be"),
@@ -253,8 +257,8 @@ UMLAUT = "Email;Vorname\nrené@example.com;Zoë\n"
         (b"Email\tName\nann@example.com\tAnn\n", 1, "Pass a tab as the delimiter"),
         (b"Nom,Courriel\nAnn,ann@example.com\n", 1, "Rename 'Courriel' to Email Address"),
         (b"ann@example.com,Ann\n", 1, "which is a contact. Put a line such as Email Address"),
-        (b"Nom,Prenom\nAnn,Lee\n", 1, "has to be the email column; found 'Nom,Prenom'"),
-        (b"Nom,Prenom\n", 1, "has to be the email column; found 'Nom,Prenom'"),
+        (b"Nom,Prenom\nAnn,Lee\n", 1, "must be the email column; found 'Nom,Prenom'"),
+        (b"Nom,Prenom\n", 1, "must be the email column; found 'Nom,Prenom'"),
     ],
 )
 def test_a_messy_file_is_refused_with_what_was_found_and_what_to_do(

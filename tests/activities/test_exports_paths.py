@@ -65,8 +65,8 @@ async def test_a_directory_that_cannot_take_a_file_is_refused(
 @pytest.mark.parametrize(
     ("to", "rule"),
     [
-        ("", "not empty"),
-        ("a\0b", "without null characters"),
+        ("", "must not be empty"),
+        ("a\0b", "or contain null characters"),
         (b"a\0b", "a path"),
         ("a\ud800b", "can be encoded in utf-8"),
     ],
@@ -112,12 +112,12 @@ async def test_an_error_about_a_path_that_is_not_utf8_names_the_encoding(
 ) -> None:
     path = tmp_path / f"{NOT_UTF8}.png"
     path.write_bytes(b"picture")
-    with pytest.raises(errors.InvalidField, match="a file name in UTF-8") as caught:
+    with pytest.raises(errors.InvalidField, match="it must be valid UTF-8") as caught:
         await client.library.upload(path)
     assert str(caught.value).isprintable()
     assert (await client.library.upload(path, name="cafe.png")).name == "cafe.png"
     results = [result async for result in client.upload_many([path])]
-    assert "a file name in UTF-8" in str(results[0].error)
+    assert "it must be valid UTF-8" in str(results[0].error)
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "x" * 300 + ".png"])

@@ -85,7 +85,7 @@ async def test_a_path_that_leads_out_of_the_directory_is_not_read(copy: Path) ->
     manifest = json.loads((copy / "manifest.json").read_bytes())
     manifest["files"][0]["path"] = "../secret"
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    assert await faults(copy) == {"../secret": "its path leads out of the directory"}
+    assert await faults(copy) == {"../secret": "its path is outside the directory"}
 
 
 @pytest.mark.parametrize("path", ["library/a\0b", "library/\ud800"])
@@ -143,7 +143,7 @@ async def test_a_pipe_and_a_device_in_place_of_a_file_are_found(copy: Path) -> N
 async def test_a_manifest_of_another_format_names_the_format(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_bytes())
     (copy / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
-    with pytest.raises(UsageError, match="has the format 2, but this package reads format 1"):
+    with pytest.raises(UsageError, match="has format 2, but this package reads format 1"):
         await read_backup(copy)
 
 
