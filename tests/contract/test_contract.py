@@ -167,7 +167,7 @@ async def test_a_retired_operation_is_refused_once_and_says_so(
 ) -> None:
     sandbox.admin.configure(retired=("events",))
     at = dict.fromkeys((*operation.ids, *operation.needs), "7")
-    with pytest.raises(errors.EndpointRetired, match="Nothing in the request is wrong") as caught:
+    with pytest.raises(errors.EndpointRetired, match="has withdrawn this endpoint") as caught:
         await carried_out(operation.sample(client, at))
     assert (caught.value.status, caught.value.error_key) == (400, "http.status.gone")
     assert not caught.value.safe_to_retry

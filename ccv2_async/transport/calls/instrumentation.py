@@ -161,7 +161,7 @@ class CallReport:
         """Report that the call will be sent again."""
         call = self._call
         logger.info(
-            "%s: %s; again in %.2f s",
+            "%s: %s; retrying in %.2f s",
             call.what,
             outcome,
             delay,

@@ -92,7 +92,7 @@ class Judge:
                 error = errors.UnexpectedRedirect.from_parts(
                     call.what,
                     f"the service answered {status}, a redirect",
-                    "It was not followed, so the credentials are sent nowhere else; check the base "
+                    "It was not followed, so the credentials went nowhere else; check the base "
                     "URL (CCV2_BASE_URL).",
                     status=status,
                 )

@@ -30,7 +30,7 @@ _EFFECTS = {
     "POST": Effect.ADDITIVE,
     "PATCH": Effect.ADDITIVE,
 }
-_PATH_RULE = "a path of the API, such as /contacts?limit=5, or a URL below its base URL"
+_PATH_RULE = "it must be a path such as /contacts?limit=5, or a URL below the base URL"
 
 
 @attrs.frozen
@@ -94,7 +94,7 @@ def _checked_path(path: object, base_url: str) -> tuple[str, tuple[tuple[str, st
         raise InvalidField("path", shown, f"{_PATH_RULE}; {why}") from None
     below = target.path.removeprefix(base)
     if not target.own or not target.path.startswith(f"{base}/") or below.startswith("//"):
-        raise InvalidField("path", shown, f"{_PATH_RULE}; the credentials are sent nowhere else")
+        raise InvalidField("path", shown, f"{_PATH_RULE}; credentials are sent only there")
     return below, target.query
 
 

@@ -182,8 +182,8 @@ def refusal(
         advice = _ADVICE[429]
     elif kind is errors.EndpointRetired:
         advice = (
-            "It has withdrawn this endpoint. Nothing in the request is wrong, and sending it again "
-            "does not help."
+            "The service has withdrawn this endpoint. The request itself is correct, but sending "
+            "it again does not help."
         )
     return kind.from_parts(
         what, f"the service answered {reason}", advice, status=status, errors=found

@@ -235,18 +235,18 @@ def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:
         path = "" if isinstance(to, bytes) else os.fsdecode(os.fsencode(to))
     except UnicodeEncodeError:
         raise errors.InvalidField(
-            field, to, f"a path that can be encoded in {sys.getfilesystemencoding()}"
+            field, to, f"it must be a path that can be encoded in {sys.getfilesystemencoding()}"
         ) from None
     except Exception:  # noqa: BLE001  # the user's own class
-        raise errors.InvalidField(field, type(to), "a path") from None
+        raise errors.InvalidField(field, type(to), "it must be a path") from None
     if not path or "\0" in path:
-        raise errors.InvalidField(field, to, "a path, not empty and without null characters")
+        raise errors.InvalidField(field, to, "it must not be empty or contain null characters")
     return path
 
 
 def _checked_writer(to: AsyncWriter) -> AsyncWriter:
     if isinstance(to, io.IOBase):
-        raise errors.InvalidField("to", to, "a path or an async writer; this one would block")
+        raise errors.InvalidField("to", to, "it would block; pass a path or an async writer")
     if not callable(getattr(to, "write", None)):
-        raise errors.InvalidField("to", to, "a path, or an object with an async write(bytes)")
+        raise errors.InvalidField("to", to, "it must be a path, or have an async write(bytes)")
     return to

@@ -350,7 +350,7 @@ class Session:
         if call.lane is Lane.INTERACTIVE is not self._lane:
             call = attrs.evolve(call, lane=self._lane)
         if call.lane not in self._gates:
-            raise errors.InvalidField("lane", call.lane, "a Lane, such as Lane.BULK")
+            raise errors.InvalidField("lane", call.lane, "it must be a Lane, such as Lane.BULK")
         self._renewal.refuse_reentry(call.what)
         limit = self._call_limit()
         gate = self._gates[call.lane]
@@ -416,7 +416,7 @@ class Session:
         if not await self._done_by(limit.ends, work):
             raise errors.DeadlineExceeded.from_parts(
                 what,
-                f"its turn did not come within {limit.seconds:g} s",
+                f"the call could not start within {limit.seconds:g} s",
                 "Nothing was sent; try again with more time.",
             )
 
@@ -559,7 +559,7 @@ class Session:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
             # The status says that the call was carried out; only the body is lost.
-            flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "broke off"
+            flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "was cut off"
             await _close(response, None)
         return Response(
             status=response.status_code,

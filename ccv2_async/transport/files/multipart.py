@@ -150,10 +150,10 @@ def _file_head(part: FilePart) -> str:
     if part.filename is not None:
         filename = _SEPARATOR.split(part.filename)[-1]
         if filename in {"", ".", ".."}:
-            raise InvalidField("file_name", part.filename, "a file name, not a directory")
+            raise InvalidField("file_name", part.filename, "it must be the name of a file")
         head += f'; filename="{escape_name(filename)}"'
     if part.content_type is not None:
         if not _is_media_type(part.content_type):
-            raise InvalidField("content_type", part.content_type, "a media type, such as image/png")
+            raise InvalidField("content_type", part.content_type, "use a type such as image/png")
         head += f"\r\nContent-Type: {part.content_type}"
     return head

@@ -62,7 +62,7 @@ class FileObjectSource:
         if length is not None and (
             isinstance(length, bool) or not isinstance(length, int) or length < 0
         ):
-            raise InvalidField("length", length, "a number of bytes, or None")
+            raise InvalidField("length", length, "it must be a number of bytes, or None")
         if length is None and not self.seekable:
             length = getattr(file, "size", None)
             if isinstance(length, bool) or not isinstance(length, int):
@@ -178,7 +178,7 @@ class FileObjectSource:
             )
         if self._length is not None and length != self._length:
             raise InvalidField(
-                "length", self._length, f"{length}, the bytes from its position to its end"
+                "length", self._length, f"the file has {length} bytes from its position to its end"
             )
         return length, written
 
@@ -251,15 +251,15 @@ def is_file_object(thing: object) -> TypeGuard[BinaryFile]:
 
 def _require_bytes(file: object) -> None:
     if isinstance(file, socket.socket):
-        raise InvalidField("file", file, "a file, not a socket; read the bytes from it first")
+        raise InvalidField("file", file, "it is a socket; read the bytes from it first")
     if getattr(file, "closed", False) is True:
-        raise InvalidField("file", file, "an open file; this one is closed")
+        raise InvalidField("file", file, "it is closed; pass an open file")
     # A text file has an encoding, even where another object wraps it.
     if isinstance(file, io.TextIOBase) or hasattr(file, "encoding"):
-        raise InvalidField("file", file, 'a file opened in binary mode, as open(path, "rb")')
+        raise InvalidField("file", file, 'it must be opened in binary mode: open(path, "rb")')
     readable = getattr(file, "readable", None)
     if not callable(getattr(file, "read", None)) or (callable(readable) and not readable()):
-        raise InvalidField("file", file, 'a file opened for reading, as open(path, "rb")')
+        raise InvalidField("file", file, 'it must be opened for reading: open(path, "rb")')
 
 
 def _position_of(file: Any) -> int:

@@ -103,7 +103,7 @@ class PartialFile:
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(found.st_mode):
-            raise errors.InvalidField("to", self._shown, "an unused path, or a regular file")
+            raise errors.InvalidField("to", self._shown, "it is not a regular file")
         return stat.S_IMODE(found.st_mode)
 
     @contextlib.contextmanager

@@ -46,8 +46,8 @@ _KINDS = {
 _REASONS = {
     errno.ENOENT: "there is no such file",
     errno.ENOTDIR: "there is no such file",
-    errno.EACCES: "it may not be read (permission denied)",
-    errno.EPERM: "it may not be read (permission denied)",
+    errno.EACCES: "it cannot be read (permission denied)",
+    errno.EPERM: "it cannot be read (permission denied)",
     errno.ELOOP: "its symbolic links form a loop",
     errno.ENAMETOOLONG: "its name is too long",
 }

@@ -246,7 +246,7 @@ class StreamSource:
         if inspect.isawaitable(stream):
             stream = await stream
         if not _is_stream(stream):
-            raise InvalidField("file", stream, "the function has to return an async stream")
+            raise InvalidField("file", stream, "the function must return an async stream")
         return _OpenStream(self, stream, threads, owned=True)
 
     def begin(self) -> None:
@@ -284,7 +284,7 @@ def as_source(
             return FileObjectSource(file, length=length, name=name)
         if isinstance(file, type) or not callable(file):
             raise InvalidField(
-                "file", file, "give a path, bytes, a file object, or an async stream of bytes"
+                "file", file, "it must be a path, bytes, a file object, or an async stream of bytes"
             )
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise InvalidField("length", length, "a stream needs its exact length in bytes")
@@ -421,7 +421,7 @@ def path_text(path: str | os.PathLike[str]) -> str:
         rule = f"its path cannot be read ({described(error)})"
         raise InvalidField("file", path, rule) from error
     if not text:
-        raise InvalidField("file", path, "a path cannot be empty")
+        raise InvalidField("file", path, "it cannot be empty")
     return text
 
 

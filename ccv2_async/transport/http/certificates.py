@@ -58,7 +58,7 @@ def _make(verify: bool, settings: dict[str, str]) -> ssl.SSLContext:
         flaw = f"it cannot be used ({getattr(error, 'strerror', None) or error})"
         source = "SSLKEYLOGFILE" if settings["SSLKEYLOGFILE"] else source
     if not source:
-        raise UsageError("The certificates of the package certifi cannot be loaded; install it.")
+        raise UsageError("The certifi package's certificates cannot be loaded; reinstall it.")
     raise _unusable(source, settings[source], flaw)
 
 

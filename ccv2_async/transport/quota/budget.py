@@ -85,9 +85,9 @@ class Budget:
         clock: Clock | None = None,
     ) -> None:
         if per_second is not None and not (is_number(per_second) and per_second > 0):
-            raise InvalidField("per_second", per_second, "a number above 0, or None for no limit")
+            raise InvalidField("per_second", per_second, "it must be a number above 0, or None")
         if per_day is not None and not (is_whole(per_day) and per_day > 0):
-            raise InvalidField("per_day", per_day, "a whole number above 0, or None for no limit")
+            raise InvalidField("per_day", per_day, "it must be a whole number above 0, or None")
         self.per_second = per_second
         self.per_day = per_day
         self._clock: Clock = clock or SystemClock()
@@ -191,7 +191,7 @@ class Budget:
             self._drop_done()
         if place.dismissed:
             raise ClientClosed.from_parts(
-                what, "the client was closed while this waited for the quota", "It was not sent."
+                what, "the client was closed during the wait for the quota", "It was not sent."
             )
         if not place.granted:
             raise self.day_exceeded(what)

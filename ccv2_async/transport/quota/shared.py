@@ -76,9 +76,9 @@ class SharedBudget(Budget):
         clock: Clock | None = None,
     ) -> None:
         if not is_number(margin) or not 0 <= margin <= 10:
-            raise InvalidField("margin", margin, "seconds, from 0 to 10")
+            raise InvalidField("margin", margin, "it must be from 0 to 10 seconds")
         if not is_whole(expected) or expected < 1:
-            raise InvalidField("expected", expected, "a whole number of 1 or more")
+            raise InvalidField("expected", expected, "it must be a whole number of 1 or more")
         super().__init__(per_second, per_day, clock=clock)
         if per_second is not None:
             self._window = (1.0 + margin) * max(1.0, self._burst / per_second)
@@ -291,7 +291,7 @@ class SharedBudget(Budget):
         if self._local is not None:
             self._local = None
             logger.warning(
-                "Redis answers again: the quota is shared.",
+                "Redis is back: the quota is shared again.",
                 extra={"ccv2_event": "quota_recovered"},
             )
 

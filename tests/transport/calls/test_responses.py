@@ -203,8 +203,8 @@ def test_a_retired_endpoint_has_its_own_error() -> None:
     assert type(error) is errors.EndpointRetired
     assert not error.safe_to_retry
     assert error.message == (
-        "events: the service answered 400 (http.status.gone: m). It has withdrawn this endpoint. "
-        "Nothing in the request is wrong, and sending it again does not help."
+        "events: the service answered 400 (http.status.gone: m). The service has withdrawn this "
+        "endpoint. The request itself is correct, but sending it again does not help."
     )
 
 

@@ -319,7 +319,7 @@ async def unreadable(wire: Wire) -> None:
 
 @pytest.mark.parametrize("effect", [Effect.ADDITIVE, Effect.CONVERGENT])
 @pytest.mark.parametrize(
-    ("script", "told"), [(broken_off, "broke off"), (unreadable, "cannot be read")]
+    ("script", "told"), [(broken_off, "was cut off"), (unreadable, "cannot be read")]
 )
 async def test_a_success_with_a_lost_body_is_not_repeated(
     open_session: Callable[..., Any], effect: Effect, script: Any, told: str

@@ -222,7 +222,7 @@ def test_fields_may_follow_the_file() -> None:
 
 @pytest.mark.parametrize("filename", ["", "/", "a/", "a\\", "..", "a/..", "."])
 def test_a_name_that_is_only_a_directory_is_refused(filename: str) -> None:
-    with pytest.raises(InvalidField, match=r"file_name .* not a directory.* Nothing was sent"):
+    with pytest.raises(InvalidField, match=r"file_name .* the name of a file.* Nothing was sent"):
         lay_out([FilePart("data", filename)], boundary=BOUNDARY)
 
 

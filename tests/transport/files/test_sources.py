@@ -123,7 +123,7 @@ async def test_a_missing_path_is_refused(path: str, reason: str, threads: FileTh
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (errno.EACCES, "it may not be read (permission denied)"),
+        (errno.EACCES, "it cannot be read (permission denied)"),
         (errno.EIO, "it cannot be opened (Input/output error)"),
     ],
 )
@@ -520,7 +520,7 @@ async def test_a_function_makes_a_stream_repeatable(threads: FileThreads) -> Non
 
 
 async def test_a_function_that_does_not_return_a_stream_is_refused(threads: FileThreads) -> None:
-    with pytest.raises(InvalidField, match="has to return an async stream"):
+    with pytest.raises(InvalidField, match="must return an async stream"):
         await as_source(lambda: b"abc", length=3).open(threads)  # type: ignore[arg-type]  # the mistake is the point
 
 

@@ -363,7 +363,7 @@ async def test_dismissing_an_owner_ends_only_its_calls(
 
     assert [task.done() for task in waiting] == [True, False, True, False]
     for task in (waiting[0], waiting[2]):
-        with pytest.raises(ClientClosed, match=r"upload \d: the client was closed while"):
+        with pytest.raises(ClientClosed, match=r"upload \d: the client was closed during"):
             await task
     assert manual_clock.now == began
     assert budget.used == 1
