@@ -78,7 +78,7 @@ class Look:
     ) -> None:
         if len(self._pages) == PAGES or sum(map(len, self._pages)) >= PAGES * ROWS:
             raise errors.PaginationError(
-                f"{self.what}: only the {PAGES * ROWS:,} newest files are checked. Check the "
+                f"{self.what}: only the {PAGES * ROWS:,} newest files were checked. Check the "
                 "others yourself."
             )
         call = Call(
@@ -130,7 +130,7 @@ class FolderLooks:
         turns.users += 1
         look = turns.waiting
         if look is None:
-            look = turns.waiting = Look(_path_of(key), f"looking into folder {folder_id}")
+            look = turns.waiting = Look(_path_of(key), f"looking in folder {folder_id}")
         try:
             number = 0
             while True:

@@ -118,9 +118,9 @@ def prepare(
         InvalidField: The service would refuse a value. Nothing was sent.
     """
     if on_ambiguous not in ("look", "raise"):
-        raise errors.InvalidField("on_ambiguous", on_ambiguous, '"look" or "raise"')
+        raise errors.InvalidField("on_ambiguous", on_ambiguous, 'it must be "look" or "raise"')
     if on_duplicate not in ("report", "trash"):
-        raise errors.InvalidField("on_duplicate", on_duplicate, '"report" or "trash"')
+        raise errors.InvalidField("on_duplicate", on_duplicate, 'it must be "report" or "trash"')
     if name is not None:
         validation.checked_text(name, "name")
     opened = as_source(file, length=length, name=name if not is_path(file) else None)
@@ -129,20 +129,20 @@ def prepare(
     given = name if name is not None else opened.filename
     if given is None:
         raise errors.InvalidField(
-            "name", None, "a name with an extension is needed, unless a path or file has one"
+            "name", None, "pass a name with an extension, because the file has no name"
         )
     shown = given.replace("\\", "/").rpartition("/")[2]
     if not shown or len(shown) > MAX_NAME:
-        raise errors.InvalidField("name", given, f"a file name of 1 to {MAX_NAME} characters")
+        raise errors.InvalidField("name", given, f"it must have 1 to {MAX_NAME} characters")
     if not validation.is_text(shown):
         raise errors.InvalidField(
-            "name", given, "a file name in UTF-8; upload a file named otherwise with name="
+            "name", given, "it must be valid UTF-8; pass another name with name="
         )
     if not shown.isprintable():
-        raise errors.InvalidField("name", given, "a file name without control characters")
+        raise errors.InvalidField("name", given, "it must not contain control characters")
     if len(validation.checked_text(description, "description")) > MAX_DESCRIPTION:
         raise errors.InvalidField(
-            "description", description, f"at most {MAX_DESCRIPTION} characters"
+            "description", description, f"it must have at most {MAX_DESCRIPTION} characters"
         )
     return Upload(
         source=opened,
@@ -161,7 +161,7 @@ def prepare(
 
 def empty(path: str) -> errors.FileRefused:
     """Return the exception for an empty file."""
-    return errors.FileRefused(path, "it is empty; the library accepts no empty files")
+    return errors.FileRefused(path, "it is empty; the library does not accept empty files")
 
 
 def _file_source(source: FileSource | str) -> str:

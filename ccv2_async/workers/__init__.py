@@ -16,7 +16,7 @@ except ModuleNotFoundError as _error:
     if _missing not in {"limits", "redis", "taskiq", "taskiq_redis"}:
         raise
     raise ModuleNotFoundError(
-        f"Workers need parts that are not installed ({_missing} is missing): "
+        f"Workers need packages that are not installed ({_missing} is missing): "
         "pip install 'ccv2-async[workers]'",
         name=_error.name,
     ) from None

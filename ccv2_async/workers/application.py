@@ -230,9 +230,9 @@ class Workers:
             InvalidField: There is no such state, or `most` is not a number of records.
         """
         if state not in tuple(BulkState):
-            raise InvalidField("state", state, f"one of {', '.join(BulkState)}")
+            raise InvalidField("state", state, f"it must be one of {', '.join(BulkState)}")
         if not is_whole(most) or most < 0:
-            raise InvalidField("most", most, "a whole number of 0 or more")
+            raise InvalidField("most", most, "it must be a whole number of 0 or more")
         return await self._store.listed(BulkState(state), most)
 
     async def counts(self) -> dict[BulkState, int]:
@@ -290,7 +290,7 @@ class Workers:
 
     def _activity_record(self, activity: str, given: dict[str, Any], key: str) -> JobRecord:
         if activity not in ACTIVITIES:
-            raise InvalidField("activity", activity, f"one of {', '.join(ACTIVITIES)}")
+            raise InvalidField("activity", activity, f"it must be one of {', '.join(ACTIVITIES)}")
         for name, value in given.items():
             try:
                 orjson.dumps(value, option=_PLAIN)
@@ -298,7 +298,7 @@ class Workers:
                 rule = f"it must be a value that JSON can represent ({error})"
                 raise InvalidField(name, value, rule) from None
         if "lane" in given:
-            raise InvalidField("lane", given["lane"], "not accepted; workers always use Lane.BULK")
+            raise InvalidField("lane", given["lane"], "leave it out: workers use Lane.BULK")
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:

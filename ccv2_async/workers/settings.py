@@ -24,14 +24,14 @@ def _number(text: str, name: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InvalidField(name, text, "a number of seconds") from None
+        raise InvalidField(name, text, "it must be a number of seconds") from None
 
 
 def _whole(text: str, name: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidField(name, text, "a whole number") from None
+        raise InvalidField(name, text, "it must be a whole number") from None
 
 
 def _env(
@@ -47,7 +47,7 @@ def _seconds(name: str, default: float) -> Any:
 
 def _above_zero(_: object, field: attrs.Attribute[float], value: float) -> None:
     if not 0 < value < float("inf"):
-        raise InvalidField(field.name, value, "a number above 0")
+        raise InvalidField(field.name, value, "it must be a number above 0")
 
 
 def _checked_roots(
@@ -59,7 +59,7 @@ def _checked_roots(
     listed = [roots] if isinstance(roots, str | os.PathLike) else list(roots)
     paths = tuple(os.path.realpath(path) for path in listed if os.fspath(path))
     if not paths:
-        raise InvalidField("roots", roots, "one or more directories")
+        raise InvalidField("roots", roots, "it must name one or more directories")
     return paths
 
 

@@ -590,7 +590,7 @@ async def answered(command: Awaitable[Any], read: Callable[[Any], T] = lambda fo
     except Exception as error:  # noqa: BLE001  # of `read` or redis-py, for an odd response
         what, why = "sent an invalid response", type(error).__name__
     raise StoreUnavailable(
-        f"Redis {what} ({why}). No unrecorded work was done. Check that Redis is "
+        f"Redis {what} ({why}). All work that was done is recorded. Check that Redis is "
         "running and can be reached, then try again."
     )
 

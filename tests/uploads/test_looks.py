@@ -153,10 +153,10 @@ async def test_a_look_knows_how_far_the_clock_of_the_service_is_ahead(
 async def test_everyone_who_shares_a_failed_look_gets_its_error(
     open_session: Callable[..., Any],
 ) -> None:
-    folder, look = Folder("404 Not Found"), looks.Look("/x", "looking into folder 7")
+    folder, look = Folder("404 Not Found"), looks.Look("/x", "looking in folder 7")
     async with folder.server() as server:
         session = await open_session(server)
-        with pytest.raises(errors.NotFound, match="looking into folder 7") as first:
+        with pytest.raises(errors.NotFound, match="looking in folder 7") as first:
             await look.page(0, session, Lane.BULK)
         with pytest.raises(errors.NotFound) as second:
             await look.page(0, session, Lane.BULK)

@@ -506,7 +506,7 @@ async def test_an_endless_listing_leaves_the_upload_ambiguous(
 ) -> None:
     newer = [row("7", clock.time(), name="other.pdf")]
     service = Listings(*[newer] * (folder_looks.PAGES + 5))
-    with pytest.raises(errors.AmbiguousUpload, match="newest files are checked"):
+    with pytest.raises(errors.AmbiguousUpload, match="newest files were checked"):
         await settled(connect, service)
     assert service.posts == 1
 

@@ -130,7 +130,7 @@ async def test_waiting_for_an_upload_of_the_same_name_respects_the_deadline(
         cc = await connect_real(base_url=server.base_url)
         first = asyncio.create_task(begin(cc, "none"))
         await asyncio.sleep(0)
-        with pytest.raises(errors.DeadlineExceeded, match=r"turn did not come within 0\.5 s"):
+        with pytest.raises(errors.DeadlineExceeded, match=r"could not start within 0\.5 s"):
             await begin(cc, "block")
         first.cancel()
         await asyncio.wait([first])

@@ -72,7 +72,7 @@ def check_depth(names: tuple[str, ...], level: int = 0) -> None:
     """
     if level + len(names) > MOST_LEVELS:
         raise errors.InvalidField(
-            "folders", "/".join(names), f"at most {MOST_LEVELS} levels of folders"
+            "folders", "/".join(names), f"the library has at most {MOST_LEVELS} levels of folders"
         )
 
 

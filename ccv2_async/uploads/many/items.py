@@ -39,7 +39,7 @@ def _names(folders: object) -> tuple[str, ...]:
         tuple(folders) if isinstance(folders, Iterable) and not isinstance(folders, str) else None
     )
     if names is None or not all(isinstance(name, str) for name in names):
-        rule = 'folder names in a tuple, such as ("Spring", "Tulips")'
+        rule = 'it must be a tuple of folder names, such as ("Spring", "Tulips")'
         raise InvalidField("folders", folders, rule)
     # macOS writes an accent as a separate character, which the service does not accept in folder
     # names.
@@ -95,7 +95,7 @@ def _journal_path(value: str | os.PathLike[str] | None) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike) or value == "":
-        raise InvalidField("journal", value, "the path of a file, or None")
+        raise InvalidField("journal", value, "it must be the path of a file, or None")
     return checked_path(value, "journal")
 
 
@@ -116,7 +116,7 @@ def _option(default: Any, is_right: Callable[[Any], bool], rule: str) -> Any:
 
     def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
         if not is_right(value):
-            raise InvalidField(field.name, value, rule)
+            raise InvalidField(field.name, value, f"it must be {rule}")
 
     return attrs.field(default=default, validator=check)
 
@@ -164,9 +164,9 @@ def checked_items(items: object) -> Items:
     """
     single = isinstance(items, str | bytes | bytearray | memoryview | os.PathLike | FileToUpload)
     if single or hasattr(items, "read"):
-        raise InvalidField("files", items, "a list or another iterable of files, not a single one")
+        raise InvalidField("files", items, "it must be a list of files, not a single file")
     if not isinstance(items, Iterable | AsyncIterable):
-        raise InvalidField("files", items, "a list or another iterable of paths or FileToUpload")
+        raise InvalidField("files", items, "it must be a list of paths or FileToUpload")
     return items
 
 
@@ -342,7 +342,7 @@ async def describe(
         raise
     path = file.path
     if path is None and options.journal is not None:
-        raise InvalidField("file", file.label, "a path, because a journal is used")
+        raise InvalidField("file", file.label, "it must be a path, because a journal is used")
     size, written_ns = await _state(upload.source, threads)
     if size == 0:
         raise empty(upload.source.name)  # before it costs a call, and in a dry run too

@@ -332,8 +332,8 @@ class Journal:
     def _failed(self, verb: str, trouble: object) -> JournalError:
         return JournalError(
             f"{self._path}: the journal cannot be {verb} ({trouble}), so the upload stopped. Fix "
-            "that or restore it from a copy, then run it again; files that were being sent are "
-            "looked for first. Do not start with an empty one, which does not know what was sent."
+            "that or restore the journal from a copy, then run the upload again. It first looks "
+            "for files that were being sent. With an empty journal, it would send all files again."
         )
 
     async def aclose(self) -> None:
@@ -359,7 +359,7 @@ async def retry_files(
         JournalError: It cannot be written. Nothing was marked.
     """
     if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
-        raise InvalidField("state", state, "ambiguous or failed")
+        raise InvalidField("state", state, "it must be ambiguous or failed")
     return await anyio.to_thread.run_sync(_mark, checked_path(path, "path"), state)
 
 

@@ -407,5 +407,5 @@ def allowed_deletions(max_delete: int | str | None, listed: int) -> int | None:
     text = str(max_delete) if is_whole(max_delete) else max_delete
     found = re.fullmatch(r"([0-9]{1,9})(%?)", text) if isinstance(text, str) else None
     if found is None or (found[2] and int(found[1]) > 100):
-        raise InvalidField("max_delete", max_delete, 'a number of files, or a share such as "50%"')
+        raise InvalidField("max_delete", max_delete, 'it must be a count or a share such as "50%"')
     return listed * int(found[1]) // 100 if found[2] else int(found[1])

@@ -144,7 +144,7 @@ class Mirror:
         allowed_deletions(self._max_delete, 0)
         for name, called in (("on_plan", self._on_plan), ("on_entry", self._on_entry)):
             if called is not None and not is_plain_function(called):
-                raise errors.InvalidField(name, called, "a plain function, or None")
+                raise errors.InvalidField(name, called, "it must be a plain function, or None")
         folder_id = self._options.folder_id
         self._base = ROOT if folder_id in ROOT_FOLDER_IDS else folder_id
         self._started = self._parts.session.clock.monotonic()
@@ -220,7 +220,7 @@ class Mirror:
             return found
         base = await self._library.get_folder(self._base)
         if base.level == _SYSTEM_LEVEL:
-            rule = "a folder of your own; the service's own folders are not mirrored"
+            rule = "it must be a folder of your own; the service's own folders are not mirrored"
             raise errors.InvalidField("folder_id", self._base, rule)
         found = _Folders(base.level or 1, {})
         found.add(base, ())
@@ -255,7 +255,7 @@ class Mirror:
             reason = f"{file.folders[0]} is the name of one of the service's own folders"
             raise errors.FileRefused(file.path, reason)
         if (other := self._files.get(file.key)) is not None:
-            reason = f"the library cannot tell its name from that of {other.path}"
+            reason = f"the library cannot tell its name apart from that of {other.path}"
             raise errors.FileRefused(file.path, reason)
 
     def _refuse(

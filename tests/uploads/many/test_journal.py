@@ -600,7 +600,7 @@ async def test_a_dry_run_reports_an_unusable_journal(
     client = await connect(sandbox)
     with pytest.raises(errors.UsageError, match="journal cannot be opened"):
         await run(client, pictures("a.png"), journal.parent / "missing" / "j.db", dry_run=True)
-    with pytest.raises(errors.InvalidField, match="without null characters"):
+    with pytest.raises(errors.InvalidField, match="or contain null characters"):
         await run(client, pictures("a.png"), Path("a\0b"), dry_run=True)
     await run(client, pictures("a.png"), journal)
     sandbox.admin.configure(access_token="another")

@@ -141,13 +141,13 @@ async def awaited(_: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("files", "menu.png", "not a single one"),
-        ("files", b"bytes", "not a single one"),
-        ("files", bytearray(b"ab"), "not a single one"),
-        ("files", FileToUpload("menu.png"), "not a single one"),
-        ("files", io.StringIO("menu.png\n"), "not a single one"),
-        ("files", None, "iterable of paths or FileToUpload"),
-        ("files", 5, "iterable of paths or FileToUpload"),
+        ("files", "menu.png", "not a single file"),
+        ("files", b"bytes", "not a single file"),
+        ("files", bytearray(b"ab"), "not a single file"),
+        ("files", FileToUpload("menu.png"), "not a single file"),
+        ("files", io.StringIO("menu.png\n"), "not a single file"),
+        ("files", None, "a list of paths or FileToUpload"),
+        ("files", 5, "a list of paths or FileToUpload"),
         ("folder_id", "", "an ID"),
         ("folder_id", None, "an ID"),
         ("concurrency", 0, "a whole number of 1 or more"),
@@ -157,7 +157,7 @@ async def awaited(_: object) -> None:
         ("journal", 5, "the path of a file, or None"),
         ("journal", b"j.db", "the path of a file, or None"),
         ("journal", "", "the path of a file, or None"),
-        ("journal", "a\0.db", "without null characters"),
+        ("journal", "a\0.db", "or contain null characters"),
         ("on_ambiguous", "foo", '"look" or "raise"'),
         ("on_ambiguous", None, '"look" or "raise"'),
         ("on_progress", 5, "a function or coroutine function"),
@@ -184,7 +184,7 @@ async def test_an_invalid_argument_is_refused_at_the_call(
 
 @pytest.mark.parametrize("folders", ["Spring", ("Spring", 5), 5], ids=str)
 def test_invalid_folder_names_are_refused_at_once(folders: Any) -> None:
-    with pytest.raises(errors.InvalidField, match="folder names in a tuple"):
+    with pytest.raises(errors.InvalidField, match="a tuple of folder names"):
         FileToUpload("a.png", folders=folders)
 
 

@@ -291,7 +291,7 @@ def test_the_number_of_deletions_that_is_allowed(
 def test_other_limits_are_refused(given: object) -> None:
     with pytest.raises(InvalidField) as caught:
         allowed_deletions(given, 5)  # type: ignore[arg-type]
-    assert caught.value.rule == 'a number of files, or a share such as "50%"'
+    assert caught.value.rule == 'it must be a count or a share such as "50%"'
     assert (caught.value.field, caught.value.value) == ("max_delete", repr(given))
 
 
