@@ -57,7 +57,7 @@ class ShiftedClock:
             ValueError: It is not a number, or the total exceeds `LONGEST`.
         """
         check_value("advance", seconds, float)
-        check_value("advance, with what came before,", self.offset + seconds, float)
+        check_value("the sum of all advances", self.offset + seconds, float)
         self.offset += seconds
         for sleeper in self._sleeping:
             if not sleeper.done():

@@ -14,13 +14,13 @@ kind                what happens
 ``lose_response``   carried out to the end; then the connection is reset instead of a response
 ``cut_response``    carried out; the connection is closed in the middle of the response
 ``reset``           the connection is reset after `after_bytes` of the body; not carried out
-``raw``             `body` is written to the socket as it is, and the connection closed
+``raw``             `body` is written to the socket as it is, and the connection is closed
 ``echo``            `status`, and an error that repeats the key, the token and the headers
 ``huge``            status 200 and a JSON body of `size` bytes
 ``gzip_bomb``       as ``huge``, compressed to almost nothing
 ``gzip``            carried out; the response's body is compressed
-``location``        carried out; `variant` says how Location and Id change, see below
-``shorten``         carried out; the second half of the body is missing, and nothing shows it
+``location``        carried out; `variant` says how Location and Id change
+``shorten``         carried out; the second half of the body is missing, and nothing says so
 ==================  ==========================================================================
 
 Ready-made responses, by the same `kind`: ``over_qps``, ``over_ratelimit``, ``inactive``,

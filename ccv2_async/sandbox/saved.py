@@ -106,7 +106,7 @@ def _converter() -> Converter:
 
 def _exactly(value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise ValueError(f"{kind.__name__} expected, not {value!r:.80}")
+        raise ValueError(f"expected {kind.__name__}, not {value!r:.80}")
     return value
 
 

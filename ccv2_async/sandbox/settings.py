@@ -45,9 +45,9 @@ _LARGEST = 2**53
 def check_value(name: str, value: object, kind: Any) -> None:
     """Raise `ValueError` if a value from outside does not match an annotation."""
     if not _fits(value, kind):
-        choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
-        rule = f"one of {', '.join(choices)}" if choices else getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{name} cannot be {value!r:.80}: it must be {rule}, and in range.")
+        choices = ", ".join(typing.get_args(kind)) if typing.get_origin(kind) is Literal else ""
+        rule = f"one of {choices}" if choices else f"a valid {getattr(kind, '__name__', kind)}"
+        raise ValueError(f"{name} cannot be {value!r:.80}: it must be {rule}.")
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -112,7 +112,7 @@ def _in_order(_settings: object, _field: object, latency: object) -> None:
 
 def _known_seed(_settings: object, _field: object, seed: object) -> None:
     if seed not in (None, DEMO) and not isinstance(seed, int | Path):
-        raise ValueError(f"The seed {seed!r:.80} is not an integer, not {DEMO!r}, and not a Path.")
+        raise ValueError(f"seed cannot be {seed!r:.80}: use an integer, {DEMO!r}, or a Path.")
 
 
 @attrs.frozen

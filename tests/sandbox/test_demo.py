@@ -129,5 +129,5 @@ def test_a_sandbox_without_this_seed_starts_empty() -> None:
 
 @pytest.mark.parametrize("seed", ["dmeo", 1.5, b"demo"])
 def test_other_seeds_are_refused(seed: Any) -> None:
-    with pytest.raises(ValueError, match="is not an integer"):
+    with pytest.raises(ValueError, match="use an integer"):
         Settings(seed=seed)

@@ -111,7 +111,7 @@ class Part:
         """Delete one."""
         row, rows = self._one(call), self.rows(call)
         if self.keeps_one and len(rows) == 1:
-            raise Refusal(409, f"{self.title} {row['id']} is the only one; one must stay.")
+            raise Refusal(409, f"{self.title} {row['id']} is the last one and cannot be deleted.")
         rows.remove(row)
 
     def _one(self, call: Call) -> Row:
@@ -227,7 +227,7 @@ def _add(part: Part) -> None:
     many = f"/eventspot/events/{{eventId}}/{part.path}"
     one = f"{many}/{{{part.parameter}}}"
     rules = f"The {part.key} must be unique in its collection.{part.rules}"
-    last = f"The last {part.name} of an event must stay." if part.keeps_one else ""
+    last = f"The last {part.name} of an event cannot be deleted." if part.keeps_one else ""
     OPERATIONS.extend(
         (
             Operation(f"{name}s_list", "GET", many, part.list_all, READ_ONE, f"{model}[]"),

@@ -67,7 +67,7 @@ class Actions:
             speed=float(form["speed"]),
             mode=form["mode"],
         )
-        return "The settings are changed. Jobs that have begun keep their pace."
+        return "The settings are changed. Jobs that have already started keep their speed."
 
     def retire(self, form: Mapping[str, Any]) -> str:
         """Withdraw a group of operations, or a single one."""
@@ -78,7 +78,7 @@ class Actions:
     def restore(self, form: Mapping[str, Any]) -> str:
         """Bring back what was retired."""
         self.admin.configure(retired=sorted({*self.world.settings.retired} - {form["name"]}))
-        return f"{form['name']} answers again."
+        return f"{form['name']} is no longer retired."
 
     def reset(self, form: Mapping[str, Any]) -> str:
         """Start over with a saved state, or a seed: `demo`, a number, or nothing."""
@@ -94,7 +94,7 @@ class Actions:
         if seed != str(self.world.settings.seed):
             self.admin.configure(seed=DEMO if seed == DEMO else int(seed) if seed else None)
         self.admin.reset()
-        return f"Started over with {seed}." if seed else "Started over, empty."
+        return f"Started over with {seed}." if seed else "Started over with an empty account."
 
     def file(self, form: Mapping[str, Any]) -> str:
         """Hold a file at its status, release it, or set its status."""

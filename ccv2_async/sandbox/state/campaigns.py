@@ -195,7 +195,7 @@ class Campaigns:
         self._tests = [moment for moment in self._tests if moment > now - _DAY]
         if len(self._tests) + len(unverified) > MAX_UNVERIFIED_TESTS:
             raise Refusal(
-                400, f"At most {MAX_UNVERIFIED_TESTS} unverified addresses are tested in a day."
+                400, f"At most {MAX_UNVERIFIED_TESTS} unverified addresses can be tested per day."
             )
         self._tests += [now] * len(unverified)
 

@@ -92,7 +92,7 @@ def test_quota_and_speed_are_set(do: Do, sandbox: Sandbox) -> None:
 def test_a_group_is_retired_and_brought_back(do: Do, api: httpx.Client) -> None:
     assert do("retire", name="lists") == "lists is retired: calls get 400."
     assert api.get("/lists").json()[0]["error_key"] == "http.status.gone"
-    assert do("restore", name="lists") == "lists answers again."
+    assert do("restore", name="lists") == "lists is no longer retired."
     assert api.get("/lists").status_code == 200
 
 
@@ -108,7 +108,7 @@ def test_a_single_operation_is_retired_and_brought_back(
     assert api.get("/contacts/1").json()[0]["error_key"] == "http.status.gone"
     assert api.get("/contacts").status_code == 200
     assert 'value="GET /contacts/*"' in page.get("/controls").text
-    assert do("restore", name="GET /contacts/*") == "GET /contacts/* answers again."
+    assert do("restore", name="GET /contacts/*") == "GET /contacts/* is no longer retired."
     assert api.get("/contacts/1").status_code == 404
     assert sandbox.admin.settings()["retired"] == ("events",)
 
