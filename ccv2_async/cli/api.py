@@ -76,5 +76,5 @@ def _json_of(data: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        rule = f"JSON, @FILE, or - for stdin ({error})"
+        rule = f"it must be JSON, @FILE, or - for stdin ({error})"
         raise InvalidField("--data", data, rule) from error

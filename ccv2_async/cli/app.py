@@ -79,7 +79,7 @@ app.command("ccv2_async.cli.activities:poll", usage="Usage: ccv2 poll [OPTIONS] 
 def install_completion(
     *, shell: Literal["bash", "fish", "powershell", "zsh"] | None = None
 ) -> Exit:
-    """Install the completion of commands and options with the Tab key.
+    """Install Tab completion of commands and options.
 
     It writes a script, and for bash and zsh a line into ~/.bashrc or ~/.zshrc that loads it.
 
@@ -90,7 +90,7 @@ def install_completion(
     try:
         path = app.install_completion(shell=shell)
     except ShellDetectionError:
-        raise UsageError("Your shell is unknown. Name it with --shell.") from None
+        raise UsageError("Your shell could not be detected. Pass it with --shell.") from None
     except OSError as error:
         output.give_up(f"Shell completion was not installed: {error}.")
         return Exit.SOME_FAILED

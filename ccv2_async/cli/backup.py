@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 backup: App = group(
     "backup",
-    "Copy everything that the key can read into a directory, or check such a copy.",
+    "Back up everything that the key can access, or check a backup.",
     lists=False,
 )
 
@@ -43,7 +43,7 @@ async def run_backup(
     full: Flag = False,
     dry_run: Flag = False,
 ) -> Exit:
-    """Copy everything that the key can read into a directory.
+    """Copy everything that the key can access into a directory.
 
     Run it again to continue after an interruption, or to fetch what is new or has changed.
     Nothing is ever removed from the directory.
@@ -117,7 +117,7 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
 
 @backup.command
 def show(directory: LocalPath, /, *, json: Flag = False) -> Exit:
-    """Show what a backup holds. Needs no network and no key.
+    """Show what a backup contains. Needs no network and no key.
 
     Args:
         directory: The directory of the backup.
@@ -142,7 +142,7 @@ def _show_estimate(estimate: BackupEstimate, output: Output) -> None:
         return
     output.line(
         f"About {counted(estimate.calls, 'call')} and {counted(estimate.files, 'file')} "
-        f"({in_bytes(estimate.size)}); with this quota, it takes {counted(estimate.days, 'day')}."
+        f"({in_bytes(estimate.size)}); with this quota, that takes {counted(estimate.days, 'day')}."
     )
     for guess in estimate.guesses:
         output.say(guess)

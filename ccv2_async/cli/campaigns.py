@@ -171,7 +171,7 @@ async def schedule(
 ) -> Exit:
     """Schedule a campaign, or change when it is sent.
 
-    A campaign that was sent before goes only to the contacts that were added to its lists since.
+    A campaign that was sent before goes only to contacts that were added to its lists since then.
 
     Args:
         run: The run of the command.
@@ -181,7 +181,7 @@ async def schedule(
         yes: Do not ask for confirmation.
     """
     if (at is None) != now:
-        raise errors.UsageError("Say when to send it: --at TIME, or --now.")
+        raise errors.UsageError("Choose when to send it: pass either --at TIME or --now.")
     client, output = run.client.campaigns, run.output
     found = await client.get(campaign)
     name = f"{found.name} ({found.id})"

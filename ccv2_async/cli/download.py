@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OTHER_SIZE = "a file with a different size already exists; use --overwrite to replace it"
 
-_Jobs = Annotated[int, between("--jobs", 1, 100, "files at once, from 1 to 100")]
+_Jobs = Annotated[int, between("--jobs", 1, 100, "it must be from 1 to 100")]
 
 
 @files.command(usage="Usage: ccv2 files get [OPTIONS] [IDS]")
@@ -48,7 +48,7 @@ async def get(
     """Download files of the library into one directory.
 
     Each file is complete or absent. A file that already exists with the right size is skipped, so
-    the same command continues after an interruption. Names that a disk would refuse are made safe.
+    the same command continues after an interruption. Names that a disk cannot store are made safe.
     If two files have the same name, the newer one gets its ID in its name. To keep the folders too,
     use 'ccv2 backup'.
 
@@ -58,11 +58,11 @@ async def get(
         folder: ID of the folder whose files are downloaded.
         all: Download every file of the library.
         to: The directory. It is created if it is missing.
-        overwrite: Download files that already exist again, and replace them.
+        overwrite: Download existing files again, and replace them.
         jobs: Number of files to download at a time, from 1 to 100.
     """
     if (bool(ids), folder is not None, all).count(True) != 1:
-        raise errors.UsageError("Give IDs of files, or --folder ID, or --all.")
+        raise errors.UsageError("Choose the files: pass IDs, --folder ID, or --all.")
     download = _Download(run, to, overwrite=overwrite)
     bad = Unreadable(run.output)
     if ids:

@@ -9,7 +9,7 @@ code  name         when
 3     AMBIGUOUS    a call got no response: check the account before repeating it
 4     QUOTA        the key's quota is used up: try the same command later
 130   INTERRUPTED  ended by Ctrl-C (SIGINT)
-141   CLOSED       the reader of the output is gone, as in `ccv2 files | head`
+141   CLOSED       the reader of the output exited, as in `ccv2 files | head`
 143   TERMINATED   ended by SIGTERM
 ====  ===========  ========================================================================
 

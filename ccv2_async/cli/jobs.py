@@ -227,7 +227,7 @@ def report_unfinished(items: Iterable[JobItem], run: Run) -> None:
     jobs = counted(len(open_items), "job")
     output = run.output
     if run.sandbox:
-        output.say(f"The sandbox has ended, and {jobs} with it.")
+        output.say(f"The sandbox has stopped, so {jobs} will not finish.")
         return
     output.say(
         f"{jobs} of this run {'continues' if len(open_items) == 1 else 'continue'} on the "

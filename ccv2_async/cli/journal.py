@@ -97,6 +97,6 @@ def _report(row: JournalEntry, output: Output) -> None:
         output.record({**row.row, "duplicates": list(row.duplicates)})
         return
     word = row.status if row.status and row.state is not BulkState.DONE else ""
-    copies = f"further copies in the folder: {', '.join(row.duplicates)}" * bool(row.duplicates)
+    copies = f"duplicates in the folder: {', '.join(row.duplicates)}" * bool(row.duplicates)
     about = " ".join(part for part in (row.file_id, word, copies, row.row["error"]) if part)
     output.line(f"{row.state.value:<9}  {row.path}" + (f"  {about}" if about else ""))

@@ -136,7 +136,7 @@ async def trash(run: Run, *, empty: Flag = False, yes: Flag = False) -> Exit:
 async def list_folders(run: Run) -> Exit:
     """Show the folders of the library as a tree.
 
-    Each folder has its ID and the number of its files.
+    Each folder is shown with its ID and its number of files.
     """
     bad = Unreadable(run.output)
     tops = await run.client.library.folders(limit=PAGE, on_bad_row=bad).collect()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Find: TypeAlias = Callable[..., Found]
     Columns: TypeAlias = Mapping[str, str | Callable[[Any], Any]]
 
-Limit = Annotated[int | None, between("--limit", 1, inf, "a number of 1 or more")]
+Limit = Annotated[int | None, between("--limit", 1, inf, "it must be 1 or more")]
 """The maximum number of rows to show; None for all."""
 
 
@@ -41,7 +41,7 @@ def moment_of(_: object, tokens: Sequence[Any]) -> datetime:
     try:
         return datetime.fromisoformat(token.value).astimezone()
     except (ValueError, OverflowError, OSError):
-        rule = "a date or a time, such as 2026-12-01, 2026-12-01T09:30, or 2026-12-01T09:30Z"
+        rule = "use a date or time such as 2026-12-01, 2026-12-01T09:30, or 2026-12-01T09:30Z"
         raise InvalidField(token.keyword, token.value, rule) from None
 
 

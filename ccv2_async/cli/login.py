@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cyclopts import App
 
-profile: App = group("profile", "List the profiles: accounts and services under names.")
+profile: App = group("profile", "List the profiles. A profile is a named account.")
 
 _PORT = 8766
 _HOST = "127.0.0.1"
@@ -66,7 +66,7 @@ def login(
     """
     output = Output(carry_on=True)
     if not 1 <= port <= 65_535:
-        raise InvalidField("--port", port, "a number from 1 to 65535")
+        raise InvalidField("--port", port, "it must be from 1 to 65535")
     redirect = f"http://{_HOST}:{port}/"
     flow = OAuthFlow(
         _asked("CCV2_API_KEY", "API key: "),
@@ -112,7 +112,7 @@ class _Row:
 @profile.default
 @profile.command(name="list")
 def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
-    """List the profiles, and which one is used. Needs no network; shows no secrets.
+    """List the profiles, and show which one is used. Needs no network; shows no secrets.
 
     Args:
         json: Print one JSON object per line to stdout.
@@ -131,10 +131,10 @@ def list_profiles(*, json: Flag = False, csv: Flag = False) -> Exit:
     async def listed() -> Exit:
         columns = {name: name for name in attrs.fields_dict(_Row)}
         code = await show_rows(output, rows, "profile", columns)
-        output.say(f"The file is {profiles.path()}.")
+        output.say(f"The profiles are in {profiles.path()}.")
         if not profiles.load():
             output.say(
-                'To add a profile, write a table to it, such as [bakery] with api_key = "..." and '
+                'To add one, write a table to this file, such as [bakery] with api_key = "..." and '
                 'access_token = "...", or run "ccv2 login --profile bakery".'
             )
         return code

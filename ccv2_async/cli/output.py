@@ -76,7 +76,7 @@ class Output:
         stderr: TextIO | None = None,
     ) -> None:
         if as_json and as_csv:
-            raise UsageError("Choose one of --json and --csv.")
+            raise UsageError("Pass either --json or --csv, not both.")
         self.as_json = as_json
         self.as_csv = as_csv
         self.carry_on = carry_on

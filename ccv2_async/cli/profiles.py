@@ -155,7 +155,7 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     if name is not None:
         found = load()
         if name not in found:
-            known = f"it has {', '.join(found)}" if found else "it has none"
+            known = f"the file has {', '.join(found)}" if found else "the file has none"
             raise UsageError(f"There is no profile {name} in {path()}; {known}.")
         return found[name].options()
     if environment.get("CCV2_ACCESS_TOKEN"):
@@ -190,7 +190,7 @@ def store(name: str | None, **settings: str) -> Path:
     """
     name = name or os.environ.get("CCV2_PROFILE") or DEFAULT
     if not _NAME.fullmatch(name):
-        raise InvalidField("--profile", name, "a name of letters, digits, hyphens, and underscores")
+        raise InvalidField("--profile", name, "use only letters, digits, hyphens, and underscores")
     known = load().get(name, Profile())
     text = path().read_text("utf-8") if path().exists() else ""
     text = _changed(text, name, settings)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _REFUSALS = {
     "file_type": "the library does not accept this type ({rule})",
-    "name": "its name is not {rule}",
-    "folders": "it is too deep: the library accepts {rule}",
+    "name": "the library does not accept this name ({rule})",
+    "folders": "it is too deep: {rule}",
 }
 """Why a file is refused, by the field that is wrong."""
 
@@ -115,7 +115,7 @@ def show_table(rows: Sequence[JobItem], output: Output, *, urls: bool = True) ->
     if rows:
         output.show(closing)
     if len(rows) > MOST_ROWS:
-        output.line(f"and {counted(len(rows) - MOST_ROWS, 'file')} more that failed")
+        output.line(f"and {counted(len(rows) - MOST_ROWS, 'more file')} that failed")
 
 
 def _report_numbered(items: Sequence[JobItem], output: Output) -> None:
@@ -182,7 +182,7 @@ def show_plan(plan: Iterable[UploadResult], output: Output, *, refused: int) -> 
     if rows.row_count:
         output.show(rows)
     if not output.as_json and actions.total() > rows.row_count:
-        output.line(f"and {counted(actions.total() - rows.row_count, 'file')} more")
+        output.line(f"and {counted(actions.total() - rows.row_count, 'more file')}")
     for action, number in actions.most_common():
         output.say(f"{counted(number, 'file')}: {action}")
     if refused:

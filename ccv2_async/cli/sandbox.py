@@ -26,10 +26,10 @@ _HOST = "127.0.0.1"
 
 def sandbox(
     *,
-    port: Annotated[int, between("--port", 0, 65_535, "a number from 0 to 65535")] = _PORT,
+    port: Annotated[int, between("--port", 0, 65_535, "it must be from 0 to 65535")] = _PORT,
     host: str = _HOST,
     content_port: Annotated[
-        int, between("--content-port", 0, 65_535, "a number from 0 to 65535")
+        int, between("--content-port", 0, 65_535, "it must be from 0 to 65535")
     ] = 0,
     latency: str = "0",
     speed: float = 1.0,
@@ -39,11 +39,11 @@ def sandbox(
     open_page: Annotated[Flag, Parameter(name="--open")] = False,
     json: Flag = False,
 ) -> Exit:
-    """Run a local imitation of the service, until Ctrl-C.
+    """Run a local stand-in for the service until you press Ctrl-C.
 
-    Ctrl-C is the normal way to stop it (exit code 0). Without --state, the sandbox keeps nothing.
-    Uploads take about 8 seconds to become Active, as with the real service. Some file names decide
-    the outcome: virus.png, fail.pdf, slow.gif, stuck.png, and more.
+    Ctrl-C is the normal way to stop it (exit code 0). Without --state, its data is lost when it
+    stops. Uploads take about 8 seconds to become Active, as with the real service. Some file names
+    decide the outcome: virus.png, fail.pdf, slow.gif, stuck.png, and more.
 
     Open its address in a browser to see the files, every request, and controls for faults.
 
@@ -56,8 +56,8 @@ def sandbox(
         speed: The speed relative to the real service; 2 is twice as fast.
         seed: A number makes a run repeatable, including IDs. With demo, the sandbox starts with a
             sample account: contacts, lists, campaigns with reports, and files. With a file that
-            --state has written, it starts with the account in it.
-        state: A file that keeps the account across restarts. The sandbox creates it, and writes it
+            --state has written, it starts with the account in that file.
+        state: A file that keeps the account across restarts. The sandbox creates it, and updates it
             soon after each change. If it exists, --seed is not used.
         retire: A group of operations to retire, such as events, or one operation, such as "GET
             /contacts/*". Every call to it gets 400 http.status.gone. Repeat the option for several.
@@ -66,7 +66,7 @@ def sandbox(
     """
     output = Output(as_json=json)
     if not 0 < speed < float("inf"):
-        raise InvalidField("--speed", speed, "a number above 0")
+        raise InvalidField("--speed", speed, "it must be a number above 0")
     settings = {
         "mode": "lognormal",
         "speed": speed,
@@ -82,7 +82,7 @@ def sandbox(
             if output.as_json:
                 output.record(options)
             else:
-                output.say(f"The sandbox listens on {made.origin} until Ctrl-C. To use it, set:")
+                output.say(f"Listening on {made.origin} until Ctrl-C. To use the sandbox, set:")
                 for name in ("base_url", "api_key", "access_token"):
                     output.line(f"export CCV2_{name.upper()}={options[name]}")
                 output.line("export CCV2_TRUST_ENV=0")  # a proxy cannot reach this machine
@@ -102,7 +102,7 @@ def sandbox(
                 output.say("")  # the terminal has shown ^C
             made.stop()
             left = "gone" if state is None else f"in {state}"
-            output.say(f"The sandbox has ended. Its data is {left}.")
+            output.say(f"The sandbox has stopped. Its data is {left}.")
 
     ended = run(serve, output)
     return Exit.OK if ended in (Exit.INTERRUPTED, Exit.TERMINATED) else ended
@@ -138,7 +138,7 @@ def _seed_of(text: str | None) -> int | str | Path | None:
     with contextlib.suppress(ValueError):
         return int(text)
     if not Path(text).is_file():
-        raise InvalidField("--seed", text, "a whole number, demo, or a file")
+        raise InvalidField("--seed", text, "it must be a whole number, demo, or a file")
     return Path(text)
 
 
@@ -147,5 +147,5 @@ def _latency_of(text: str) -> float | tuple[float, ...]:
     try:
         ends = tuple(map(float, text.split("-")))
     except ValueError:
-        raise InvalidField("--latency", text, "seconds, or a range such as 0.1-0.5") from None
+        raise InvalidField("--latency", text, "use seconds, or a range such as 0.1-0.5") from None
     return ends if len(ends) > 1 else ends[0]

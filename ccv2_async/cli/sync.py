@@ -63,7 +63,7 @@ async def sync(
     Args:
         run: The run of the command.
         local: The local folder.
-        folder: ID of the library folder; see 'ccv2 folders'. 0 means the whole library, without
+        folder: ID of the library folder; see 'ccv2 folders'. 0 means the whole library, except
             the service's own folders.
         delete: Move all other files of the library folder to the trash, including those that were
             never in the local one. Empty folders stay.
@@ -153,7 +153,7 @@ class _Sync:
         elif work:
             self.output.show(rows)
             if len(work) > MOST_ROWS:
-                self.output.line(f"and {counted(len(work) - MOST_ROWS, 'file')} more")
+                self.output.line(f"and {counted(len(work) - MOST_ROWS, 'more file')}")
         self.items = {
             entry.path: JobItem(entry.path, entry.size or 0)
             for entry in work

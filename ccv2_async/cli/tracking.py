@@ -107,7 +107,7 @@ def _made(name: str, report: _Report) -> Callable[..., Exit]:
         limit: Limit = None,
     ) -> Exit:
         if (campaign is None) == (contact is None):
-            raise UsageError("Name either a campaign or --contact.")
+            raise UsageError("Pass either a campaign ID or --contact.")
         subject, id_ = "campaign", campaign
         if contact is not None:
             subject, id_ = "contact", (await find(run.client, contact)).id

@@ -43,7 +43,7 @@ _MANY = 25
 _ROWS = (100, 1000)
 
 
-Jobs = Annotated[int, between("--jobs", 1, 100, "a number of files from 1 to 100")]
+Jobs = Annotated[int, between("--jobs", 1, 100, "it must be from 1 to 100")]
 
 
 @command()
@@ -65,9 +65,9 @@ async def upload(
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
 
-    A folder stands for all files in it and in its subfolders, sorted by name, without hidden files.
-    Files that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops immediately
-    and prints a token for every file that the service has accepted.
+    For a folder, all files in it and in its subfolders are sent in order of name, except hidden
+    files. Files that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops
+    immediately and prints a token for every file that the service has accepted.
 
     With --journal, the same command continues where it stopped. Nothing is lost, and
     nothing is sent twice.
@@ -161,8 +161,7 @@ class _Upload:
         plan = await self._plan(files, keep_folders=tree)
         if not plan:
             raise errors.UsageError(
-                f"{self.options['journal']}: there is nothing to upload except the journal. "
-                "Name other files."
+                f"{self.options['journal']}: the journal is the only file. Pass other files."
             )
         limit = None
         if any(result.error is None for result in plan):
@@ -317,7 +316,7 @@ class _Upload:
         advice = (
             "the next run with the same journal looks for it before it sends it again"
             if self.options["journal"]
-            else "look at 'ccv2 files' before you send it again"
+            else "check 'ccv2 files' before you send it again"
         )
         return errors.OutcomeUnknown(
             f"{item.label}: interrupted after it was sent, before the service answered. It may "

@@ -30,16 +30,16 @@ _UNAVAILABLE = "503 Service Unavailable"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-_Processes = Annotated[int, between("--processes", 1, inf, "a number of 1 or more")]
-_Port = Annotated[int | None, between("--health-port", 1, 65_535, "a number from 1 to 65535")]
+_Processes = Annotated[int, between("--processes", 1, inf, "it must be 1 or more")]
+_Port = Annotated[int | None, between("--health-port", 1, 65_535, "it must be from 1 to 65535")]
 
 
 def worker(*, processes: _Processes = 2, health_port: _Port = None) -> Exit:
     """Run workers that upload files and start activities, until Ctrl-C or SIGTERM.
 
     The settings come from the environment: CCV2_API_KEY, CCV2_ACCESS_TOKEN, CCV2_REDIS_URL and the
-    other variables of WorkerSettings. They and Redis are checked first. If something is wrong, the
-    command prints one sentence and ends without starting anything.
+    other variables of WorkerSettings. The settings and Redis are checked first. If
+    something is wrong, the command prints one sentence and exits without starting anything.
 
     Args:
         processes: Number of worker processes. A process that dies is restarted.

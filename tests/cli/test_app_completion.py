@@ -76,7 +76,10 @@ def test_an_unknown_shell_is_asked_for(
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("SHELL", "/bin/ksh")
     ran = ccv2("--install-completion")
-    assert (ran.code, ran.err) == (Exit.USAGE, "Your shell is unknown. Name it with --shell.\n")
+    assert (ran.code, ran.err) == (
+        Exit.USAGE,
+        "Your shell could not be detected. Pass it with --shell.\n",
+    )
     assert "--shell" in ccv2("--install-completion", "--shell", "ksh").err
 
 

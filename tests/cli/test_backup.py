@@ -70,8 +70,8 @@ def test_an_estimate_is_printed_and_nothing_is_written(
     ran = ccv2("backup", str(tmp_path / "new"), "--dry-run")
     assert ran.code == Exit.OK
     assert ran.out.startswith("About ")
-    assert "with this quota, it takes 1 day." in ran.out
-    assert "A contact counts once for each of its lists" in ran.err
+    assert "with this quota, that takes 1 day." in ran.out
+    assert "A contact counts once per list" in ran.err
     assert not (tmp_path / "new").exists()
 
 

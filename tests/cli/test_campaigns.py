@@ -110,4 +110,4 @@ def test_exactly_one_time_is_required(
 ) -> None:
     ran = ccv2("campaigns", "schedule", "1", *options)
     assert (ran.code, demo.admin.requests()) == (Exit.USAGE, [])
-    assert "--at TIME, or --now" in ran.err
+    assert "--at TIME or --now" in ran.err

@@ -381,7 +381,7 @@ def test_a_file_of_another_program_is_imported_as_the_options_say(
     options = ("--encoding", "utf-16", "--delimiter")
     assert ccv2("contacts", "import", file, "--list", "1", *options, "tab").code == Exit.OK
     wrong = ccv2("contacts", "import", file, "--list", "1", *options, "tabs")
-    assert "--delimiter is 'tabs': one character" in wrong.err
+    assert "--delimiter is 'tabs': it must be one character" in wrong.err
     file.write_bytes(b"zoe@example.com\r\n")
     assert ccv2("contacts", "remove", file, "--list", "1", "--encoding", "cp1252").code == Exit.OK
 

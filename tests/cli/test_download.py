@@ -129,7 +129,7 @@ def test_exactly_one_choice_of_files_is_required(
 ) -> None:
     ran = ccv2("files", "get", *arguments)
     assert (ran.code, service.admin.requests()) == (Exit.USAGE, [])
-    assert "Give IDs of files, or --folder ID, or --all." in ran.err
+    assert "pass IDs, --folder ID, or --all." in ran.err
 
 
 def test_wrong_choices_are_reported_in_one_sentence(
@@ -163,7 +163,7 @@ def test_many_failures_are_summed_up(
     ccv2("upload", tmp_path / "in")
     ran = ccv2("files", "get", "--all", "--to", tmp_path / "out")
     assert ran.code == Exit.SOME_FAILED
-    assert "and 2 files more that failed" in ran.out
+    assert "and 2 more files that failed" in ran.out
     assert names(tmp_path / "out") == []
 
 

@@ -62,7 +62,7 @@ def test_an_invalid_base_url_is_named_by_its_variable(
     ccv2: Callable[..., Ran], service: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCV2_BASE_URL", "ftp://nowhere")
-    assert ccv2("account").err.startswith("CCV2_BASE_URL is 'ftp://nowhere': a URL such as")
+    assert ccv2("account").err.startswith("CCV2_BASE_URL is 'ftp://nowhere': it must be an http")
     monkeypatch.setenv("CCV2_BASE_URL", "http://127.0.0.1:1/v2")
     assert (
         "check the network and the base URL (CCV2_BASE_URL), then try again" in ccv2("account").err

@@ -131,7 +131,7 @@ def test_csv_on_a_terminal_cannot_control_it(monkeypatch: pytest.MonkeyPatch) ->
 def test_json_and_csv_exclude_each_other(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("lists", "--json", "--csv")
     assert (ran.code, service.admin.requests()) == (Exit.USAGE, [])
-    assert "Choose one of --json and --csv." in ran.err
+    assert "Pass either --json or --csv, not both." in ran.err
 
 
 def test_an_empty_listing_is_a_header_in_csv(ccv2: Callable[..., Ran], service: Sandbox) -> None:
@@ -164,7 +164,7 @@ def test_an_invalid_date_is_reported_with_an_example(
 ) -> None:
     ran = ccv2("contacts", "--since", "yesterday")
     assert (ran.code, service.admin.requests()) == (Exit.USAGE, [])
-    assert "--since is 'yesterday': a date or a time, such as 2026-12-01" in ran.err
+    assert "--since is 'yesterday': use a date or time such as 2026-12-01" in ran.err
 
 
 def test_a_limit_ends_a_listing_before_its_bad_row(

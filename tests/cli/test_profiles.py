@@ -152,7 +152,7 @@ def test_profiles_are_listed_without_their_secrets(
     assert header.split() == ["name", "used", "key", "token", "service"]
     assert first.split() == ["bakery", "no", "yes", "yes", bakery.base_url]
     assert second.split() == ["other", "yes", "no", "no"]
-    assert ran.err.splitlines() == ["2 profiles.", f"The file is {profiles.path()}."]
+    assert ran.err.splitlines() == ["2 profiles.", f"The profiles are in {profiles.path()}."]
     rows = list(csv.DictReader(ccv2("profile", "--csv").out.splitlines()))
     assert [row["token"] for row in rows] == ["true", "false"]
     assert [row["used"] for row in ccv2("profile", "list", "--json").rows] == [False, True]
@@ -162,8 +162,8 @@ def test_profiles_are_listed_without_their_secrets(
 def test_an_empty_list_of_profiles_says_how_to_add_one(ccv2: Callable[..., Ran]) -> None:
     ran = ccv2("profile")
     assert ran.code == Exit.OK
-    assert f"The file is {profiles.path()}." in ran.err
-    assert 'write a table to it, such as [bakery] with api_key = "..."' in ran.err
+    assert f"The profiles are in {profiles.path()}." in ran.err
+    assert 'write a table to this file, such as [bakery] with api_key = "..."' in ran.err
 
 
 def test_a_token_of_the_environment_comes_before_the_default_profile(

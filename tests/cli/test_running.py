@@ -116,7 +116,7 @@ def test_jobs_in_the_embedded_sandbox_are_not_reported_as_continuing(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED
-    assert "The sandbox has ended, and 1 job with it" in err
+    assert "The sandbox has stopped, so 1 job will not finish" in err
     assert "Uploaded" in out
 
 

@@ -74,8 +74,8 @@ def test_reports_are_narrowed_by_date_and_limit(ccv2: Callable[..., Ran], campai
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ((), "Name either a campaign or --contact."),
-        (("7", "--contact", "7"), "Name either a campaign or --contact."),
+        ((), "Pass either a campaign ID or --contact."),
+        (("7", "--contact", "7"), "Pass either a campaign ID or --contact."),
         (("a b",), "ID is 'a b'"),
         (("--contact", "a b"), "ID is 'a b'"),
         (("--contact", "nobody@example.com"), "There is no contact with the address nobody@"),

@@ -91,7 +91,7 @@ def test_files_that_cannot_be_sent_are_reported_and_the_rest_are_uploaded(
         picture("large.png", b"x" * 1_001): "larger than the 1,000 bytes that the account",
         tmp_path / "pipe.png": "it is a named pipe, not a file",
         tmp_path / "loop.png": "its symbolic links form a loop",
-        picture(f"{'n' * 77}.png"): "its name is not a file name of 1 to 80 characters",
+        picture(f"{'n' * 77}.png"): "this name (it must have 1 to 80 characters)",
     }
     ran = ccv2("upload", *expected, good)
     assert ran.code == Exit.SOME_FAILED
@@ -187,10 +187,10 @@ def test_an_unknown_folder_is_reported_before_anything_is_sent(
         (("--jobs", "101"), "--jobs"),
         (("--jobs", "many"), "jobs"),
         (("--rate", "fast"), "--rate"),
-        (("--rate", "-1"), "0: no limit"),
+        (("--rate", "-1"), "0 means no limit"),
         (("--rate", "inf"), "--rate"),
         (("--description", "d" * 101), "--description"),
-        (("--folder", "a b"), "--folder is 'a b': an ID that the service returned."),
+        (("--folder", "a b"), "--folder is 'a b': it must be an ID that the service returned."),
         (("--colour", "red"), "--colour"),
     ],
 )

@@ -255,7 +255,7 @@ def test_a_plan_of_many_files_is_shortened(
     ccv2: Callable[..., Ran], service: Sandbox, pictures: Callable[[int], Path]
 ) -> None:
     ran = ccv2("upload", pictures(60), "--dry-run")
-    assert ran.out.splitlines()[-1] == "and 10 files more"
+    assert ran.out.splitlines()[-1] == "and 10 more files"
     assert len(ran.out.splitlines()) == 52
     assert "60 files: send" in ran.err
 
@@ -287,7 +287,7 @@ def test_more_failures_than_a_table_holds_are_counted(
     for number in range(60):
         picture(f"in/virus{number}.png")
     ran = ccv2("upload", tmp_path / "in")
-    assert ran.out.splitlines()[-1] == "and 10 files more that failed"
+    assert ran.out.splitlines()[-1] == "and 10 more files that failed"
 
 
 def test_an_active_file_with_an_unreadable_url_is_reported_as_active(
@@ -325,7 +325,7 @@ def test_the_journal_command_names_further_copies(
     with closing(sqlite3.connect(journal)) as database, database:
         database.execute("""UPDATE files SET duplicates = '["12", "13"]'""")
     shown = ccv2("journal", "show", journal).out
-    assert shown.endswith(" further copies in the folder: 12, 13\n")
+    assert shown.endswith(" duplicates in the folder: 12, 13\n")
     (row,) = ccv2("journal", "show", journal, "--json").rows
     assert row["duplicates"] == ["12", "13"]
 
@@ -407,7 +407,7 @@ def test_an_upload_of_only_its_own_journal_is_refused(
     ran = ccv2("upload", "upload.png", "--journal", "upload.png")
 
     assert ran.code == 2
-    assert "except the journal" in ran.err
+    assert "the journal is the only file" in ran.err
     assert not service.admin.requests()
 
 
