@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.account import AccountInfo, VerifiedEmailAddress, VerifiedEmailStatus
 from ccv2_async.models.validation import checked_model, checked_text, one_of
-from ccv2_async.resources.base import Kind, Resource, result_of
+from ccv2_async.resources.base import Endpoint, Resource, result_of
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class AccountChanges(TypedDict, total=False):
     organization_addresses: Iterable[AccountAddress]
 
 
-INFO = Kind(AccountInfo, AccountInfo, "/account/info", "account information")
+INFO = Endpoint(AccountInfo, AccountInfo, "/account/info", "account information")
 
 
 class Account(Resource):

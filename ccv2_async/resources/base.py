@@ -45,8 +45,8 @@ M = TypeVar("M")
 
 
 @attrs.frozen
-class Kind(Generic[T]):
-    """A kind of thing in the account, such as a campaign or a fee of an event.
+class Endpoint(Generic[T]):
+    """An endpoint, such as that of campaigns or of the fees of an event.
 
     Attributes:
         model: The model of the service's responses.
@@ -162,18 +162,18 @@ class Resource:
 
     # `ids` are the IDs of a thing's parents, then its own.
 
-    async def _one(self, kind: Kind[T], *ids: str, query: Query = None) -> T:
+    async def _one(self, endpoint: Endpoint[T], *ids: str, query: Query = None) -> T:
         """Return one thing."""
-        path, what = kind.place(*ids)
-        return await self._get(kind.model, path, what=what, query=query)
+        path, what = endpoint.place(*ids)
+        return await self._get(endpoint.model, path, what=what, query=query)
 
-    async def _all_of(self, kind: Kind[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
-        """Return all things of a kind that the parents with these IDs have."""
-        path, what = path_to(kind.path, *ids), f"{kind.name}s of {kind.owner} {ids[-1]}"
-        return await self._get_rows(kind.model, path, what=what, on_bad_row=on_bad_row)
+    async def _all_of(self, endpoint: Endpoint[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
+        """Return all things at the endpoint below the parents with these IDs."""
+        path, what = path_to(endpoint.path, *ids), f"{endpoint.name}s of {endpoint.owner} {ids[-1]}"
+        return await self._get_rows(endpoint.model, path, what=what, on_bad_row=on_bad_row)
 
     async def _update(
-        self, kind: Kind[T], changes: Mapping[str, Any], *ids: str, query: Query = None
+        self, endpoint: Endpoint[T], changes: Mapping[str, Any], *ids: str, query: Query = None
     ) -> T:
         """Read something, change a few of its fields, and replace it by PUT.
 
@@ -183,42 +183,46 @@ class Resource:
         Raises:
             InvalidField: See `checked_changes`. Nothing was sent.
         """
-        path, what = kind.place(*ids) if ids else (kind.path, kind.name)
-        checked = validation.checked_changes(changes, kind.written)
-        before: Any = await self._get(kind.model, path, what=what)
+        path, what = endpoint.place(*ids) if ids else (endpoint.path, endpoint.name)
+        checked = validation.checked_changes(changes, endpoint.written)
+        before: Any = await self._get(endpoint.model, path, what=what)
         after = attrs.evolve(before, **checked)
         return await self._replace(
-            kind.model,
+            endpoint.model,
             path,
-            kind.sendable(after) if kind.sendable else after,
+            endpoint.sendable(after) if endpoint.sendable else after,
             what=f"update of {what}",
             query=query,
             checked=True,
         )
 
-    async def _create_one(self, kind: Kind[T], new: object, *ids: str) -> T:
+    async def _create_one(self, endpoint: Endpoint[T], new: object, *ids: str) -> T:
         """Create a resource under the parents that its path names, and return it.
 
         Raises:
-            InvalidField: It is not of the kind. Nothing was sent.
+            InvalidField: It is not an instance of the model. Nothing was sent.
         """
-        body, path = kind.checked(new, kind.written), path_to(kind.path, *ids)
-        if kind.owner:
-            article = "an" if kind.name[0] in "ai" else "a"
-            of = f"{article} {kind.name} of {kind.owner} {ids[-1]}"
+        body, path = endpoint.checked(new, endpoint.written), path_to(endpoint.path, *ids)
+        if endpoint.owner:
+            article = "an" if endpoint.name[0] in "ai" else "a"
+            of = f"{article} {endpoint.name} of {endpoint.owner} {ids[-1]}"
         else:
-            of = f"{kind.name} {body.name}"
-        return await self._create(kind.model, path, body, what=f"creation of {of}")
+            of = f"{endpoint.name} {body.name}"
+        return await self._create(endpoint.model, path, body, what=f"creation of {of}")
 
-    async def _replace_one(self, kind: Kind[T], whole: Any, *ids: str, query: Query = None) -> T:
+    async def _replace_one(
+        self, endpoint: Endpoint[T], whole: Any, *ids: str, query: Query = None
+    ) -> T:
         """Replace one thing by PUT, and return what the service stored."""
-        body = kind.checked(whole, kind.model)
-        path, what = kind.place(*ids, whole.id)
-        return await self._replace(kind.model, path, body, what=f"update of {what}", query=query)
+        body = endpoint.checked(whole, endpoint.model)
+        path, what = endpoint.place(*ids, whole.id)
+        return await self._replace(
+            endpoint.model, path, body, what=f"update of {what}", query=query
+        )
 
-    async def _delete_one(self, kind: Kind[Any], *ids: str) -> None:
+    async def _delete_one(self, endpoint: Endpoint[Any], *ids: str) -> None:
         """Delete one thing."""
-        path, what = kind.place(*ids)
+        path, what = endpoint.place(*ids)
         await self._delete(path, what=f"deletion of {what}")
 
     async def _delete(self, path: str, *, what: str) -> None:

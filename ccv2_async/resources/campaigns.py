@@ -15,7 +15,7 @@ from ccv2_async.models.campaigns import (
     TestSendFormat,
 )
 from ccv2_async.models.validation import Rule, check, checked_texts, one_of
-from ccv2_async.resources.base import Kind, Resource, path_to
+from ccv2_async.resources.base import Endpoint, Resource, path_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,8 +60,8 @@ class CampaignChanges(TypedDict, total=False):
     is_visible_in_ui: bool | None
 
 
-CAMPAIGNS = Kind(Campaign, CampaignWrite, "/emailmarketing/campaigns", "campaign", "campaign")
-SCHEDULES = Kind(
+CAMPAIGNS = Endpoint(Campaign, CampaignWrite, "/emailmarketing/campaigns", "campaign", "campaign")
+SCHEDULES = Endpoint(
     Schedule,
     ScheduleWrite,
     "/emailmarketing/campaigns/{}/schedules",

@@ -19,7 +19,7 @@ from ccv2_async.models.contacts import (
     SignupFormWrite,
 )
 from ccv2_async.models.validation import check, checked_changes, checked_model, checked_text, one_of
-from ccv2_async.resources.base import Kind, Resource, path_to
+from ccv2_async.resources.base import Endpoint, Resource, path_to
 from ccv2_async.tasks import running_loop
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ContactChanges(ContactDetails, total=False):
     lists: Iterable[ContactListRef | str]
 
 
-CONTACTS = Kind(Contact, ContactWrite, "/contacts", "contact", "contact")
+CONTACTS = Endpoint(Contact, ContactWrite, "/contacts", "contact", "contact")
 
 
 class Contacts(Resource):

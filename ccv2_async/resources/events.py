@@ -20,7 +20,7 @@ from ccv2_async.models.event_sales import (
 from ccv2_async.models.events import Event, EventStatus, EventStatusPatch, EventSummary, EventWrite
 from ccv2_async.models.registrants import Registrant, RegistrantDetail
 from ccv2_async.models.validation import one_of
-from ccv2_async.resources.base import Kind, Resource, path_to, result_of
+from ccv2_async.resources.base import Endpoint, Resource, path_to, result_of
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def _scope(scope: S) -> S | FeeScope:
     return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
 
 
-EVENTS = Kind(Event, EventWrite, "/eventspot/events", "event", "event")
-FEES = Kind(Fee, FeeWrite, EVENT + "/fees", "fee", "fee", "event", _sendable)
-ITEMS = Kind(Item, ItemWrite, EVENT + "/items", "item", "item", "event")
-ATTRIBUTES = Kind(
+EVENTS = Endpoint(Event, EventWrite, "/eventspot/events", "event", "event")
+FEES = Endpoint(Fee, FeeWrite, EVENT + "/fees", "fee", "fee", "event", _sendable)
+ITEMS = Endpoint(Item, ItemWrite, EVENT + "/items", "item", "item", "event")
+ATTRIBUTES = Endpoint(
     ItemAttribute,
     ItemAttributeWrite,
     EVENT + "/items/{}/attributes",
@@ -73,7 +73,7 @@ ATTRIBUTES = Kind(
     "attribute",
     "item",
 )
-PROMOCODES = Kind(
+PROMOCODES = Endpoint(
     Promocode, PromocodeWrite, EVENT + "/promocodes", "promotion code", "promocode", "event"
 )
 

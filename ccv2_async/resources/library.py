@@ -24,7 +24,7 @@ from ccv2_async.models.library import (
     MoveResult,
 )
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.resources.base import Kind, Resource, path_to, result_of, result_rows, waits_for
+from ccv2_async.resources.base import Endpoint, Resource, path_to, result_of, result_rows, waits_for
 from ccv2_async.resources.downloads import download_of
 from ccv2_async.resources.listing import checked_on_bad_row, good_rows
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
@@ -60,8 +60,10 @@ MOST_ROWS = 1000
 _TOP = "0"
 
 
-FILES = Kind(LibraryFile, LibraryFileUpdate, "/library/files", "library file", "file")
-FOLDERS = Kind(LibraryFolder, LibraryFolderWrite, "/library/folders", "library folder", "folder")
+FILES = Endpoint(LibraryFile, LibraryFileUpdate, "/library/files", "library file", "file")
+FOLDERS = Endpoint(
+    LibraryFolder, LibraryFolderWrite, "/library/folders", "library folder", "folder"
+)
 
 
 class Library(Resource):

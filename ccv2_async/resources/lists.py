@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from ccv2_async.models.contacts import Contact, ContactList, ContactListStatus, ContactListWrite
-from ccv2_async.resources.base import Kind, Resource, path_to
+from ccv2_async.resources.base import Endpoint, Resource, path_to
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ class ListChanges(TypedDict, total=False):
     status: ContactListStatus | str
 
 
-LISTS = Kind(ContactList, ContactListWrite, "/lists", "contact list", "contact_list")
+LISTS = Endpoint(ContactList, ContactListWrite, "/lists", "contact list", "contact_list")
 
 
 class Lists(Resource):

@@ -142,9 +142,9 @@ def _read_parameter(name: str, field: Field, given: str | None) -> Any:
         return field.default
     value: Any = given
     try:
-        if field.kind == "integer":
+        if field.type == "integer":
             value = int(given)
-        elif field.kind == "boolean":
+        elif field.type == "boolean":
             value = {"true": True, "false": False}[given.lower()]
         return field.read(name, value)
     except (ValueError, KeyError):

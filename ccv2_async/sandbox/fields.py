@@ -11,7 +11,7 @@ from another model, and changes some. A field is a name and these suffixes, in t
 ==============  ==============================================================================
 ``!``           required
 ``-``           read-only: the service sets it
-``:kind``       `id`, `int`, `float`, `bool`, `date`, `email`, a model, words as in `:HTML|XHTML`
+``:type``       `id`, `int`, `float`, `bool`, `date`, `email`, a model, words as in `:HTML|XHTML`
                 and `:|CSV`, `id|Item` for an ID or an object with one, `text|Item`, or `int|id` for
                 an ID that responses write as a number or as text; without it, text
 ``~``           the case of the words does not matter
@@ -34,15 +34,15 @@ from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.responses import Refusal, absent_field, bad_field
 
 _Text = Literal["string", "id", "email", "datetime"]
-Kind = Literal[_Text, "integer", "number", "boolean", "object", "array", "any"]
+FieldType = Literal[_Text, "integer", "number", "boolean", "object", "array", "any"]
 
 ADDRESS_LENGTH = 80
 """The largest number of characters of an email address."""
 
 # The service's integers are Java's.
 _LARGEST = 2**31 - 1
-# The types of each kind in JSON Schema and in Python, and what an error calls its values.
-_TYPES: dict[Kind, tuple[str, Any, str]] = {
+# Each type in JSON Schema and in Python, and what an error calls its values.
+_TYPES: dict[FieldType, tuple[str, Any, str]] = {
     "string": ("string", str, "text"),
     "id": ("string", str, "text"),
     "email": ("string", str, "text"),
@@ -54,7 +54,7 @@ _TYPES: dict[Kind, tuple[str, Any, str]] = {
     "array": ("array", list, "an array"),
 }
 # The other checks, in the form of JSON Schema.
-_FORMATS: dict[Kind, dict[str, Any]] = {
+_FORMATS: dict[FieldType, dict[str, Any]] = {
     "datetime": {"format": "date-time"},
     "email": {"format": "email", "maxLength": ADDRESS_LENGTH},
     "integer": {"format": "int32"},
@@ -66,7 +66,7 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        kind: The kind of its value. An `id` is text. `any` is any of `model` and text, if it has a
+        type: The type of its value. An `id` is text. `any` is any of `model` and text, if it has a
             model, otherwise of a number and text.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.
@@ -82,7 +82,7 @@ class Field:
         default: The value of a query parameter that is not sent.
     """
 
-    kind: Kind
+    type: FieldType
     required: bool = False
     read_only: bool = False
     max_length: int | None = None
@@ -106,15 +106,15 @@ class Field:
         return schema
 
     def _bare_schema(self) -> dict[str, Any]:
-        if self.kind == "any":
+        if self.type == "any":
             other = {"type": "integer"} if self.model is None else self.model.reference()
             return {"anyOf": [other, {"type": "string"}]}
         if self.model is not None:
             return self.model.reference()
-        least, most = ("minItems", "maxItems") if self.kind == "array" else ("minimum", "maximum")
+        least, most = ("minItems", "maxItems") if self.type == "array" else ("minimum", "maximum")
         keywords = {
-            "type": _TYPES[self.kind][0],
-            **_FORMATS.get(self.kind, {}),
+            "type": _TYPES[self.type][0],
+            **_FORMATS.get(self.type, {}),
             "items": self.items and attrs.evolve(self.items, required=True).schema(),
             **({} if self.max_length is None else {"maxLength": self.max_length}),
             "minLength": self.min_length,
@@ -139,24 +139,24 @@ class Field:
 
     def read(self, name: str, value: Any) -> Any:
         """Return the checked, normalized value, or raise a 400 that names the field."""
-        if self.kind == "any":
+        if self.type == "any":
             return value
-        if self.kind == "integer" and isinstance(value, float) and value.is_integer():
+        if self.type == "integer" and isinstance(value, float) and value.is_integer():
             value = int(value)
-        _, types, wanted = _TYPES[self.kind]
-        stray = isinstance(value, bool) and self.kind != "boolean"
+        _, types, wanted = _TYPES[self.type]
+        stray = isinstance(value, bool) and self.type != "boolean"
         if stray or not isinstance(value, types):
             raise bad_field(name, f"{wanted} is expected.")
-        if self.kind == "datetime":
+        if self.type == "datetime":
             return _read_date(name, value)
-        if self.kind == "object":
+        if self.type == "object":
             return value if self.model is None else self.model.read(value, name)
-        if self.kind in get_args(_Text):
+        if self.type in get_args(_Text):
             return self._read_text(name, value)
         self._check_bounds(name, value)
         if self.items is not None:
             return [self.items.read(name, item) for item in value]
-        return float(value) if self.kind == "number" else value
+        return float(value) if self.type == "number" else value
 
     def _read_text(self, name: str, value: str) -> str:
         if self.max_length is not None and len(value) > self.max_length:
@@ -173,8 +173,8 @@ class Field:
         return known[value.casefold()]
 
     def _check_bounds(self, name: str, value: Any) -> None:
-        amount, unit = (len(value), " items") if self.kind == "array" else (value, "")
-        if self.kind == "integer" and abs(amount) > _LARGEST:
+        amount, unit = (len(value), " items") if self.type == "array" else (value, "")
+        if self.type == "integer" and abs(amount) > _LARGEST:
             raise bad_field(name, "a smaller number is expected.")
         if self.minimum is not None and amount < self.minimum:
             raise bad_field(name, f"the minimum is {self.minimum:g}{unit}.")
@@ -223,7 +223,7 @@ class Model:
             given = value.get(name)
             if field.read_only:
                 continue
-            if given is None or (given == "" and field.kind == "datetime"):
+            if given is None or (given == "" and field.type == "datetime"):
                 if field.required:
                     raise absent_field(name)
                 continue
@@ -234,10 +234,10 @@ class Model:
 MODELS: dict[str, Model] = {}
 """The models that `define` has read, by name."""
 
-_KINDS = {kind: kind for kind in get_args(Kind)}
-_KINDS |= {"int": "integer", "float": "number", "bool": "boolean", "date": "datetime"}
+_TYPE_WORDS = {word: word for word in get_args(FieldType)}
+_TYPE_WORDS |= {"int": "integer", "float": "number", "bool": "boolean", "date": "datetime"}
 _FIELD = re.compile(
-    r"(?P<name>\w+)(?P<required>!?)(?P<read_only>-?)(:(?P<kind>[^~<>=\[\]]+?))?(?P<any_case>~?)"
+    r"(?P<name>\w+)(?P<required>!?)(?P<read_only>-?)(:(?P<word>[^~<>=\[\]]+?))?(?P<any_case>~?)"
     r"(?P<many>\[\])?(/(?P<pattern>.+)/)?(>=(?P<least>[-.\d]+))?(<=(?P<most>[-.\d]+))?"
     r"(=(?P<default>.+))?"
 )
@@ -246,7 +246,7 @@ _FIELD = re.compile(
 def model_of(name: str) -> Model:
     """Return the model of this name."""
     if name not in MODELS:
-        raise ValueError(f"{name!r} is not a kind, and no model of this name is defined above.")
+        raise ValueError(f"{name!r} is not a type, and no model of this name is defined above.")
     return MODELS[name]
 
 
@@ -268,13 +268,13 @@ def _described(text: str) -> tuple[str, Field]:
     found = _FIELD.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} does not describe a field.")
-    kind, many, least, most = found.group("kind", "many", "least", "most")
+    word, many, least, most = found.group("word", "many", "least", "most")
     field = attrs.evolve(
-        _of_kind(kind or "string"), pattern=found["pattern"], any_case=bool(found["any_case"])
+        _of_type(word or "string"), pattern=found["pattern"], any_case=bool(found["any_case"])
     )
     if many:
         field = Field("array", items=field)
-    is_text = field.kind in get_args(_Text)
+    is_text = field.type in get_args(_Text)
     bounds = ("min_length", "max_length") if is_text else ("minimum", "maximum")
     limits = {
         name: float(bound) if "." in bound else int(bound)
@@ -282,23 +282,23 @@ def _described(text: str) -> tuple[str, Field]:
         if bound is not None
     }
     default: Any = found["default"]
-    if field.kind in ("integer", "boolean") and default is not None:
+    if field.type in ("integer", "boolean") and default is not None:
         default = int(default) if default.isdecimal() else default == "true"
     required, read_only = bool(found["required"]), bool(found["read_only"])
     more: Any = {"required": required, "read_only": read_only, "default": default, **limits}
     return found["name"], attrs.evolve(field, **more)
 
 
-def _of_kind(kind: str) -> Field:
-    if kind in _KINDS:
-        return Field(cast("Kind", _KINDS[kind]))
-    if kind == "int|id":
+def _of_type(word: str) -> Field:
+    if word in _TYPE_WORDS:
+        return Field(cast("FieldType", _TYPE_WORDS[word]))
+    if word == "int|id":
         return Field("any")
-    if kind.startswith(("id|", "text|")):
-        return Field("any", model=model_of(kind.partition("|")[2]))
-    if "|" in kind:
-        return Field("string", allowed=tuple(filter(None, kind.split("|"))))
-    return Field("object", model=model_of(kind))
+    if word.startswith(("id|", "text|")):
+        return Field("any", model=model_of(word.partition("|")[2]))
+    if "|" in word:
+        return Field("string", allowed=tuple(filter(None, word.split("|"))))
+    return Field("object", model=model_of(word))
 
 
 def check_id_types(field: Field, value: Any, path: str = "#") -> None:
@@ -311,9 +311,9 @@ def check_id_types(field: Field, value: Any, path: str = "#") -> None:
     """
     if field.read_only or value is None:
         return
-    is_id = field.kind == "id" or (
+    is_id = field.type == "id" or (
         # An ID, or an object with one.
-        field.kind == "any" and field.model is not None and not isinstance(value, dict)
+        field.type == "any" and field.model is not None and not isinstance(value, dict)
     )
     if is_id and not isinstance(value, str):
         raise Refusal(

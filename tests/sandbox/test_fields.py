@@ -194,5 +194,5 @@ def test_text_that_describes_no_field_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["size:integre", "rows:Nothing[]", "owner:id|Nothing"])
 def test_a_field_of_an_unknown_kind_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a kind, and no model of this name"):
+    with pytest.raises(ValueError, match="is not a type, and no model of this name"):
         describe(text)
