@@ -17,7 +17,6 @@ from ccv2_async.activities.contact_rows import (
     unknown_columns,
 )
 from ccv2_async.activities.csv_survey import MOST_IMPORT_ROWS, MOST_ROWS, Purpose
-from ccv2_async.activities.exports import export_of
 from ccv2_async.activities.split import Lines
 from ccv2_async.activities.starter import CLEARING, EXPORT, IMPORT, REMOVAL, Portion, Starter
 from ccv2_async.errors import InvalidField
@@ -32,6 +31,7 @@ from ccv2_async.models.activities import (
 )
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.base import Resource, path_to, waits_for
+from ccv2_async.resources.downloads import export_of
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.body import BytesBody
 from ccv2_async.transport.quota import Lane
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
     from ccv2_async.activities.contact_files import ContactFile
     from ccv2_async.activities.contact_rows import ContactRow, ContactTable, RowsRequest
-    from ccv2_async.activities.exports import ExportTarget
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.resources.listing import OnBadRow
+    from ccv2_async.transport.calls.saving import Target
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
 
@@ -386,7 +386,7 @@ class Activities(Resource):
     async def download_export(
         self,
         activity: Activity | str,
-        to: ExportTarget,
+        to: Target,
         *,
         deadline: float | None = DOWNLOAD_DEADLINE,
     ) -> int:

@@ -1,4 +1,4 @@
-"""The bytes of library files, from the URLs that their records name."""
+"""The bytes of library files and of exports, from the URLs that their records name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
+from ccv2_async.models.activities import ActivityStatus, ActivityType
 from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.base import path_to
 from ccv2_async.transport.calls.call import Call
@@ -16,6 +17,7 @@ from ccv2_async.transport.files.body import ProgressReporter
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from ccv2_async.models.activities import Activity
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.body import ProgressCallback
 
@@ -127,3 +129,58 @@ def _link_of(file: LibraryFile) -> str:
         rule = f"it must be a file with a URL; {file.id} is {file.status} and has none"
         raise errors.InvalidField("file", file.id, rule)
     return file.url
+
+
+def export_of(session: Session, activity: Activity) -> Download:
+    """Return the file of an export, to save it or to read it in pieces.
+
+    Opening it sends the request.
+
+    Raises:
+        InvalidField: The activity is not a COMPLETE export. Nothing was sent.
+    """
+    link, what = _link_of_export(activity), f"file of export {activity.id}"
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
+        async with (
+            session.download(link, what) as pieces,
+            aclosing(_without_page(pieces, what, "a CSV file")) as checked,
+        ):
+            yield checked
+
+    return Download(what, opened)
+
+
+def _link_of_export(activity: Activity) -> str:
+    """Return the link to an export's file. The `file_name` of other activities is not a link.
+
+    Raises:
+        InvalidField: The activity is not a COMPLETE export, or has no file.
+    """
+    if activity.type != ActivityType.EXPORT_CONTACTS:
+        rule = f"it must be an export; {activity.id} has the type {activity.type}"
+    elif activity.status != ActivityStatus.COMPLETE:
+        rule = f"it must be a COMPLETE export; {activity.id} is {activity.status}"
+    elif not activity.file_name:
+        rule = f"it must be an export with a file; {activity.id} has none"
+    else:
+        return activity.file_name
+    raise errors.InvalidField("activity", activity.id, rule)
+
+
+async def _without_page(
+    pieces: AsyncIterator[bytes], what: str, instead_of: str
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces, but raise for an HTML page before yielding any of it.
+
+    Raises:
+        DecodeError: It is an HTML page.
+    """
+    begun = False
+    async for piece in pieces:
+        if not begun and piece.strip():
+            begun = True
+            if piece.lstrip().startswith(b"<"):
+                raise errors.DecodeError(f"{what}: an HTML page arrived instead of {instead_of}.")
+        yield piece

@@ -17,7 +17,7 @@ from ccv2_async.transport.calls import responses, retry
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -206,23 +206,6 @@ def _failure_kind(error: errors.ConstantContactError) -> retry.FailureKind:
     if error.status == 429 and error.call is None:
         return retry.FailureKind.SERVER_BUSY  # another host: the quota of the API is not about it
     return responses.failure_kind(error.status, error.errors, hinted=False)
-
-
-async def without_page(
-    pieces: AsyncIterator[bytes], what: str, instead_of: str
-) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces, but raise for an HTML page before yielding any of it.
-
-    Raises:
-        DecodeError: It is an HTML page.
-    """
-    begun = False
-    async for piece in pieces:
-        if not begun and piece.strip():
-            begun = True
-            if piece.lstrip().startswith(b"<"):
-                raise errors.DecodeError(f"{what}: an HTML page arrived instead of {instead_of}.")
-        yield piece
 
 
 def checked_path(to: str | os.PathLike[str], field: str = "to") -> str:

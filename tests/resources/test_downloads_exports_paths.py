@@ -11,7 +11,7 @@ import pytest
 
 from ccv2_async import ConstantContact, errors
 from ccv2_async.transport.calls.download import target_of
-from tests.activities.test_exports import CONTENT, exported, names, whole
+from tests.resources.test_downloads_exports import CONTENT, exported, names, whole
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
