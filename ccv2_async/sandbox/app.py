@@ -38,7 +38,6 @@ from ccv2_async.sandbox.areas import (
     activities,
     campaigns,
     contacts,
-    event_parts,
     events,
     library,
     tracking,
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from ccv2_async.sandbox.operations import Operation
     from ccv2_async.sandbox.world import World
 
-_AREAS = (library, activities, contacts, campaigns, tracking, events, event_parts, account)
+_AREAS = (library, activities, contacts, campaigns, tracking, events, account)
 OPERATIONS: tuple[Operation, ...] = tuple(row for area in _AREAS for row in area.OPERATIONS)
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 _UNREGISTRABLE = re.compile(

@@ -30,15 +30,11 @@ _Handler = TypeVar("_Handler", bound="Handler")
 
 # The documented statuses for each sort of operation; the first one means success.
 READ = (200, 401, 406, 500)
-READ_ONE = (200, 401, 404, 406, 500)
-DELETE_ONE = (204, 401, 404, 500)
-CREATE = (201, 400, 401, 406, 409, 415, 500)
-CREATE_BELOW = (201, 400, 401, 404, 406, 409, 415, 500)
 UPDATE = (200, 400, 401, 404, 406, 415, 500)
 _USUAL_CODES = {
-    "GET": READ_ONE,
-    "DELETE": DELETE_ONE,
-    "POST": CREATE,
+    "GET": (200, 401, 404, 406, 500),
+    "DELETE": (204, 401, 404, 500),
+    "POST": (201, 400, 401, 406, 409, 415, 500),
     "PUT": UPDATE,
     "PATCH": UPDATE,
 }
@@ -173,16 +169,18 @@ class Operations(list[Operation]):
         path: str,
         answer: str = "",
         *,
+        name: str = "",
         codes: tuple[int, ...] | None = None,
         also: tuple[int, ...] = (),
         **more: Any,
     ) -> Callable[[_Handler], _Handler]:
-        """Return a decorator that registers a handler as the operation of its name.
+        """Return a decorator that registers a handler as an operation.
 
         Args:
             method: The HTTP method.
             path: The path below the API's root, with `{parameters}`.
             answer: The content of a successful response, as `Operation` describes it.
+            name: The name of the operation; by default the handler's.
             codes: The statuses that are documented for it; by default the usual ones of the method.
             also: Additional ones.
             more: The query, the body, and so on; see `Operation`.
@@ -190,8 +188,8 @@ class Operations(list[Operation]):
         codes = (*(codes or _USUAL_CODES[method]), *also)
 
         def register(handler: _Handler) -> _Handler:
-            name = handler.__name__
-            self.append(Operation(name, method, path, handler, codes, answer, **more))
+            named = name or handler.__name__
+            self.append(Operation(named, method, path, handler, codes, answer, **more))
             return handler
 
         return register

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccv2_async.sandbox.clock import read_stamp, utc_stamp
 from ccv2_async.sandbox.fields import define
-from ccv2_async.sandbox.operations import READ_ONE, Operation, Operations, page
+from ccv2_async.sandbox.operations import Operations, page
 from ccv2_async.sandbox.responses import missing
 from ccv2_async.sandbox.state.campaigns import BOUNCE, BOUNCE_CODES, CLICK, UNSUBSCRIBE
 
@@ -176,7 +176,7 @@ def _add_reports(prefix: str, path: str, whose: Callable[[Call], list[TrackingEn
         handler = _report(whose, kind)
         answer = f"{_word(kind or 'tracking').title()}Activity page"
         name = f"{prefix}_tracking_{sort}"
-        OPERATIONS.append(Operation(name, "GET", path + ending, handler, READ_ONE, answer, query))
+        OPERATIONS.add("GET", path + ending, answer, name=name, query=query)(handler)
 
 
 _add_reports("campaign", _CAMPAIGN, _of_campaign)
