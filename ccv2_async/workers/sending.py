@@ -79,8 +79,7 @@ class Sender:
         known = await store.find(record.key) or record
         if known.state is BulkState.PENDING:
             # Another worker has this job, or one of the same name. It is checked again soon.
-            at = self.lease.clock.time() + COME_AGAIN
-            await store.schedule(known.key, "send", at)
+            await store.schedule(known.key, "send", self.lease.clock.time() + COME_AGAIN)
         return known
 
     async def find(self, key: str, /) -> JobRecord | None:
@@ -98,9 +97,8 @@ class Sender:
         if record.state is BulkState.SENDING:
             return await self._keep(record, attend_at=now + self.lease.seconds + COME_AGAIN)
         # The service has the job now, so store this even if the task is cancelled.
-        accepted = attrs.evolve(
-            record, accepted=now, attend_at=now + first_look(None), error_type=""
-        )
+        first = now + first_look(None)
+        accepted = attrs.evolve(record, accepted=now, attend_at=first, error_type="")
         return await uninterrupted(self._keep_surely(accepted))
 
     async def _keep_surely(self, record: JobRecord) -> JobRecord:
@@ -129,15 +127,9 @@ class Sender:
             raise
         except errors.ConstantContactError as error:
             latest = await self.find(known.key) or known
-            return await self._keep(
-                after_failure(
-                    latest,
-                    error,
-                    self.lease.clock.time(),
-                    self.jitter(),
-                    sent=latest.updated != known.updated,  # it was written before it was sent
-                )
-            )
+            sent = latest.updated != known.updated  # it was written before it was sent
+            now = self.lease.clock.time()
+            return await self._keep(after_failure(latest, error, now, self.jitter(), sent=sent))
 
     async def _upload(self, known: JobRecord) -> JobRecord:
         parts = self.client._open_parts  # noqa: SLF001  # the client is ours

@@ -15,7 +15,7 @@ from taskiq.exceptions import SendTaskError
 
 from ccv2_async import errors
 from ccv2_async.tasks import all_ended, uninterrupted
-from ccv2_async.transport.files.databases import DAMAGED, Database, opened, text_or_bytes
+from ccv2_async.transport.files.databases import Database, is_damaged, opened
 from ccv2_async.transport.quota.redis_window import open_redis
 from ccv2_async.uploads.ledger import BulkState, Entry
 from ccv2_async.workers.records import JobRecord
@@ -36,6 +36,8 @@ IN_MEMORY = ":memory:"
 MOST_WARNINGS = 1000
 _REDIS_SECONDS = 2.0
 _MOST_PAGES = 100
+
+_STATES: frozenset[str] = frozenset(BulkState)
 
 # Keys of unreadable records that were logged already.
 _warned: set[str] = set()
@@ -109,23 +111,19 @@ class JobStore(abc.ABC):
 
     async def add(self, record: JobRecord) -> bool:
         """Store the record if its key is new; return whether it was new."""
-        return await self._keep_record(record, only_new=True)
+        return await self.save(record, only_new=True)
 
-    async def save(self, record: JobRecord, *, holder: str = "") -> bool:
+    async def save(self, record: JobRecord, *, holder: str = "", only_new: bool = False) -> bool:
         """Store the record, and log it if the job has ended.
 
         Args:
             record: The record.
             holder: If given, the record is stored only if this holder has its lock.
+            only_new: Whether it is stored only if its key is new.
 
         Returns:
             Whether it was stored.
         """
-        return await self._keep_record(record, holder=holder)
-
-    async def _keep_record(
-        self, record: JobRecord, *, holder: str = "", only_new: bool = False
-    ) -> bool:
         record = attrs.evolve(record, updated=self._now())
         written = await self._write(record, holder=holder, only_new=only_new)
         if written and record.settled:
@@ -284,6 +282,13 @@ WHERE until <= :now OR typeof(until) <> 'real' RETURNING name
 """
 
 
+def _columns(record: JobRecord, document: str) -> dict[str, Any]:
+    """Return the values of the row of a record, for a writer that needs no lock."""
+    names = ("key", "line", "state", "attend_at", "updated", "lock", "file_id")
+    values = {name: getattr(record, name) for name in names}
+    return {**values, "record": document, "holder": "", "only_new": False}
+
+
 class SqliteStore(JobStore):
     """Jobs in a SQLite file, which processes of one machine may share.
 
@@ -317,16 +322,36 @@ class SqliteStore(JobStore):
                 )
                 resources.callback(connection.close)
                 connection.executescript(_SCHEMA)
-                connection.create_function("as_text", 1, text_or_bytes)
-                if any(connection.execute(check).fetchall() for check in (_STRANGE, DAMAGED)):
-                    raise sqlite3.DataError("a row does not say which job it is about")
                 connection.text_factory = _text  # a damaged row must not hide the others
+                if is_damaged(connection, _STRANGE):
+                    self._mend(connection)
                 return Database(connection, resources.pop_all())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise errors.UsageError(
                 f"{self._path}: not a worker job store, or it cannot be opened ({error}). "
-                "Restore it from a copy, or choose another file; nothing was sent."
+                "Restore it from a copy; a new one does not know what was done. Nothing was sent."
             ) from None
+
+    def _mend(self, connection: sqlite3.Connection) -> None:
+        """Write all rows again, each from its record, which repeats what the other columns hold.
+
+        If the key of a row differs from that in its record, either may be damaged. The job
+        continues under the one in the record, and no new job gets the other one.
+
+        Raises:
+            ValueError: A record is damaged too, or more than that.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        rows = connection.execute("SELECT key, record FROM jobs").fetchall()
+        connection.execute("DELETE FROM jobs")
+        for kept, document in rows:
+            record = JobRecord.from_json(document)
+            for key in {_text(kept), record.key}:
+                connection.execute(_WRITE, {**_columns(record, document), "key": key})
+        if is_damaged(connection, _STRANGE):
+            raise ValueError("its pages are damaged")
+        connection.execute("COMMIT")
+        logger.warning("%s: a row was damaged; all were written again from records.", self._path)
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -341,7 +366,7 @@ class SqliteStore(JobStore):
     async def counts(self) -> dict[BulkState, int]:
         """Return how many jobs are in each state."""
         rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        return {BulkState(state): int(count) for state, count in rows if state in set(BulkState)}
+        return {BulkState(state): int(count) for state, count in rows if state in _STATES}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library's IDs of all uploads that shared a lock."""
@@ -376,11 +401,8 @@ class SqliteStore(JobStore):
         return rows[0][0] if rows else None
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
-        columns = ("key", "line", "state", "attend_at", "updated", "lock", "file_id")
-        values = {name: getattr(record, name) for name in columns}
-        document = record.to_json().decode()
-        statement = {"record": document, "holder": holder, "only_new": only_new}
-        return bool(await self._do(_WRITE, values | statement))
+        columns = _columns(record, record.to_json().decode())
+        return bool(await self._do(_WRITE, {**columns, "holder": holder, "only_new": only_new}))
 
     async def _forget(self, before: float) -> None:
         await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", (before,))
@@ -515,14 +537,11 @@ class RedisStore(JobStore):
 
     async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
         scores: dict[str, float | str] = {
-            **{
-                self._name("line", line): record.attend_at if record.line == line else ""
-                for line in ("send", "follow")
-            },
-            **{
-                self._name("state", state): record.updated if record.state is state else ""
-                for state in BulkState
-            },
+            self._name("line", line): record.attend_at if record.line == line else ""
+            for line in ("send", "follow")
+        } | {
+            self._name("state", state): record.updated if record.state is state else ""
+            for state in BulkState
         }
         keep = int((self._keep or 0) * 1000)
         arguments: list[Any] = [

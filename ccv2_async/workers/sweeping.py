@@ -92,8 +92,7 @@ class Sweeper:
             except errors.TokenError as error:
                 learned.append(ended(record, error))
         asked = await self._ask([token for record, _ in followed for token in record.tokens])
-        for record, pollers in followed:
-            learned.append(await self._learn(record, pollers, asked=asked))
+        learned += [await self._learn(record, polled, asked=asked) for record, polled in followed]
         for record in learned:
             await self.store.save(record)
         return len(jobs), sum(record.settled for record in learned)

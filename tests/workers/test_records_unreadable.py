@@ -150,25 +150,56 @@ async def test_a_record_that_is_null_is_unreadable_and_not_a_new_job(tmp_path: P
 
 
 @pytest.mark.parametrize("key", ["x'00'", "CAST(x'fffe' AS TEXT)"])
-async def test_a_store_that_has_lost_the_key_of_a_job_is_refused(tmp_path: Path, key: str) -> None:
+async def test_a_job_whose_key_is_not_text_continues_from_its_record(
+    tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "jobs.db")
+    kept_job = job("a", state="accepted", tokens=("t",), file_id="7")
+    async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+        await kept.save(kept_job)
+        await kept._do(f"UPDATE jobs SET key = {key}")  # noqa: S608
+    for warnings in (1, 1):
+        async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+            assert await kept.upcoming("follow", 10) == [attrs.evolve(kept_job, updated=NOON)]
+            assert set(await kept.file_ids("l")) == {"7"}
+        assert caplog.text.count("jobs.db: a row was damaged") == warnings
+
+
+JOB = {"state": "accepted", "tokens": ("t",), "file_id": "id-of-a-file", "lock": "lock-of-a-job"}
+TEXTS = (b"key-of-a-job", b"lock-of-a-job", b"id-of-a-file", b"follow", b"accepted")
+
+
+async def test_no_damaged_byte_loses_another_job_or_lets_one_be_done_twice(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    others = {"another-job", "last-job"}
+    async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
+        for key in ("key-of-a-job", *others):
+            await kept.save(job(key, **JOB))
+    whole = path.read_bytes()
+    places = [at for text in TEXTS for at in range(len(whole)) if whole.startswith(text, at)]
+    unreadable = 0
+    for place in places:
+        path.write_bytes(whole[:place] + b"x" + whole[place + 1 :])
+        async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
+            found = {record.key for record in await kept.upcoming("follow", 10)}
+            for key in ("key-of-a-job", *others):
+                assert not await kept.add(job(key))
+                if key not in found:
+                    unreadable += 1
+                    with pytest.raises(RecordUnreadable):
+                        await kept.find(key)
+    assert len(places) > 30
+    assert unreadable == 4, "those whose record is damaged: the key, or the state of one of three"
+
+
+async def test_a_store_whose_rows_and_records_are_damaged_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "jobs.db")
     async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
         await kept.save(job("a"))
-        await kept._do(f"UPDATE jobs SET key = {key}")  # noqa: S608
-    with pytest.raises(UsageError, match="which job it is about"):
-        await SqliteStore(path, now=lambda: NOON, keep=None).open()
-
-
-async def test_a_store_with_a_damaged_byte_in_a_key_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.db"
-    async with SqliteStore(str(path), now=lambda: NOON, keep=None) as kept:
-        await kept.save(job("key-of-a-job"))
-    whole = path.read_bytes()
-    place = whole.index(b"key-of-a-jobsend")  # of the row, not of an index
-    path.write_bytes(whole[:place] + b"x" + whole[place + 1 :])
-    with pytest.raises(UsageError, match="which job it is about"):
-        async with SqliteStore(str(path), now=lambda: NOON, keep=None):
-            pass
+        await kept._do("UPDATE jobs SET key = x'00', record = '[]'")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"not a JSON object.*Restore it from a copy"):
+            await SqliteStore(path, now=lambda: NOON, keep=None).open()
 
 
 async def test_a_name_in_redis_that_is_not_text_does_not_hide_other_jobs(

@@ -176,6 +176,12 @@ def columns_of(schema: str) -> dict[str, Any]:
     return {name: _TYPES[kind] if full else _TYPES[kind] | None for name, kind, full in found}
 
 
+def is_damaged(connection: sqlite3.Connection, strange: str) -> bool:
+    """Return whether `strange`, which may call `as_text`, finds a row, or a row is damaged."""
+    connection.create_function("as_text", 1, text_or_bytes)
+    return any(connection.execute(check).fetchall() for check in (strange, DAMAGED))
+
+
 def text_or_bytes(value: bytes) -> str | bytes:
     """Return the text of a column, or its bytes if they are not UTF-8."""
     try:

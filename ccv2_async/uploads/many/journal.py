@@ -258,8 +258,7 @@ class Journal:
                     f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
                     "so that nothing is sent twice or to the wrong place; nothing was sent."
                 )
-        connection.create_function("as_text", 1, databases.text_or_bytes)
-        if any(connection.execute(each).fetchall() for each in (_STRANGE, databases.DAMAGED)):
+        if databases.is_damaged(connection, _STRANGE):
             raise self._failed("read", "one of its rows does not say which file it is about")
         identity = _identity(path)
         connection.create_function("is_in_place", 0, lambda: _identity(path) == identity)
