@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from ccv2_async.sandbox import faults
 from ccv2_async.sandbox.faults import _LOCATIONS as LOCATIONS
 from ccv2_async.sandbox.faults import DEFAULTS, EFFECTS, KINDS, PRESETS, Faults, make_fault
 
@@ -23,6 +25,18 @@ def seeded(seed: int) -> Faults:
 
 
 def test_every_fault_is_described_and_can_be_triggered() -> None:
+    text = faults.__doc__ or ""
+    table, presets, variants = (
+        re.findall(pattern, part, re.MULTILINE)
+        for pattern, part in (
+            (r"^``(\w+)`` +\S", text),
+            (r"``(\w+)``", text.partition("Ready-made responses")[2].partition("\n\n")[0]),
+            (r"``(\w+)``", text.partition("Variants of")[2].partition(":")[2].partition("\n\n")[0]),
+        )
+    )
+    assert sorted(table) == sorted(KINDS)
+    assert sorted(presets) == sorted(PRESETS)
+    assert sorted(variants) == sorted(LOCATIONS)
     assert EFFECTS.keys() == KINDS
     assert not KINDS & PRESETS.keys()
     assert DEFAULTS.keys() <= KINDS
