@@ -131,6 +131,9 @@ class Contents:
         parent, name = json.loads(entry.source)
         entry = attrs.evolve(entry, path=self._assign(entry.place, entry.id, name, parent))
         self._journal.stored(entry, entry.wanted, size, sha256)
+        # If a run is killed here, or at the same step of `_write`, and the user puts a file at this
+        # path before the next run, that run replaces it: it looks like an older version. The other
+        # order would be worse: every such kill would leave a file that no journal knows.
         self.put(entry, entry.wanted or "")
 
     def _learn_names(self) -> None:
