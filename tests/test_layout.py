@@ -37,6 +37,7 @@ ELSEWHERE = {
     "uploads/many/results": "uploads/many/test_run.py",
     "uploads/status": "polling/test_poller.py",
     "workers/queue": "workers/test_stores.py",
+    "workers/redis_store": "workers/test_stores.py",
     "workers/settings": "workers/test_application.py",
     "workers/sweeping": "workers/test_application.py",
 }

@@ -38,17 +38,10 @@ from ccv2_async.workers.records import (
     key_of_upload,
     lock_of_upload,
 )
-from ccv2_async.workers.sending import Sender, upload_of
+from ccv2_async.workers.redis_store import RedisStore, answered
+from ccv2_async.workers.sending import Lease, LeaseLost, Sender, upload_of
 from ccv2_async.workers.settings import WorkerSettings
-from ccv2_async.workers.stores import (
-    Lease,
-    LeaseLost,
-    RecordUnreadable,
-    RedisStore,
-    SqliteStore,
-    StoreUnavailable,
-    answered,
-)
+from ccv2_async.workers.stores import RecordUnreadable, SqliteStore, StoreUnavailable
 from ccv2_async.workers.sweeping import FIRST_PATIENCE, Round, Sweeper
 
 if TYPE_CHECKING:

@@ -7,34 +7,110 @@ leave, and a job whose record says "sending" is looked for before anything is se
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
 from ccv2_async import errors
 from ccv2_async.polling.schedule import first_look
-from ccv2_async.tasks import uninterrupted
+from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import Action, BulkState, action_for, advance
 from ccv2_async.uploads.prepare import prepare
 from ccv2_async.uploads.settling import Sending
 from ccv2_async.workers.records import UPLOAD_TASK, after_failure
-from ccv2_async.workers.stores import LeaseLost, StoreUnavailable
+from ccv2_async.workers.stores import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
+    from ccv2_async.clock import Clock
     from ccv2_async.transport.files.sources import PathSource
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
-    from ccv2_async.workers.stores import Lease
+    from ccv2_async.workers.stores import JobStore
+
+T = TypeVar("T")
 
 WRITE_ATTEMPTS = 8
 COME_AGAIN = 5.0
+
+
+class LeaseLost(errors.ConstantContactError):
+    """Another worker has the lock, or it could not be renewed, so this worker must stop."""
+
+
+@attrs.frozen
+class Lease:
+    """Work that runs while a lock is held, and stops when the lock is lost.
+
+    Attributes:
+        store: The store of the locks.
+        lock: The name of the lock.
+        holder: The unique name of this holder.
+        seconds: Seconds for which the lock is held after its holder dies.
+        clock: The clock for renewals.
+    """
+
+    store: JobStore
+    lock: str
+    holder: str
+    seconds: float = attrs.field(kw_only=True)
+    clock: Clock = attrs.field(kw_only=True)
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+        """Return the result of `work` under the lock, or of `otherwise` if another holds it.
+
+        Raises:
+            LeaseLost: The lock was lost; the work was cancelled before another could begin.
+            StoreUnavailable: The lock could not be taken.
+        """
+        if not await self.store.hold(self.lock, self.holder, self.seconds):
+            return otherwise
+        over = asyncio.Event()
+        working = asyncio.create_task(work(), name="ccv2 workers: job")
+        renewing = asyncio.create_task(self._renew(over), name="ccv2 workers: lease")
+        try:
+            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise LeaseLost("The lock was lost during the job, so the job was stopped.")
+        finally:
+            over.set()
+            working.cancel()
+            await uninterrupted(self._release_after(working, renewing))
+
+    async def _release_after(self, *tasks: asyncio.Task[Any]) -> None:
+        """Release the lock when tasks have ended; their errors were handled or came too late."""
+        try:
+            await all_ended(tasks)
+        finally:
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()
+            with contextlib.suppress(StoreUnavailable):
+                await self.store.release(self.lock, self.holder)
+
+    async def _renew(self, over: asyncio.Event) -> None:
+        """Keep renewing the lock; return when it is lost, or may be soon."""
+        held_until = self.clock.monotonic() + self.seconds
+        while self.clock.monotonic() < held_until - self.seconds / 3:
+            with contextlib.suppress(TimeoutError):
+                async with self.clock.timeout(self.seconds / 6):
+                    await over.wait()
+                return
+            asked = self.clock.monotonic()
+            try:
+                if not await self.store.renew(self.lock, self.holder, self.seconds):
+                    return
+            except StoreUnavailable:
+                continue
+            held_until = asked + self.seconds
 
 
 @attrs.frozen

@@ -21,7 +21,7 @@ from ccv2_async.errors import InvalidField
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings
 from ccv2_async.workers.records import MOST_ATTEMPTS
-from ccv2_async.workers.stores import Lease, LeaseLost
+from ccv2_async.workers.sending import Lease, LeaseLost
 from ccv2_async.workers.sweeping import patience, worth_asking
 from tests.support.probes import nothing_left
 from tests.support.servers import unused_port

@@ -13,7 +13,7 @@ import redis
 from taskiq.receiver import Receiver
 
 from ccv2_async.errors import MissingCredentials, UsageError
-from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings, stores
+from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings, redis_store
 from tests.support.probes import nothing_left
 from tests.workers.crew import Crew
 
@@ -180,7 +180,7 @@ async def test_a_queue_that_takes_no_job_is_an_error_and_the_job_stays_on_record
             raise redis.exceptions.OutOfMemoryError
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.5)
+    monkeypatch.setattr(redis_store, "_REDIS_SECONDS", 0.5)
     async with Workers(settings_for(sandbox, redis_server)) as workers:
         monkeypatch.setattr(workers.broker, "kick", kick)
         with pytest.raises(StoreUnavailable):
@@ -192,7 +192,7 @@ async def test_a_queue_that_cannot_be_opened_is_an_error(
     sandbox: Sandbox, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = Workers(settings_for(sandbox, redis_server))
-    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)
+    monkeypatch.setattr(redis_store, "_REDIS_SECONDS", 0.1)
     monkeypatch.setattr(workers.broker, "startup", asyncio.Event().wait)
     with pytest.raises(StoreUnavailable):
         await workers.__aenter__()

@@ -12,7 +12,8 @@ import pytest
 from ccv2_async.errors import UsageError
 from ccv2_async.workers import BulkState, Workers, WorkerSettings, stores
 from ccv2_async.workers.records import JobRecord
-from ccv2_async.workers.stores import IN_MEMORY, RecordUnreadable, RedisStore, SqliteStore
+from ccv2_async.workers.redis_store import RedisStore
+from ccv2_async.workers.stores import IN_MEMORY, RecordUnreadable, SqliteStore
 from tests.support.clocks import NOON
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 
 from ccv2_async.errors import UsageError
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.workers import stores
+from ccv2_async.workers import redis_store
 from ccv2_async.workers.records import JobRecord
+from ccv2_async.workers.redis_store import RedisStore
 from ccv2_async.workers.stores import (
     IN_MEMORY,
     RecordUnreadable,
-    RedisStore,
     SqliteStore,
     StoreUnavailable,
 )
@@ -259,7 +259,7 @@ ODD_ANSWERS = [
 async def test_a_server_that_is_not_redis_only_makes_the_store_unavailable(
     now: Now, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)  # some answers are too short
+    monkeypatch.setattr(redis_store, "_REDIS_SECONDS", 0.1)  # some answers are too short
     record = job(state="done")
     async with speaking_resp(lambda _: answer) as server:
         store = RedisStore(
@@ -291,7 +291,7 @@ async def test_a_server_that_is_not_redis_only_makes_the_store_unavailable(
 async def test_a_redis_that_hangs_is_named_with_the_time_that_was_waited(
     now: Now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "_REDIS_SECONDS", 0.1)
+    monkeypatch.setattr(redis_store, "_REDIS_SECONDS", 0.1)
     async with speaking_resp(lambda _: b"") as server:
         store = RedisStore(
             f"redis://127.0.0.1:{server.port}/0", namespace="test", now=now, keep=None
