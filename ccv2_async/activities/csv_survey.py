@@ -348,8 +348,8 @@ def _wrong_separator(found: str, *, tabs: bool) -> str:
     accepted = "commas or tabs" if tabs else "commas"
     name, mark = _SEPARATORS[found]
     return (
-        f"its columns are separated by {name}, but the service accepts {accepted}. Pass {mark} as "
-        "the delimiter, or export the file again with commas"
+        f"its columns are separated by {name}, but the service accepts only {accepted}. Pass "
+        f"{mark} as the delimiter, or export the file again with commas"
     )
 
 

@@ -435,9 +435,9 @@ def _shown(value: object, redact: Redact | None) -> str:
     if isinstance(value, str):
         return repr(_clean(value, redact))
     if isinstance(value, dict):
-        return f"an object of {len(value)} fields"
+        return f"an object of size {len(value)}"
     if isinstance(value, list):
-        return f"an array of {len(value)}"
+        return f"an array of length {len(value)}"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return repr(value)

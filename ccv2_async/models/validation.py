@@ -196,7 +196,7 @@ class Need:
         if not among and not _same(actual, self.value):
             return None
         shown = str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
-        because = f"{self.field} {'has' if among else 'is'} {shown}"
+        because = f"{self.field} {'contains' if among else 'is'} {shown}"
         if self.excludes and _same(given.get(self.excludes), self.value):
             return self.excludes, f"it cannot be {shown} when {because}"
         if self.single and len(given.get(self.single) or ()) != 1:

@@ -190,7 +190,7 @@ def _warn(kind: str, word: str) -> None:
         return
     _warned.add((kind, word))
     logger.warning(
-        "The service gave an %s the status %r, which this version does not know; "
+        "The service reported an %s with the status %r, which this version does not know; "
         "it counts as pending.%s",
         kind,
         word,

@@ -181,7 +181,7 @@ class Activities(Resource):
             column_names = validation.checked_texts(column_names, "column_names")
             if isinstance(contacts, str | os.PathLike):
                 raise InvalidField(
-                    "column_names", column_names, "leave it out: the header names the columns"
+                    "column_names", column_names, "leave it out; the header names the columns"
                 )
 
         def requests(rows: Iterable[Any]) -> list[RowsRequest]:

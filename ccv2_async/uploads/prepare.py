@@ -183,7 +183,7 @@ def _type_of(name: str, file_type: FileType | str | None) -> FileType:
         raise errors.InvalidField(
             "file_type",
             name,
-            f"the library accepts {', '.join(FileType)}; name the file accordingly",
+            f"it must be one of {', '.join(FileType)}; name the file accordingly",
             hint="or pass its file_type",
         )
     return FileType(extension)

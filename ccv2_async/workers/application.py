@@ -291,7 +291,7 @@ class Workers:
                 rule = f"it must be a value that JSON can represent ({error})"
                 raise InvalidField(name, value, rule) from None
         if "lane" in given:
-            raise InvalidField("lane", given["lane"], "leave it out: workers use Lane.BULK")
+            raise InvalidField("lane", given["lane"], "leave it out; workers use Lane.BULK")
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:

@@ -123,7 +123,8 @@ def test_a_contact_of_the_service_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(errors.InvalidField) as caught:
         contacts_of([row])
     assert caught.value.message == (
-        f"contacts[0] is {row}: addresses[0].line1 is not valid: an array of 0. Nothing was sent."
+        f"contacts[0] is {row}: addresses[0].line1 is not valid: an array of length 0. "
+        "Nothing was sent."
     )
 
 

@@ -253,7 +253,7 @@ UMLAUT = "Email;Vorname\nrené@example.com;Zoë\n"
         (UMLAUT.encode("utf-16-le"), 1, "the file is UTF-16-LE; pass utf-16-le"),
         (UMLAUT.encode("utf-16-be"), 1, "the file is UTF-16-BE; pass utf-16-be"),
         (UMLAUT.encode("utf-32"), 1, "the file is UTF-32; pass utf-32"),
-        (UMLAUT.encode(), 1, "separated by semicolons, but the service accepts commas. Pass ';'"),
+        (UMLAUT.encode(), 1, "semicolons, but the service accepts only commas. Pass ';'"),
         (b"Email\tName\nann@example.com\tAnn\n", 1, "Pass a tab as the delimiter"),
         (b"Nom,Courriel\nAnn,ann@example.com\n", 1, "Rename 'Courriel' to Email Address"),
         (b"ann@example.com,Ann\n", 1, "which is a contact. Put a line such as Email Address"),

@@ -84,8 +84,8 @@ def test_a_page_of_more_rows_than_any_call_can_ask_for_is_refused() -> None:
         with pytest.raises(errors.DecodeError) as caught:
             decoding()
         assert str(caught.value) == (
-            "results of library files is not a page of at most 10,000 rows: an array of 10001. "
-            "None of it was used."
+            "results of library files is not a page of at most 10,000 rows: an array of length "
+            "10001. None of it was used."
         )
 
 
@@ -140,12 +140,12 @@ def test_the_path_starts_at_the_place_the_caller_names() -> None:
         ("name", None, "name of the response is missing"),
         ("name", 1.5, "name of the response is not text: 1.5"),
         ("name", True, "name of the response is not text: true"),
-        ("name", ["x"], "name of the response is not text: an array of 1"),
-        ("url", {"a": 1}, "url of the response is not text: an object of 1 fields"),
+        ("name", ["x"], "name of the response is not text: an array of length 1"),
+        ("url", {"a": 1}, "url of the response is not text: an object of size 1"),
         ("size", 1.5, "size of the response is not a whole number: 1.5"),
         ("size", False, "size of the response is not a whole number: false"),
         ("is_image", "yes", "is_image of the response is not true or false: 'yes'"),
-        ("status", ["x"], "status of the response is not text: an array of 1"),
+        ("status", ["x"], "status of the response is not text: an array of length 1"),
         ("thumbnail", "x", "thumbnail of the response is not an object: 'x'"),
     ],
 )

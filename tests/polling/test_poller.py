@@ -312,8 +312,8 @@ async def test_an_unknown_status_is_pending_with_one_warning(
     assert statuses == ["Uploaded", "Quarantined", "Active"]
     (record,) = caplog.records
     assert record.getMessage() == (
-        "The service gave an upload the status 'Quarantined', which this version does not know; "
-        "it counts as pending."
+        "The service reported an upload with the status 'Quarantined', which this version does not "
+        "know; it counts as pending."
     )
 
 
