@@ -141,11 +141,6 @@ def plan_job(settings: Settings, script: Script, *, key: str, now: float) -> Pla
     return Plan(script, now, seconds=seconds * script.factor / settings.speed)
 
 
-def held(plan: Plan, status: str) -> Plan:
-    """Return a plan that stays at a status."""
-    return Plan(attrs.evolve(plan.script, stages=(status,)), plan.begun, looks=NEVER)
-
-
 def ended(plan: Plan, status: str, now: float) -> Plan:
     """Return a plan that has ended with a status."""
     return Plan(attrs.evolve(plan.script, end=status), now, seconds=0.0)

@@ -24,8 +24,7 @@ define(
     """
     EventAddress: line1 line2 line3 city state state_code country country_code postal_code
         latitude:float longitude:float
-    PaymentAddress: line1 line2 line3 city state state_code country country_code postal_code
-        latitude:float longitude:float
+    PaymentAddress < EventAddress:
     EventContact: name! email_address organization_name phone_number
     NotificationOption: notification_type is_opted_in:bool
     OnlineMeeting: instructions provider_type url provider_meeting_id:id
@@ -65,7 +64,7 @@ define(
     Guest: guest_id:id guest_section:RegistrantSection
     Guests: guest_count:int guest_info:Guest[]
     RegistrantFee: id:id name type fee_period_type promo_type quantity:int amount:float
-    SaleItem: id:id name type fee_period_type promo_type quantity:int amount:float
+    SaleItem < RegistrantFee:
     RegistrantOrder: order_id:id order_date:date currency_type total:float fees:RegistrantFee[]
         items:SaleItem[]
     PromocodeInfo: code_name code_type discount_scope discount_type discount_amount:float

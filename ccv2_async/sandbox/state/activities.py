@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ccv2_async.sandbox.responses import Refusal, lookup
-from ccv2_async.sandbox.transitions import activity_script, ended, held, plan_job
+from ccv2_async.sandbox.transitions import activity_script, ended, plan_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class Outcome:
 
 @attrs.define
 class Activity:
-    """One job. `work` is None after it was done, and `released` is the plan of a held job."""
+    """One job. `work` is None after it was done, and `forced` is the status of a held job."""
 
     id: str
     kind: str
@@ -107,25 +107,24 @@ class Activity:
     looks: int = 0
     end: str | None = None
     finished: float | None = None
-    released: Plan | None = None
+    forced: str | None = None
 
     def hold(self, now: float) -> None:
         """Keep it at its status until it is released, unless it has ended."""
-        if self.released is None and self.end is None:
-            self.released, self.plan = self.plan, held(self.plan, self.status(now))
+        if self.end is None:
+            self.forced = self.status(now)
 
     def release(self) -> None:
         """Let a held job continue by its plan."""
-        if self.released is not None:
-            self.plan, self.released = self.released, None
+        self.forced = None
 
     def end_as(self, status: str, now: float) -> None:
         """End it now, unless it has ended."""
-        self.plan, self.released = ended(self.plan, status, now), None
+        self.plan, self.forced = ended(self.plan, status, now), None
 
     def status(self, now: float) -> str:
         """Return its status at `now`."""
-        return self.end or self.plan.status(now, self.looks)
+        return self.end or self.forced or self.plan.status(now, self.looks)
 
 
 @attrs.define
@@ -185,7 +184,9 @@ class Activities:
                 self._finish(activity, now)
 
     def _finish(self, activity: Activity, now: float) -> None:
-        if activity.end is not None or activity.plan.progress(now, activity.looks) < 1.0:
+        if activity.end is not None or activity.forced is not None:
+            return
+        if activity.plan.progress(now, activity.looks) < 1.0:
             return
         due = activity.plan.due()
         activity.finished = now if due is None else due

@@ -101,9 +101,10 @@ class FileObjectSource:
             FileChanged: It changed since an earlier attempt. Safe to try again: yes.
         """
         if self._begun and not self.seekable:
-            raise SourceConsumed(
-                f"{self.name}: an earlier attempt read from the file object, and it cannot seek "
-                "back. Give a path, bytes, or a file object that can seek."
+            raise SourceConsumed.from_parts(
+                self.name,
+                "an earlier attempt read from the file object, and it cannot seek back",
+                "Give a path, bytes, or a file object that can seek.",
             )
         try:
             found = await threads.run(self._measure)
