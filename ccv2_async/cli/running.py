@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.cli.output import Output
 
-_ENDINGS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
+_ENDINGS: dict[int, Exit] = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 _PATIENCE = 3.0
 """Seconds for closing everything after a signal; after that, a hanging disk is abandoned."""
 
@@ -38,7 +38,7 @@ def run(
 
     The first SIGINT or SIGTERM cancels the command, which then reports what continues without it
     and closes everything. A second signal ends the process as soon as that report is written;
-    three seconds after the first one it ends in any case.
+    three seconds after the first one it ends in any case, even if nobody reads its output.
 
     Args:
         command: The command.
@@ -65,38 +65,34 @@ def run(
 def _run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Exit:
     own_process = process.ends_quietly_on_signals()
     ended = Exit.SOME_FAILED
+    ending: list[Exit] = []
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+    task = loop.create_task(command())
+
+    def end(number: int, _frame: object) -> None:
+        # The system's timer: a write that nobody reads blocks the event loop and its timers.
+        signal.setitimer(signal.ITIMER_REAL, _REPORT if ending else _PATIENCE)
+        if not ending:
+            ending.append(_ENDINGS[number])
+            with contextlib.suppress(RuntimeError):  # it is closed: the command has ended
+                loop.call_soon_threadsafe(task.cancel)
+
+    handlers = {**dict.fromkeys(_ENDINGS, end), signal.SIGALRM: lambda *_: os._exit(ending[0])}
     try:
-        ended = output.ended(asyncio.run(_guarded(command)))
+        with contextlib.ExitStack() as undo:
+            with contextlib.suppress(ValueError):  # outside the main thread, they are not ours
+                for number, handler in handlers.items():
+                    undo.callback(signal.signal, number, signal.signal(number, handler))
+                undo.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+            with runner:
+                runner.run(asyncio.wait({task}))
+                interrupted = ending and task.cancelled()
+                ended = output.ended(ending[0] if interrupted else task.result())
     finally:
         if own_process:
             process.end_at_once_on_signals(ended)
     return ended
-
-
-async def _guarded(command: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
-    """Return the command's exit code, or that of the signal that ended it."""
-    ending: list[Exit] = []
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(command())
-
-    def end(number: signal.Signals) -> None:
-        if ending:
-            loop.call_later(_REPORT, os._exit, ending[0])
-            return
-        ending.append(_ENDINGS[number])
-        task.cancel()
-        loop.call_later(_PATIENCE, os._exit, ending[0])
-
-    for number in _ENDINGS:
-        # Outside the main thread, signals belong to the application.
-        with contextlib.suppress(ValueError, RuntimeError):
-            loop.add_signal_handler(number, end, number)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not ending:
-            raise
-        return ending[0]
 
 
 class _Warnings(logging.Handler):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,6 +166,39 @@ def test_closing_after_a_signal_has_a_time_limit() -> None:
         read_until(process, "ready")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == Exit.TERMINATED
+
+
+@pytest.mark.parametrize(
+    ("patience", "report", "signals"), [(0.05, 600, 1), (600, 0.05, 2)], ids=["first", "second"]
+)
+def test_a_signal_ends_a_run_whose_output_nobody_reads(
+    patience: float, report: float, signals: int
+) -> None:
+    code = f"""
+        import asyncio, sys
+        from ccv2_async.cli import running
+        from ccv2_async.cli.output import Output
+
+        running._PATIENCE, running._REPORT = {patience}, {report}
+
+        async def talkative():
+            output = Output()
+            print("ready", file=sys.stderr, flush=True)
+            while True:
+                output.line("x" * 1000)
+
+        sys.exit(running.run(talkative, Output()))
+    """
+    with python(code) as process:
+        read_until(process, "ready")
+        assert process.stdout is not None
+        process.stdout.read(1)  # by now it is writing
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)  # the system may join two signals that wait into one
+        assert process.wait(timeout=20) == Exit.TERMINATED
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
 
 
 def test_a_cancellation_without_a_signal_is_not_hidden() -> None:
