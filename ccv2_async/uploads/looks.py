@@ -5,6 +5,8 @@ Uploads that need to check the same folder at the same time share one listing.
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 ROWS = 500
 PAGES = 20
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 _MAX_PAGE = 4 * 1024 * 1024  # room for 500 records of 8 KB
 
 
@@ -206,22 +209,43 @@ async def compare(
     """
     if size is None or not file.url or file.size not in (size, None):
         return Evidence.UNKNOWN
-    try:
-        sent = await _digest_of(source, size, threads)
-        if sent is None:
-            return Evidence.UNKNOWN
-        digest, length = blake2b(), 0
-        async with session.download(file.url, f"library file {file.id}") as pieces:
-            async for piece in pieces:
-                length += len(piece)
-                if length > size:
-                    return Evidence.UNKNOWN
-                await threads.run(digest.update, piece)
-    except errors.ConstantContactError:
-        return Evidence.UNKNOWN
-    if length != size:
-        return Evidence.UNKNOWN
-    return Evidence.SAME_BYTES if digest.digest() == sent else Evidence.OTHER_BYTES
+    with suppress(errors.ConstantContactError):
+        if (sent := await _digest_of(source, size, threads)) is not None:
+            _, length, digest = await _fetched(file, size, session, threads)
+            if length == size:
+                return Evidence.SAME_BYTES if digest == sent else Evidence.OTHER_BYTES
+    return Evidence.UNKNOWN
+
+
+async def is_same_picture(
+    one: LibraryFile, other: LibraryFile, session: Session, threads: FileThreads
+) -> bool:
+    """Fetch two files of the library, and return whether both hold the same picture.
+
+    The service may have converted both. Any other content can be a page in place of a file, and
+    proves nothing.
+    """
+    with suppress(errors.ConstantContactError):
+        found = [await _fetched(file, math.inf, session, threads) for file in (one, other)]
+        return found[0] == found[1] and found[0][0].startswith(_PICTURES)
+    return False
+
+
+async def _fetched(
+    file: LibraryFile, most: float, session: Session, threads: FileThreads
+) -> tuple[bytes, int, bytes]:
+    """Return the first bytes of a file of the library, its length, and its digest.
+
+    It stops once there are more than `most` bytes.
+    """
+    head, length, digest = b"", 0, blake2b()
+    async with session.download(file.url or "", f"library file {file.id}") as pieces:
+        async for piece in pieces:
+            head, length = (head + piece)[:4], length + len(piece)
+            if length > most:
+                break
+            await threads.run(digest.update, piece)
+    return head, length, digest.digest()
 
 
 async def _digest_of(source: Source, size: int, threads: FileThreads) -> bytes | None:

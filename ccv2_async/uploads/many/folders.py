@@ -87,7 +87,7 @@ class FolderMap:
         self._library = library
         self._lock = anyio.Lock()
         self._ids: dict[tuple[str, str], str] = {}
-        self._levels: dict[str, int] | None = None
+        self._levels: dict[str, int] = {}
         self._refused: dict[tuple[str, str], errors.APIError] = {}
         self._files: dict[str, dict[tuple[str, int], LibraryFile]] = {}
 
@@ -100,13 +100,11 @@ class FolderMap:
         if not names:
             return base_id
         async with self._lock:
-            if self._levels is None:
+            if not self._levels:
                 await self._read()
-            levels = self._levels or {}
-            level = 0 if base_id in ROOT_FOLDER_IDS else levels.get(base_id, 1)
-            check_depth(names, level)
-            check_names(names)
             parent = ROOT if base_id in ROOT_FOLDER_IDS else base_id
+            check_depth(names, self._levels.get(parent, 1))
+            check_names(names)
             for name in names:
                 parent = await self._child(parent, name)
             return parent
@@ -116,7 +114,7 @@ class FolderMap:
         if not names:
             return base_id
         async with self._lock:
-            if self._levels is None:
+            if not self._levels:
                 await self._read()
         found: str | None = ROOT if base_id in ROOT_FOLDER_IDS else base_id
         for name in names:
@@ -134,10 +132,9 @@ class FolderMap:
         if folder_id is None:
             return None
         async with self._lock:
-            known = self._files.get(folder_id)
-            if known is None:
-                known = self._files[folder_id] = await self._list(folder_id)
-        return known.get((_normal(name), size))
+            if folder_id not in self._files:
+                self._files[folder_id] = await self._list(folder_id)
+        return self._files[folder_id].get((_normal(name), size))
 
     async def _list(self, folder_id: str) -> dict[tuple[str, int], LibraryFile]:
         at_root = folder_id in ROOT_FOLDER_IDS
@@ -155,15 +152,13 @@ class FolderMap:
         }
 
     async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
-        known = self._ids.get((parent, name))
-        if known is not None:
+        if (known := self._ids.get((parent, name))) is not None:
             return known
-        refused = self._refused.get((parent, name))
-        if refused is not None:
+        if (refused := self._refused.get((parent, name))) is not None:
             raise copy.copy(refused)  # asked once: each file in it would cost a call of the day's
         try:
             folder = await self._library.create_folder(name, parent_id=parent)
-            self._note(folder, parent, self._level_of(parent) + 1)
+            self._note(folder, parent, self._levels.get(parent, 0) + 1)
             self._ids[parent, name] = folder.id  # the service may return another name
         except (errors.Conflict, errors.OutcomeUnknown, errors.DecodeError) as error:
             # Another client was faster, or our own response was lost. Check whether the folder
@@ -189,22 +184,18 @@ class FolderMap:
             if above == parent and known.casefold() == name.casefold():
                 self._ids.setdefault((parent, name), folder_id)
 
-    def _level_of(self, folder_id: str) -> int:
-        return (self._levels or {}).get(folder_id, 0)
-
     async def _read(self) -> None:
         # A folder that cannot be read counts as missing: creating it again is refused, and only its
         # own files fail.
         listing = self._library.folders(limit=_PAGE, on_bad_row="skip")
         found = [folder async for folder in listing]
-        self._levels = {}
+        self._levels = {ROOT: 0}
         for folder in found:
             self._note(folder, ROOT, 1)
 
     def _note(self, folder: LibraryFolder, parent: str, level: int) -> None:
         self._ids[parent, folder.name] = folder.id
-        if self._levels is not None:
-            self._levels[folder.id] = level
+        self._levels[folder.id] = level
         for child in folder.children:
             self._note(child, folder.id, level + 1)
 

@@ -18,7 +18,8 @@ Content is as recorded if its size and time match the record, or if its size and
 library file that belongs to no local file is an extra: it is left alone, or TRASHed if deletions
 are allowed. A file whose upload an earlier run left unfinished is always uploaded again; the
 upload's own entry in the journal then says whether it has to be sent. The caller of `decide`
-compares the bytes of another file, and passes the record of the same bytes as the journal's.
+compares the bytes of another file, and passes the record of the same bytes as the journal's. If the
+service has converted the picture, they are compared with the recorded file in the trash.
 """
 
 from __future__ import annotations

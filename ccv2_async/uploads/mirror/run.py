@@ -23,7 +23,7 @@ from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.looks import compare
+from ccv2_async.uploads.looks import compare, is_same_picture
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
@@ -87,11 +87,19 @@ class MirroredLibrary(LibraryFolders, Protocol):
 
 @attrs.define
 class _Folders:
-    """The library's folders below the mirrored one: the names that lead to each, by ID."""
+    """The library's folders below the mirrored one, and the files in them.
+
+    Attributes:
+        level: The level of the mirrored folder.
+        names: The names that lead to each folder, by ID.
+        reserved: Names that a local folder may not have.
+        files: The files, by ID.
+    """
 
     level: int
     names: dict[str, tuple[str, ...]]
     reserved: frozenset[str] = frozenset()
+    files: dict[str, RemoteFile] = attrs.field(factory=dict, init=False)
 
     def add(self, folder: LibraryFolder, names: tuple[str, ...]) -> None:
         """Add a folder and those below it."""
@@ -99,11 +107,11 @@ class _Folders:
         for child in folder.children:
             self.add(child, (*names, child.name))
 
-    def place(self, file: LibraryFile, found: dict[str, RemoteFile]) -> None:
-        """Add a file to those that were found, if it is in one of these folders."""
+    def place(self, file: LibraryFile) -> None:
+        """Add a file if it is in one of these folders."""
         place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
         if place in self.names:
-            found[file.id] = RemoteFile(file, self.names[place])
+            self.files[file.id] = RemoteFile(file, self.names[place])
 
 
 @attrs.define(eq=False, repr=False)
@@ -184,9 +192,8 @@ class Mirror:
         if journal is not None:
             unfinished = await journal.take_up(self._uploads)
             known = journal.known
-        remote = await self._listing(folders)
-        await self._find_unlisted(known, remote, folders)
-        known = {**known, **await self._find_replaced(known, remote, unfinished)}
+        await self._list(folders)
+        known = {**known, **await self._find_missing(known, folders, unfinished)}
         for key in known.keys() & self._files.keys():
             file = self._files[key]
             if known[key].needs_digest(file):
@@ -194,7 +201,7 @@ class Mirror:
         decided = partial(
             decide,
             self._files.values(),
-            remote.values(),
+            folders.files.values(),
             known,
             refused=self._refused,
             unfinished=unfinished,
@@ -270,58 +277,58 @@ class Mirror:
         if not any(entry.action in sent for entry in plan.entries):
             return plan
         limit = (await self._library.info()).max_upload_size_limit
-        refused, entries = [], []
-        for entry in plan.entries:
-            if entry.action in sent and limit is not None and (entry.size or 0) > limit:
-                reason = f"it is larger than the {limit:,} bytes that the account accepts"
-                error = errors.FileRefused(entry.path, reason)
-                refused.append(attrs.evolve(entry, action=MirrorAction.REFUSE, error=error))
-            else:
-                entries.append(entry)
-        return attrs.evolve(plan, entries=(*refused, *entries))
 
-    async def _listing(self, folders: _Folders) -> dict[str, RemoteFile]:
-        """Return the files of the mirrored folder and those below it, by ID."""
-        found: dict[str, RemoteFile] = {}
+        def limited(entry: MirrorEntry) -> MirrorEntry:
+            if entry.action not in sent or limit is None or (entry.size or 0) <= limit:
+                return entry
+            reason = f"it is larger than the {limit:,} bytes that the account accepts"
+            error = errors.FileRefused(entry.path, reason)
+            return attrs.evolve(entry, action=MirrorAction.REFUSE, error=error)
+
+        entries = sorted(map(limited, plan.entries), key=lambda entry: entry.error is None)
+        return attrs.evolve(plan, entries=tuple(entries))
+
+    async def _list(self, folders: _Folders) -> None:
+        """Find the files of the mirrored folder and those below it."""
         if self._base == ROOT:
             async for file in self._library.files(limit=_PAGE):
-                folders.place(file, found)
-            return found
+                folders.place(file)
+            return
         wanted = {key[0] for key in self._files} | {same_case("")}
         for folder_id, names in folders.names.items():
             if self._delete or same_case("/".join(names)) in wanted:
                 async for file in self._library.files_in_folder(folder_id, limit=_PAGE):
-                    found[file.id] = RemoteFile(file, names)
-        return found
+                    folders.files[file.id] = RemoteFile(file, names)
 
-    async def _find_unlisted(
-        self, known: Mapping[Key, Known], remote: dict[str, RemoteFile], folders: _Folders
-    ) -> None:
-        """Request files in the journal that the listing lacks, because a listing may lag."""
+    async def _find_missing(
+        self, known: Mapping[Key, Known], folders: _Folders, unfinished: Unfinished
+    ) -> dict[Key, Known]:
+        """Request files in the journal that the listing lacks, because a listing may lag.
+
+        Return records of those in whose place another mirror has uploaded the same content.
+        """
+        owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
+        others = {each.key: each.file for id_, each in folders.files.items() if id_ not in owned}
+        found, parts = {}, self._parts
         for key in self._files.keys() & known.keys():
-            file_id = known[key].file_id
-            if not file_id or file_id in remote:
+            local, record, own = self._files[key], known[key], None
+            if not record.file_id or record.file_id in folders.files:
                 continue
             with suppress(errors.NotFound):
-                file = await self._library.get_file(file_id)
-                if file_outcome(file.status) is not Outcome.FAILURE:
-                    folders.place(file, remote)
-
-    async def _find_replaced(
-        self, known: Mapping[Key, Known], remote: Mapping[str, RemoteFile], unfinished: Unfinished
-    ) -> dict[Key, Known]:
-        """Return records of the files that another mirror uploaded again with the local bytes."""
-        owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
-        others = {each.key: each.file for id_, each in remote.items() if id_ not in owned}
-        found, parts = {}, self._parts
-        for key in self._files.keys() & known.keys() & (others.keys() - unfinished.pending):
-            local, record, file = self._files[key], known[key], others[key]
-            if not record.file_id or record.file_id in remote:
+                own = await self._library.get_file(record.file_id)
+                if file_outcome(own.status) is not Outcome.FAILURE:
+                    folders.place(own)
+            if key not in others or key in unfinished.pending or record.file_id in folders.files:
                 continue
-            source = as_source(local.path)
+            file, source = others[key], as_source(local.path)
             evidence = await compare(source, local.size, file, parts.session, parts.threads)
-            if evidence is Evidence.SAME_BYTES:
-                facts = (local.size, local.written_ns, await self._digest(local), record.replaces)
+            same = evidence is Evidence.SAME_BYTES
+            local = attrs.evolve(local, digest=await self._digest(local))
+            if evidence is Evidence.UNKNOWN and own is not None and record.is_content_of(local):
+                # The service may have converted the pictures of both mirrors, in the same way.
+                same = await is_same_picture(own, file, parts.session, parts.threads)
+            if same:
+                facts = (local.size, local.written_ns, local.digest, record.replaces)
                 found[key] = Known(file.id, *facts)
         return found
 

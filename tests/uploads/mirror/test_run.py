@@ -759,6 +759,46 @@ async def test_two_mirrors_with_their_own_journals_settle_after_a_change(
     assert len(sent(sandbox, "POST")) == 3
 
 
+def convert(sandbox: Sandbox, file_id: str, content: bytes) -> None:
+    """Let the service hold other bytes than those that were sent."""
+    path = f"/content/*/{file_id}.*"
+    sandbox.admin.fault("answer", "GET", path, body=content, status=200, times=None)
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_two_mirrors_settle_after_a_change_of_a_picture_that_the_service_converts(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, tmp_path: Path, emptied: bool
+) -> None:
+    journals = [tmp_path / "one.sqlite", tmp_path / "other.sqlite"]
+    for content in ("one", "two"):
+        convert(sandbox, "*", PNG + b"converted " + content.encode())
+        root = tree({"a.png": content})
+        for each in journals:
+            await client.library.mirror(root, journal=each)
+        if emptied and content == "two":
+            await client.library.empty_trash()
+        plans = [await client.library.mirror(root, journal=each) for each in journals * 2]
+        settled = not emptied or content == "one"
+        assert [len(plan.entries) for plan in plans][2:] == [0, 0]
+        assert len(plans[0].entries) == (0 if settled else 1)
+        sandbox.admin.clear_faults()
+    assert stored(sandbox) == {"a.png": b"two"}
+
+
+@pytest.mark.parametrize("theirs", [PNG + b"theirs", b"<html>This page is served for any file."])
+async def test_another_picture_in_place_of_a_converted_one_is_replaced(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, theirs: bytes
+) -> None:
+    root = tree({"a.png": "one"})
+    (entry,) = (await client.library.mirror(root)).entries
+    await client.library.delete_files(entry.file_id)
+    add_as_another_client(sandbox, "a.png", PNG + b"two")
+    if theirs.startswith(PNG):
+        convert(sandbox, entry.file_id, PNG + b"ours")
+    convert(sandbox, "*", theirs)
+    assert told(await client.library.mirror(root)) == {"a.png": "replace"}
+
+
 async def test_another_clients_file_of_the_same_size_in_place_of_a_recorded_one_is_replaced(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
