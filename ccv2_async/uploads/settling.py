@@ -144,7 +144,8 @@ class Sending(Generic[E]):
             return ""
         self.started = self.lost = clock.monotonic()
         elapsed = clock.time() - self.entry.begun
-        # The local clock may have been set in between. If it is behind, nothing is known.
+        # The local clock may have been set in between. If it is behind, nothing is known. The IDs
+        # of other uploads do not narrow this: only the same clock says which of them were earlier.
         self.began_at = self.entry.begun - SAME_DAY if elapsed >= 0.0 else -math.inf
         self.began = self.started - max(0.0, elapsed)
         self.size = self.entry.size

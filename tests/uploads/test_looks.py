@@ -305,6 +305,51 @@ async def test_bytes_are_compared_as_far_as_they_can_be(  # noqa: PLR0917  # fix
         assert await looks.compare(source, size, file, session, threads) is evidence
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2048
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (PNG, PNG, True),
+        (PNG, PNG[:-1], False),
+        (PNG, PNG[:-1] + b"x", False),
+        (b"\xff\xd8\xff\xe0x", b"\xff\xd8\xff\xe0x", True),
+        (b"GIF89a", b"GIF89a", True),
+        (b"", b"", False),
+        (b"<html>a page", b"<html>a page", False),
+        (b"\n" + PNG, b"\n" + PNG, False),
+        (PNG, None, False),
+        (None, None, False),
+    ],
+)
+async def test_two_pictures_of_the_library_are_the_same_if_their_bytes_are(
+    open_session: Callable[..., Any],
+    threads: FileThreads,
+    one: bytes | None,
+    other: bytes | None,
+    same: bool,
+) -> None:
+    async def say(wire: Wire, request: Request) -> None:
+        served = one if request.target.startswith("/one") else other
+        await wire.answer("200 OK" if served is not None else "404 Gone", served or b"", json=False)
+
+    async with serving(say) as server:
+        session = await open_session(server)
+        first, second = (
+            LibraryFile("7", name="a", url=f"{server.origin}/{end}") for end in ("one", "second")
+        )
+        assert await looks.is_same_picture(first, second, session, threads) is same
+
+
+@pytest.mark.parametrize("url", [None, "", "not a URL"])
+async def test_files_without_a_usable_link_are_not_the_same_picture(
+    open_session: Callable[..., Any], threads: FileThreads, url: str | None
+) -> None:
+    file = LibraryFile("7", name="a", url=url)
+    assert not await looks.is_same_picture(file, file, await open_session(), threads)
+
+
 async def test_a_source_that_is_read_once_remembers_its_digest(
     open_session: Callable[..., Any], threads: FileThreads, tmp_path: Path
 ) -> None:
