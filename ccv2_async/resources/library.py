@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 1000
 
 _TOP = "0"
+_WITH_PAYLOAD = {"include_payload": "TRUE"}
 
 
 FILES = Endpoint(LibraryFile, LibraryFileUpdate, "/library/files", "library file", "file")
@@ -495,7 +496,7 @@ class Library(Resource):
             file,
             effect=Effect.IDEMPOTENT,
             what=f"update of library file {file.id}",
-            query={"include_payload": _flag(include_payload)},
+            query={"include_payload": str(include_payload).upper()},
         )
         if not include_payload:
             return None
@@ -595,12 +596,8 @@ class Library(Resource):
 
         Source: "Folder collection", POST, of the service's documentation.
         """
-        return await self._create(
-            LibraryFolder,
-            "/library/folders",
-            LibraryFolderWrite(name=name, parent_id=_TOP if parent_id == "" else parent_id),
-            what=f"creation of folder {validation.checked_text(name, 'name')}",
-        )
+        parent = _TOP if parent_id == "" else parent_id
+        return await self._create_one(FOLDERS, LibraryFolderWrite(name=name, parent_id=parent))
 
     async def update_folder(
         self, folder_id: str, *, name: str | None = None, parent_id: str | None = None
@@ -620,18 +617,15 @@ class Library(Resource):
         """
         if name is None and parent_id is None:
             raise InvalidField("name", None, "pass a name or a parent_id to change")
-        checked = validation.checked_changes(
-            _given(name=name, parent_id=parent_id), LibraryFolderWrite
-        )
-        folder = await self.get_folder(folder_id)
-        return await self.replace_folder(attrs.evolve(folder, **checked))
+        changes = _given(name=name, parent_id=parent_id)
+        return await self._update(FOLDERS, changes, folder_id, query=_WITH_PAYLOAD)
 
     async def replace_folder(self, folder: LibraryFolder) -> LibraryFolder:
         """Replace a folder's record, and return what the service stored.
 
         Source: "Folder resource", PUT, of the service's documentation.
         """
-        return await self._replace_one(FOLDERS, folder, query={"include_payload": _flag(True)})
+        return await self._replace_one(FOLDERS, folder, query=_WITH_PAYLOAD)
 
     async def delete_folder(self, folder_id: str) -> None:
         """Delete a folder.
@@ -708,8 +702,3 @@ def _place(folder_id: str, field: str) -> str:
     """Return the ID of a folder as it is sent. Responses spell the top in several ways."""
     at_top = isinstance(folder_id, str) and folder_id in ROOT_FOLDER_IDS
     return _TOP if at_top else validation.checked_id(folder_id, field)
-
-
-def _flag(value: bool) -> str:
-    """Return a flag in the form that this service uses."""
-    return "TRUE" if value else "FALSE"
