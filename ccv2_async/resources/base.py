@@ -116,7 +116,7 @@ class Resource:
         checked_on_bad_row(on_bad_row)
         call = Call("GET", path, Effect.SAFE, what, query=validation.query_of(query))
         page = await self._session.read(call, lambda response: response.rows(model))
-        return good_rows(page.results, what, on_bad_row)
+        return await good_rows(page.results, what, on_bad_row)
 
     async def _write(
         self,
@@ -266,7 +266,7 @@ async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) 
     """
     with _carried_out(response):
         page = await parsed(response, lambda response: response.rows(model))
-        return good_rows(page.results, response.what, on_bad_row)
+        return await good_rows(page.results, response.what, on_bad_row)
 
 
 @contextmanager

@@ -281,7 +281,8 @@ class Library(Resource):
         checked_on_bad_row(on_bad_row)
         path = f"/library/files/uploadstatus/{segment(validation.joined_ids(file_ids, 'file_ids'))}"
         call = Call("GET", path, Effect.SAFE, "upload status", max_response=MAX_STATUS_RESPONSE)
-        return good_rows(await self._session.read(call, status_rows), "upload status", on_bad_row)
+        rows = await self._session.read(call, status_rows)
+        return await good_rows(rows, "upload status", on_bad_row)
 
     async def info(self) -> LibraryInfo:
         """Return the limits of the account's library, such as the largest upload in bytes.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
 
+import anyio.lowlevel
 import attrs
 
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
@@ -67,12 +68,8 @@ def checked_on_bad_row(value: object) -> OnBadRow:
     Raises:
         InvalidField: It is neither of the two words nor a plain function. Nothing was sent.
     """
-    if value == "raise":
-        return "raise"
-    if value == "skip":
-        return "skip"
-    if callable(value) and is_plain_function(value):
-        return value
+    if value in ("raise", "skip") or (callable(value) and is_plain_function(value)):
+        return cast("OnBadRow", value)
     raise InvalidField("on_bad_row", value, 'it must be "raise", "skip", or a plain function')
 
 
@@ -142,7 +139,7 @@ class Listing(Generic[T]):
             if bad and self._on_bad_row == "raise":
                 raise bad[0].error(before)
             self.skipped += len(bad)
-            _report_skipped(self._what, bad, before, self._on_bad_row)
+            await _report_bad(self._what, bad, before, self._on_bad_row)
             before += len(page.results)
             following = cursors.after(good or bad, page.next_link)
             if following is None:
@@ -153,9 +150,7 @@ class Listing(Generic[T]):
     async def first(self) -> T | None:
         """Return the first row, or None if there is none. This makes one request."""
         async with aclosing(aiter(self)) as rows:
-            async for row in rows:
-                return row
-        return None
+            return await anext(rows, None)
 
     async def collect(self, *, limit: int | None = None) -> list[T]:
         """Return the rows as a list, at most `limit` of them. It requests only the pages it needs.
@@ -225,7 +220,7 @@ class Cursors:
         return following
 
 
-def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
+async def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:
     """Return the rows of a list that came in one response, without those that cannot be read.
 
     Raises:
@@ -237,15 +232,16 @@ def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> li
         error = bad[0].error()
         error.rows_before = good
         raise error
-    _report_skipped(what, bad, 0, on_bad_row)
+    await _report_bad(what, bad, 0, on_bad_row)
     return good
 
 
-def _report_skipped(what: str, bad: list[BadRow], before: int, on_bad_row: OnBadRow) -> None:
+async def _report_bad(what: str, bad: list[BadRow], before: int, on_bad_row: OnBadRow) -> None:
     """Call the user's function for each skipped row, or log their number and the first one."""
     if callable(on_bad_row):
         for row in bad:
             on_bad_row(row.error(before, stops=False))
+            await anyio.lowlevel.checkpoint()  # describing a thousand rows takes long
         return
     if not bad:
         return
