@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SHORTEST_TELLING = 6
 """In characters. A shorter secret, as in tests, would remove single letters from all records."""
 
+_TOKENS = 3
+"""How many tokens are removed from text, the newest ones: each makes every search take longer."""
+
 # Loggers of HTTP libraries that write whole URLs or response headers.
 _FOREIGN_LOGGERS = (
     "httpx",
@@ -73,7 +76,7 @@ class Credentials:
         _check(access_token, "access token", "access_token=", "CCV2_ACCESS_TOKEN")
         self._access_token = access_token
         self._signature = Secret(f"api_key={quote(api_key.reveal(), safe='')}".encode("ascii"))
-        self._secrets: set[Secret[str]] = set()
+        self._secrets: list[Secret[str]] = []
         self._remember(api_key, access_token)
         self.generation: int = 0
         """Increases with each fresh token, so that a call can see that another one renewed it."""
@@ -117,7 +120,7 @@ class Credentials:
         return base64.urlsafe_b64encode(digest[:12]).decode("ascii")
 
     def redact(self, text: str, limit: int | None = None) -> str:
-        """Return `text` without any form of the key and of all tokens so far.
+        """Return `text` without any form of the key and of the newest tokens.
 
         Args:
             text: Any text, of any length.
@@ -161,7 +164,8 @@ class Credentials:
         return httpx.Headers([(cleaned(name), cleaned(value)) for name, value in headers.raw])
 
     def _remember(self, *secrets: Secret[str]) -> None:
-        self._secrets.update(secrets)
+        earlier = [one for one in self._secrets[1:] if one not in secrets]
+        self._secrets[1:] = [*earlier, *secrets][-_TOKENS:]  # the key comes first, and stays
         self._redacting = Redacting(self._secrets)
         telling = [one for one in self._secrets if len(one.reveal()) >= SHORTEST_TELLING]
         self._elsewhere = Redacting(telling) if telling else None
@@ -193,9 +197,8 @@ class Redacting:
 
     def may_be_in(self, content: bytes) -> bool:
         """Return whether `content` may hold a secret. False is certain, and fast."""
-        for needle in self._needles_in_bytes.reveal():
-            if needle in content:
-                return True
+        if any(needle in content for needle in self._needles_in_bytes.reveal()):
+            return True
         if not (b"%" in content or b"\\" in content or b"&#" in content):
             return False  # nothing in it is encoded
         return any(
@@ -365,8 +368,7 @@ class _RedactingFilter(logging.Filter):
     """Redacts log records of HTTP libraries that would show a secret of an existing client."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        cleaned = message
+        message = cleaned = record.getMessage()
         for credentials in list(_alive):
             cleaned = credentials.redact_elsewhere(cleaned)
         if cleaned != message:
