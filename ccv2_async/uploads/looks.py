@@ -70,7 +70,8 @@ class Look:
             raise self._failure
         while len(self._pages) <= number and self._query is not None:
             try:
-                await self._fetch(self._query, session, lane)
+                with session.no_deadline():  # others who share the look may have more time
+                    await self._fetch(self._query, session, lane)
             except errors.ConstantContactError as failure:
                 self._failure = failure
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -164,11 +165,26 @@ async def test_everyone_who_shares_a_failed_look_gets_its_error(
     assert len(folder.asked) == 1
 
 
+async def test_the_deadline_of_one_upload_fails_no_other_that_shares_its_look(
+    open_session: Callable[..., Any],
+) -> None:
+    folder, look = Folder(), looks.Look("/x", "looking")
+    async with folder.server() as server:
+        session: Session = await open_session(server)
+        with session.deadline(1.0):
+            await session.clock.sleep(2.0)  # the upload itself stops waiting for the page
+            await look.page(0, session, Lane.BULK)
+        assert await look.page(0, session, Lane.BULK)
+    assert len(folder.asked) == 1
+
+
 @pytest.mark.parametrize("lane", Lane)
 async def test_a_page_is_asked_for_in_the_lane_of_its_upload(lane: Lane) -> None:
     calls: list[Call] = []
 
     class Noting:
+        no_deadline = contextlib.nullcontext
+
         async def read(self, call: Call, parse: object) -> Any:
             calls.append(call)
             raise errors.Forbidden("no", status=403)
