@@ -35,6 +35,7 @@ SEEN_SECONDS = 60
 CLAIM_SECONDS = 0.25
 """Seconds for which a slot is kept for a call of a higher lane after it was due."""
 
+_MOST_SEEN = 1_000_000
 _WORDS = ("go", "wait", "over")
 
 _SCRIPT = """
@@ -265,7 +266,7 @@ class PacedWindow(MovingWindowRateLimiter):
             found = Reply(_text(word), float(wait), int(used), int(seen), current)
         except (TypeError, ValueError):
             raise InvalidResponse("not a response of the script") from None
-        if found.word not in _WORDS or not 0.0 <= found.wait < math.inf:
+        if found.word not in _WORDS or not 0.0 <= found.wait < math.inf or found.seen > _MOST_SEEN:
             raise InvalidResponse("not a response of the script")
         return found
 

@@ -465,6 +465,7 @@ async def test_times_from_before_redis_set_its_clock_back_delay_nothing(
         b"*0\r\n",
         b"*5\r\n$3\r\nyes\r\n$1\r\n0\r\n:1\r\n:1\r\n$1\r\ne\r\n",
         b"*5\r\n$4\r\nwait\r\n$3\r\nnan\r\n:1\r\n:1\r\n$1\r\ne\r\n",
+        b"*5\r\n$2\r\ngo\r\n$1\r\n0\r\n:1\r\n$400\r\n" + b"1" * 400 + b"\r\n$1\r\ne\r\n",
         b"*5\r\n$4\r\nwait\r\n$2\r\n-5\r\n:1\r\n:1\r\n$1\r\ne\r\n",
         b"*5\r\n$2\r\n\xff\xfe\r\n$1\r\n0\r\n:1\r\n:1\r\n$1\r\ne\r\n",
         b":five\r\n",
