@@ -28,7 +28,7 @@ VERSION = "ccv2p1"
 MAX_LENGTH = 400
 LONGEST_STATUS = 40
 _KINDS = frozenset(get_args(JobKindName))
-_DAMAGED = "The resume token is damaged; copy all of it again."
+_DAMAGED = "The resume token is damaged; copy the whole token again."
 
 
 @attrs.frozen
@@ -117,7 +117,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
         )
     expected = checksum(payload.encode("ascii"))
     if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):
-        raise TokenError("The resume token was altered; copy all of it again.")
+        raise TokenError("The resume token was altered; copy the whole token again.")
     fields: dict[str, Any] = {name: document.get(key) for key, name in _KEYS.items()}
     data = TokenData(**fields)
     if not _is_valid(data):

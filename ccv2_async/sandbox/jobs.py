@@ -224,7 +224,7 @@ def removal_entries(content: bytes, most: int) -> Iterator[Entry]:
     """
     lines = read_table(content)
     if len(lines) > most:
-        raise UnreadableFile(f"The file has {len(lines)} addresses; {most} are accepted.")
+        raise UnreadableFile(f"The file has {len(lines)} addresses; the maximum is {most}.")
     for line in lines:
         filled = [cell.strip() for cell in line.cells if cell.strip()]
         yield Entry(line.number, filled[0] if len(filled) == 1 else ",".join(filled))

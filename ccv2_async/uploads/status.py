@@ -79,7 +79,7 @@ def failure(job: Job, token: str) -> errors.JobError:
         case _:
             advice = (
                 f"gave up on it with the status {job.status}{because}. "
-                "Check that the file is whole and of the type that its name indicates"
+                "Check that the file is complete and that its type matches its name"
             )
     return kind(
         f"upload of {job.label} (ID {job.id}): the service {advice}.",

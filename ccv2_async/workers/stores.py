@@ -338,7 +338,7 @@ class SqliteStore(JobStore):
         if is_damaged(connection, _STRANGE):
             raise ValueError("its pages are damaged")
         connection.execute("COMMIT")
-        logger.warning("%s: a row was damaged; all were written again from records.", self._path)
+        logger.warning("%s: a row was damaged; all were rewritten from their records.", self._path)
 
     async def aclose(self) -> None:
         """Close the file."""
