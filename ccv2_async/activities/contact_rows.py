@@ -201,7 +201,7 @@ def _from_mapping(
         if text is None or (not text and not blanks):
             continue
         if found.setdefault(target, text) != text:
-            raise InvalidField(where, value, f"another column also has a {target} for this row")
+            raise InvalidField(where, value, f"another column has a different {target}")
     address = found.pop("email", "")
     if not address:
         columns = [str(column) for column in row]

@@ -173,13 +173,13 @@ class Field:
         return known[value.casefold()]
 
     def _check_bounds(self, name: str, value: Any) -> None:
-        amount, unit = (len(value), " items") if self.type == "array" else (value, "")
+        amount, of = (len(value), " length") if self.type == "array" else (value, "")
         if self.type == "integer" and abs(amount) > _LARGEST:
             raise bad_field(name, "a smaller number is expected.")
         if self.minimum is not None and amount < self.minimum:
-            raise bad_field(name, f"the minimum is {self.minimum:g}{unit}.")
+            raise bad_field(name, f"the minimum{of} is {self.minimum:g}.")
         if self.maximum is not None and amount > self.maximum:
-            raise bad_field(name, f"the maximum is {self.maximum:g}{unit}.")
+            raise bad_field(name, f"the maximum{of} is {self.maximum:g}.")
 
 
 class Model:

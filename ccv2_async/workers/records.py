@@ -80,7 +80,7 @@ class JobRecord(Entry):
         kept = {name: value for name, value in found.items() if name in _FIELDS}
         for name, value in kept.items():
             if not isinstance(value, _FIELDS[name]) or isinstance(value, bool) != (name == "final"):
-                raise ValueError(f"{name} is a {type(value).__name__}")
+                raise ValueError(f"{name} is of type {type(value).__name__}")
             if isinstance(value, int) and abs(value) > LARGEST:
                 raise ValueError(f"{name} is out of range")
         missing = {"key", "task", "arguments", "lock"} - kept.keys()

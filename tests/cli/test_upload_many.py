@@ -338,7 +338,7 @@ def test_a_file_that_is_not_a_journal_is_a_usage_error(
     for name in ("missing.db", "other.db", "."):
         ran = ccv2("journal", "show", tmp_path / name)
         assert (ran.code, ran.out) == (Exit.USAGE, "")
-        assert "this is not a journal that can be read" in ran.err
+        assert "the journal cannot be read" in ran.err
 
 
 def test_a_journal_that_is_in_use_refuses_a_second_upload(

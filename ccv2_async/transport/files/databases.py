@@ -194,7 +194,7 @@ def misfit(row: Iterable[tuple[str, object]], types: Mapping[str, Any]) -> str:
     """Return why a row is damaged, or "": SQLite stores values of any type in any column."""
     for name, value in row:
         if not isinstance(value, types[name]):
-            return f"{name} is a {type(value).__name__}"
+            return f"{name} is of type {type(value).__name__}"
         if isinstance(value, int) and abs(value) > 2**62:  # then counting on might not fit
             return f"{name} is out of range"
     return ""

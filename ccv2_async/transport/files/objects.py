@@ -111,7 +111,7 @@ class FileObjectSource:
         except FileRefused as refused:
             if self._first_seen is None:
                 raise
-            raise FileChanged(self.name, refused.reason) from refused
+            raise FileChanged(self.name, f"could not be opened ({refused.reason})") from refused
         if self._first_seen is None:
             self._first_seen = found
         elif found != self._first_seen:

@@ -375,7 +375,7 @@ def _mark(path: str, state: BulkState) -> list[str]:
         ) from None
     except (sqlite3.DatabaseError, OSError) as error:
         why = getattr(error, "strerror", error)
-        raise UsageError(f"{path}: this is not a journal ({why}). Nothing was marked.") from None
+        raise UsageError(f"{path}: it cannot be used ({why}). Nothing was marked.") from None
 
 
 async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEntry, None]:
@@ -405,7 +405,7 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
                 key = rows[-1][: len(key)]
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = getattr(error, "strerror", error)
-        raise UsageError(f"{path}: this is not a journal that can be read ({why}).") from None
+        raise UsageError(f"{path}: the journal cannot be read ({why}).") from None
 
 
 def _connect(path: str, *, to_read: bool, exists: bool = False) -> databases.Database:

@@ -1012,7 +1012,7 @@ async def test_a_damaged_row_does_not_hide_the_others(
     assert {name: row.state.value for name, row in rows.items()} == {
         "a.png": "done", "b.png": "ambiguous", "c.png": "done"
     }  # fmt: skip
-    assert "size is a str" in rows["b.png"].error
+    assert "size is of type str" in rows["b.png"].error
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database" * 100])
@@ -1020,7 +1020,7 @@ async def test_only_a_journal_can_be_read(journal: Path, content: bytes | None) 
     if content is not None:
         journal.write_bytes(content)
 
-    with pytest.raises(errors.UsageError, match="this is not a journal that can be read"):
+    with pytest.raises(errors.UsageError, match="the journal cannot be read"):
         await rows_of(journal)
 
     assert journal.exists() == (content is not None)
@@ -1081,7 +1081,7 @@ async def test_only_ambiguous_or_failed_files_can_be_marked(
         with pytest.raises(errors.InvalidField, match="ambiguous or failed"):
             await retry_files(journal, state=state)
     journal.write_bytes(b"no database" * 100)
-    with pytest.raises(errors.UsageError, match="not a journal"):
+    with pytest.raises(errors.UsageError, match="it cannot be used"):
         await retry_files(journal)
 
 

@@ -221,7 +221,7 @@ async def test_a_record_that_cannot_be_read_is_an_error_of_the_journal(
     journal = await opened()
     await journal.record(A, Known("7", 10, 1, "digest", ("5", "6")))
     await journal._change(f"UPDATE mirrored SET {damage}")  # noqa: S608
-    with pytest.raises(JournalError, match=r"cannot be read \(\w+ is a"):
+    with pytest.raises(JournalError, match=r"cannot be read \(\w+ is of type"):
         await journal.load("0")
 
 
