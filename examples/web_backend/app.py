@@ -6,6 +6,7 @@ own.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from contextlib import asynccontextmanager
@@ -149,6 +150,9 @@ async def send_on(
         gone = "Interrupted: the browser disconnected before the whole file had arrived."
         await board.put(attrs.evolve(upload, phase=Phase.BROKEN, message=gone))
         return Response(status_code=499)  # nobody reads it; the log does
+    except asyncio.CancelledError:
+        # The server has waited long enough, and stops. At the next start, the upload says so.
+        return Response(status_code=503)
     except TooLarge:
         status, message = 413, f"Larger than {backend.largest / 2**20:g} MB."
     except errors.UsageError as error:

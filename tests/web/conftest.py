@@ -69,7 +69,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @contextlib.asynccontextmanager
-async def serving(sandbox: Sandbox, database: Path, **options: Any) -> AsyncIterator[Site]:
+async def serving(
+    sandbox: Sandbox, database: Path, *, grace: int = 30, **options: Any
+) -> AsyncIterator[Site]:
     """The backend in this event loop, its polls ten times as fast as they are."""
 
     def open_client() -> ConstantContact:
@@ -79,7 +81,7 @@ async def serving(sandbox: Sandbox, database: Path, **options: Any) -> AsyncIter
         )
 
     app = create_app(open_client, database=database, **options)
-    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30)
+    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=grace)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         task = asyncio.create_task(server.serve([sock]))

@@ -278,6 +278,20 @@ async def test_a_browser_that_disconnects_aborts_its_upload(
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
+async def test_a_server_that_stops_during_an_upload_logs_no_traceback(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with nothing_left():
+        async with serve(grace=0) as site, visitor(site) as http:
+            writer = await half_an_upload(site)
+            await told(http, lambda row: row["sent"] > 0)
+        writer.close()
+    assert [r for r in caplog.records if r.exc_info] == []
+    async with serve() as site, visitor(site) as http:
+        (row,) = await first_list(http)
+    assert "server stopped" in row["message"]
+
+
 async def test_open_streams_do_not_keep_the_server_from_stopping(serve: Serve) -> None:
     async with serve() as site, visitor(site) as http:
         await http.post("/uploads", params={"name": "stuck.pdf"}, content=PDF)
