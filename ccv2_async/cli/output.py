@@ -49,7 +49,7 @@ class Output:
 
     Args:
         as_json: Whether results are JSON lines.
-        as_csv: Whether the rows of a listing are CSV.
+        as_csv: Whether the rows of a listing are CSV, in UTF-8 unless a terminal shows them.
         carry_on: Whether the command continues after the reader of stdout is gone. A command that
             changes something continues, and reports the rest on stderr; a listing ends.
         stdout: The stream for results; by default the process's own.
@@ -80,7 +80,7 @@ class Output:
         self.as_json = as_json
         self.as_csv = as_csv
         self.carry_on = carry_on
-        self._out = _Stream(stdout or sys.stdout)
+        self._out = _Stream(stdout or sys.stdout, is_data=as_csv)
         self._err = _Stream(stderr or sys.stderr)
         self._failure: Exit | None = None
         self.err: Console = _plain(self._err)
@@ -225,18 +225,20 @@ class _Stream:
 
     Args:
         stream: The stream, or None where the process was started without it.
+        is_data: Whether programs read it, unless it is a terminal. Then no character is escaped.
 
     Attributes:
         raw: The stream, or None once it is lost.
         error: Why it was lost; None for a stream that never existed.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, *, is_data: bool = False) -> None:
         self.raw: TextIO | None = None if stream is None or stream.closed else stream
         self.error: OSError | None = None
         if isinstance(self.raw, io.TextIOWrapper):
             # A terminal with another encoding must not end a run halfway.
-            self.raw.reconfigure(errors="backslashreplace")
+            encoding = "utf-8" if is_data and not self.raw.isatty() else None
+            self.raw.reconfigure(encoding=encoding, errors="backslashreplace")
 
     @property
     def lost(self) -> bool:

@@ -83,8 +83,6 @@ def path() -> Path:
     given = os.environ.get("XDG_CONFIG_HOME", "")
     if given:
         base = Path(given)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
@@ -116,8 +114,7 @@ def load() -> dict[str, Profile]:
             "run 'ccv2 login' again."
         ) from None
     found = {name: _checked(name, fields) for name, fields in tables.items()}
-    exposed = os.name == "posix" and mode & _OTHERS
-    if exposed and any(each.api_key or each.access_token for each in found.values()):
+    if mode & _OTHERS and any(each.api_key or each.access_token for each in found.values()):
         raise UsageError(
             f"{path()}: other users can read this file, and it contains a key or a token. Run "
             f"'chmod 600 {shlex.quote(str(path()))}'."

@@ -118,6 +118,13 @@ def test_csv_is_written_while_the_pages_come(
     assert process.returncode == Exit.INTERRUPTED
 
 
+def test_csv_for_a_program_is_utf_8_whatever_the_locale() -> None:
+    file = io.BytesIO()
+    stdout = io.TextIOWrapper(file, encoding="ascii")
+    Output(as_csv=True, stdout=stdout).values(["Zoë", "日本", "\ud83d"])
+    assert file.getvalue() == "Zoë,日本,\\ud83d\n".encode()
+
+
 def test_csv_on_a_terminal_cannot_control_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
