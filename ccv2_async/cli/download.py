@@ -141,8 +141,11 @@ class _Download:
                 item.began = time.monotonic()
                 display.changed(item)
 
-        await self.run.client.library.download(item.result, item.label, on_progress=note)
-        item.state = BulkState.DONE
+        if not self.overwrite:  # since the first look, another program may have written it
+            await asyncio.to_thread(_look, [item])
+        if not item.ended:
+            await self.run.client.library.download(item.result, item.label, on_progress=note)
+            item.state = BulkState.DONE
 
     def _sum_up(self, items: Sequence[JobItem], totals: Totals) -> None:
         output = self.run.output

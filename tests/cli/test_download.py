@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ccv2_async.cli import download
 from ccv2_async.cli.exits import Exit
 from tests.cli.conftest import PNG, environment_of
 from tests.cli.test_library import read
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ccv2_async.cli.jobs import JobItem
     from ccv2_async.sandbox import Sandbox
     from tests.cli.conftest import Ran
 
@@ -81,6 +83,26 @@ def test_existing_files_are_not_downloaded_again(
     assert len(service.admin.downloads()) == before + 4
     rows = ccv2("files", "get", ids["a.png"], "--to", to, "--json").rows
     assert [row["earlier"] for row in rows] == [True]
+
+
+def test_a_file_that_another_program_writes_during_the_run_is_kept(
+    ccv2: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ids: dict[str, str],
+) -> None:
+    look, late = download._look, tmp_path / "out" / "c.pdf"
+
+    def look_before_it_is_written(items: list[JobItem]) -> None:
+        look(items)
+        late.write_bytes(b"mine")
+
+    monkeypatch.setattr(download, "_look", look_before_it_is_written)
+    ran = ccv2("files", "get", "--all", "--to", tmp_path / "out")
+    assert ran.code == Exit.SOME_FAILED
+    assert "c.pdf: a file with a different size already exists" in ran.err
+    assert "2 of 3 files" in ran.err
+    assert late.read_bytes() == b"mine"
 
 
 def test_files_that_are_in_the_way_are_reported_in_one_line(
