@@ -17,6 +17,7 @@ import os
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,7 +36,6 @@ from ccv2_async.sandbox.transitions import Plan, Script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
-    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -201,7 +201,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; the file is unchanged.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -305,7 +305,7 @@ class Keeper:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     try:
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
     except OSError as error:

@@ -291,6 +291,13 @@ def test_a_file_that_another_sandbox_writes_is_refused(running: Sandbox, path: P
     assert running.admin.files() == []
 
 
+def test_a_link_to_itself_is_replaced_by_the_state(path: Path) -> None:
+    path.symlink_to(path.name)
+    with Sandbox(state=path):
+        pass
+    assert path.is_file()
+
+
 def test_a_state_that_cannot_be_written_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Sandbox(state=tmp_path / "nowhere" / "account.json").start()
