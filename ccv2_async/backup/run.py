@@ -98,7 +98,8 @@ class Backup:
         self._saving = Saving(session, threads)
         self._threads = threads
         self._options = options
-        self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
+        with explained(Path(options.directory)):
+            self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
         self._journal_thread = FileThreads(limit=1)
         self._journal: Journal
         self._contents: Contents

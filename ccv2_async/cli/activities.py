@@ -132,7 +132,7 @@ def _delimiter(text: str | None) -> str | None:
 def _check_export(*, to: str, list: str | None = None, job: str | None = None, **_: object) -> None:  # noqa: A002  # as it is typed
     if (list is None) == (job is None):
         raise errors.UsageError("Choose what to export: pass either --list or --job.")
-    if not os.access(Path(to).absolute().parent, os.W_OK) or Path(to).is_dir():
+    if not os.access(Path(to).parent, os.W_OK) or Path(to).is_dir():
         raise errors.UsageError(f"{to}: cannot write a file there. Nothing was started.")
 
 

@@ -194,7 +194,8 @@ class _Upload:
                 error = result.error
                 if isinstance(error, errors.InvalidField) and error.field in _OF_ALL:
                     raise error
-                results.setdefault(_absolute(result.path), result)
+                # Path would not resolve "..".
+                results.setdefault(os.path.abspath(result.path), result)  # noqa: PTH100, ASYNC240
         return list(results.values())
 
     async def _upload(self, found: Sequence[UploadResult]) -> None:
@@ -409,7 +410,3 @@ def _files(found: Iterable[UploadResult], description: str) -> list[FileToUpload
         FileToUpload(result.path, folders=result.folders, description=description)
         for result in found
     ]
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)  # noqa: PTH100  # Path would not resolve ".."

@@ -42,6 +42,17 @@ async def test_a_directory_that_another_backup_uses_is_refused(
     await cc.backup(tmp_path)
 
 
+async def test_a_path_below_a_working_directory_that_is_gone_is_refused(
+    cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(errors.UsageError, match="out: the backup cannot be written there"):
+        await cc.backup("out")
+
+
 async def test_another_accounts_directory_is_refused_and_not_changed(
     demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -229,7 +229,7 @@ def take_lock(path: str, purpose: str) -> int:
 def unopened(path: str, error: Exception) -> UsageError:
     """Return the error for a journal that cannot be opened."""
     why = getattr(error, "strerror", error)
-    return UsageError(f"{path}: the journal cannot be opened ({why}).")
+    return UsageError(f"{path}: the journal cannot be opened ({why}). Check the path and the disk.")
 
 
 @contextmanager

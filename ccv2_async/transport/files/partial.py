@@ -41,15 +41,15 @@ class PartialFile:
     """
 
     def __init__(self, path: str) -> None:
-        # A link stays a link: the file that it points to is replaced.
-        self._path = Path(os.path.realpath(path))
-        self.directory: Path = self._path.parent
         self._shown = one_line(path) or "''"
         self._lock = threading.Lock()
         # Without the other file's name, which may be as long as a name can be.
         self._file: io.FileIO | None = None
         self._digest = hashlib.sha256()
         with self._explained():
+            # A link stays a link: the file that it points to is replaced.
+            self._path = Path(os.path.realpath(path))
+            self.directory: Path = self._path.parent
             mode = self._mode_of_existing()
             self._temporary, self._file = _create_beside(self._path)
             try:

@@ -48,6 +48,17 @@ def test_the_path_is_untouched_until_the_file_is_kept(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_path_below_a_working_directory_that_is_gone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(errors.UsageError, match="x: the file cannot be written there"):
+        PartialFile("x")
+
+
 def test_a_directory_that_cannot_be_synced_keeps_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
