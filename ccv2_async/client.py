@@ -82,7 +82,8 @@ class ConstantContact:
             `per_second` and `per_day` do not apply.
         http_client: Your own `httpx.AsyncClient` or `httpx2.AsyncClient` to send through. Keep it
             open; this client does not close it. It has its own limits, proxies, and certificates,
-            so leave out `proxy` and `verify`. Each HTTP/1.1 request gets its own connection.
+            so leave out `proxy` and `verify`. With the transports of these libraries, each HTTP/1.1
+            request gets its own connection.
         proxy: A proxy URL. By default, the proxies from the environment are used. Each request
             through a SOCKS or https proxy gets its own connection.
         verify: An `ssl.SSLContext`. False disables certificate verification; use that only in

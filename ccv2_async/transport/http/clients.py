@@ -5,7 +5,7 @@ httpx2 errors, so this module translates both.
 
 If a server sends unrequested data after a response, both libraries mistake it for the response to
 the next request on that connection. So each HTTP/1.1 request says `Connection: close`, and there is
-no next request.
+no next request. Other transports, such as aiohttp's, may reuse the connection nevertheless.
 """
 
 from __future__ import annotations

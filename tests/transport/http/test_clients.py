@@ -10,6 +10,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
 import httpx2
 import pytest
@@ -21,6 +22,7 @@ from ccv2_async.observe import CallRetried
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.http.clients import shows_visible_url
 from ccv2_async.transport.http.engine import DirectEngine, ProxyEngine
+from tests.support.clocks import settle
 from tests.support.probes import nothing_left, until
 from tests.support.servers import Proxy, RawServer, serving, unused_port
 
@@ -669,6 +671,42 @@ async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
         for number in range(1001, 1006):
             assert (await cc.library.get_file("1")).id == str(number)
     assert smuggler.connections == 5
+
+
+@pytest.mark.parametrize("way", ["ours", "httpx", "httpx2", "aiohttp with force_close"])
+async def test_data_that_follows_an_answer_later_is_never_mistaken_for_the_next_answer(
+    connect: Callable[..., Any], way: str
+) -> None:
+    numbers = iter(range(1001, 2000))
+    taken, followed = asyncio.Event(), asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        while True:
+            await wire.request()
+            await wire.write(id_of(next(numbers)))
+            await taken.wait()
+            taken.clear()
+            followed.set()
+            await wire.write(id_of(666))
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+
+    async with contextlib.AsyncExitStack() as stack:
+        server, options = await stack.enter_async_context(RawServer(script)), {}
+        if way != "ours":
+            kind: Any = httpx2 if way == "httpx2" else httpx
+            transport = AiohttpTransport(client=session) if "aiohttp" in way else None
+            own = kind.AsyncClient(trust_env=False, transport=transport)
+            options = {"http_client": await stack.enter_async_context(own)}
+        cc = await connect(server, **options)
+        for number in range(1001, 1006):
+            assert (await cc.library.get_file("1")).id == str(number)
+            taken.set()
+            await followed.wait()
+            followed.clear()
+            await settle()
+    assert server.connections == 5
 
 
 async def test_http2_is_not_asked_to_close_its_connection(
