@@ -176,7 +176,7 @@ class BadRow:
             before: The number of rows in earlier pages.
             stops: Whether the rows after it are not read.
         """
-        advice = 'The rows before it are good; pass on_bad_row="skip" to continue after it.'
+        advice = 'The rows before it are good. With on_bad_row="skip", listings skip such rows.'
         misfit = _misfit(self._problem, self._what, self._redact)
         named = self.id(*ID_FIELDS)
         return UnreadableRow(
