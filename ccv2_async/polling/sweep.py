@@ -289,7 +289,7 @@ class Looker:
             for waiter in queue.waiters.get(job, ()):
                 if not _can_wait(waiter, error, wait, waiter.seconds_left(job, now)):
                     waiter.fail(error)
-        logger.info("A status request for %d jobs failed: %s", len(jobs), error.message)
+        logger.info("A status request for %d job(s) failed: %s", len(jobs), error.message)
 
 
 def _can_wait(

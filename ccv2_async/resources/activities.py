@@ -468,7 +468,7 @@ class Activities(Resource):
         rows = await threads.run(rows_of, contacts) if reads_rows(contacts) else rows_of(contacts)
         parts = await threads.run(requests, rows)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
-        return f"{len(rows):,} contacts", portions
+        return f"{len(rows):,} contact{'s' * (len(rows) != 1)}", portions
 
     async def _read(self, activity: Activity | str) -> Activity:
         if isinstance(activity, str):

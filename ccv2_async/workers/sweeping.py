@@ -113,7 +113,7 @@ class Sweeper:
             await self.client.sweep(tokens)
         except errors.ConstantContactError as error:
             logger.warning(
-                "The status of %d jobs could not be read: %s The next round tries again.",
+                "The status of %d job(s) could not be read: %s The next round tries again.",
                 len(tokens),
                 error.message,
                 extra={"ccv2_event": "sweep_failed"},

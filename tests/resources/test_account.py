@@ -66,7 +66,7 @@ async def test_an_answer_without_the_address_raises_an_error_that_says_it_was_ca
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=json.dumps([]))
-    with pytest.raises(errors.DecodeError, match="It was carried out"):
+    with pytest.raises(errors.DecodeError, match="The call was carried out"):
         await client.account.add_verified_email("menu@example.com")
 
 
