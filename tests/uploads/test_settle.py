@@ -142,6 +142,8 @@ def test_names_are_equal_in_either_unicode_form(sent: str, stored: str, name: st
         ("a.pdf", "a(1).pdf", True),
         ("a.pdf", "a (12).pdf", True),
         ("a(1).pdf", "a(1)(2).pdf", True),
+        ("a .pdf", "a (1).pdf", True),
+        ("a\nb.pdf", "a\nb(1).pdf", True),
         ("a.pdf", "a(12345).pdf", False),
         ("a.pdf", "a().pdf", False),
         ("a.pdf", "A.pdf", False),

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccv2_async.transport.calls import responses
-from ccv2_async.transport.calls.responses import cursor, is_id, job_id, segment
+from ccv2_async.transport.calls.responses import cursor, is_id, job_id, segment, without_id
 
 HOST = "https://api.constantcontact.com"
 
@@ -97,6 +97,20 @@ def test_several_headers_with_the_same_id_count_as_one() -> None:
     assert job_id("upload", f"/v2/library/files/7, {HOST}/v2/library/files/7?x=1,2") == "7"
     assert job_id("activity", "/v2/activities/a7, /v2/activities/a7") == "a7"
     assert job_id("upload", None, "7, 7") == "7"
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({}, "returned no ID"),
+        ({"location": "/v2/library/folders/1, /v2/library/folders/1"}, "returned no ID"),
+        ({"location": "/v2/library/folders/1", "id": "1, 2"}, "returned no ID"),
+        ({"location": "/files/1, /files/2"}, "named different IDs"),
+        ({"location": "", "id": "1, 2"}, "named different IDs"),
+    ],
+)
+def test_a_message_tells_no_id_from_several(headers: dict[str, str], told: str) -> None:
+    assert without_id(headers) == told
 
 
 @given(st.none() | st.text(), st.none() | st.text())
