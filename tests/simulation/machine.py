@@ -225,7 +225,7 @@ async def _run(
     *args: object,
     undo: Callable[[Any], object] | None = None,
 ) -> Any:
-    if threads._limit == 1:
+    if threads.executor._max_workers == 1:
         return await _run_in_turn(threads, partial(work, *args), undo)
     process = Process.current()
     await process.pass_time(process.disk)

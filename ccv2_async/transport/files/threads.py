@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from ccv2_async.errors import ClientClosed
+from ccv2_async.errors import ClientClosed, UsageError
 from ccv2_async.tasks import running_loop
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ class _Executor(ThreadPoolExecutor):
         except RuntimeError as error:
             raise ClientClosed("The client is closed: its file threads have ended.") from error
 
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError as error:
+            if not self._threads:  # those that run do the work too
+                self._work_queue.get_nowait()  # nobody waits for it anymore
+                raise UsageError(
+                    f"The system starts no more threads, and files need one ({error}). Raise its "
+                    "limit on processes, or end some."
+                ) from None
+
 
 class FileThreads:
     """A limited number of threads for file work, started when they are first needed.
@@ -51,14 +62,13 @@ class FileThreads:
         limit: The maximum number of threads.
 
     Attributes:
+        executor: The executor, for APIs that take one. After `aclose` it raises `ClientClosed`.
         streaming: How many files are being opened or sent in blocks at the moment.
         roots: The real paths of the directories that files must be in; empty for no limit.
     """
 
     def __init__(self, limit: int = 32) -> None:
-        self._limit = limit
-        self._executor: ThreadPoolExecutor | None = None
-        self._closed = False
+        self.executor = _Executor(limit, thread_name_prefix="ccv2-files")
         self.streaming = 0
         self.roots: tuple[str, ...] = ()
 
@@ -67,15 +77,6 @@ class FileThreads:
         """The bytes to read at a time: from 1.5 MiB for few files to 128 KiB for many."""
         share = _BLOCKS_IN_ALL // max(1, self.streaming)
         return max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, share))
-
-    @property
-    def executor(self) -> ThreadPoolExecutor:
-        """The executor, for APIs that take one. After `aclose` it raises `ClientClosed`."""
-        if self._executor is None:
-            self._executor = _Executor(self._limit, thread_name_prefix="ccv2-files")
-            if self._closed:
-                self._executor.shutdown()
-        return self._executor
 
     async def run(
         self, work: Callable[..., T], *args: object, undo: Callable[[T], object] | None = None
@@ -111,34 +112,34 @@ class FileThreads:
         """Run `work` in a thread without waiting for it.
 
         Returns:
-            A future to wait for; None if the threads have ended and the work was done immediately.
+            A future to wait for; None if there are no threads and the work was done immediately.
         """
         try:
             job = self.executor.submit(work)
-        except ClientClosed:
+        except UsageError:
             work()
             return None
         return asyncio.wrap_future(job)
 
     async def aclose(self) -> None:
         """Let the running work finish, and end all threads, without blocking the event loop."""
-        self._closed = True
-        if self._executor is None:
+        executor = self.executor
+        executor.shutdown(wait=False)
+        if not executor._threads:  # noqa: SLF001  # ours
             return
-        executor = self._executor
-        loop = asyncio.get_running_loop()
-        ended = loop.create_future()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
             executor.shutdown(wait=True)
             with contextlib.suppress(RuntimeError):  # the loop did not wait and is closed
-                loop.call_soon_threadsafe(_resolve, ended)
+                loop.call_soon_threadsafe(ended.set)
 
         # Another thread waits: the event loop must not, and the default executor may be full.
         waiter = threading.Thread(target=shut_down, name="ccv2-files-end", daemon=True)
-        waiter.start()
-        await ended
-        waiter.join()
+        with contextlib.suppress(RuntimeError):  # no more threads: the others end by themselves
+            waiter.start()
+            await ended.wait()
+            waiter.join()
 
 
 def _undo(job: Future[T], undo: Callable[[T], object]) -> None:
@@ -159,8 +160,3 @@ def _hand_over(job: Future[T], done: asyncio.Future[T]) -> None:
         done.set_exception(stopped)
     else:
         done.set_exception(error)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

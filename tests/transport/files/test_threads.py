@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async.errors import ClientClosed
+from ccv2_async.errors import ClientClosed, UsageError
 from ccv2_async.transport.files.sources import PathSource
 from ccv2_async.transport.files.threads import FileThreads
 from tests.support.probes import until
@@ -266,3 +266,30 @@ async def test_stop_iteration_in_a_thread_reaches_the_caller() -> None:
             await threads.run(next, iter(()))
     assert isinstance(caught.value.__cause__, StopIteration)
     await threads.aclose()
+
+
+async def test_work_is_done_by_the_threads_that_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = FileThreads(limit=3)
+    start, allowed = threading.Thread.start, 0
+
+    def limited(thread: threading.Thread) -> None:
+        nonlocal allowed
+        if not allowed:
+            raise RuntimeError("can't start new thread")
+        allowed -= 1
+        start(thread)
+
+    done: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(UsageError, match="starts no more threads, and files need one"):
+        await threads.run(done.append, "without a thread")
+    assert threads.dispose(lambda: done.append("at once")) is None
+    allowed = 1
+    await asyncio.gather(*(threads.run(done.append, name) for name in ("a", "b", "c")))
+    assert done == ["at once", "a", "b", "c"]
+    await threads.aclose()
+    await until(lambda: file_threads() == [])
+    with pytest.raises(ClientClosed):
+        await threads.run(len, b"")

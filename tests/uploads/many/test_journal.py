@@ -728,7 +728,7 @@ async def test_a_file_that_is_not_a_journal_is_unchanged(
     client: ConstantContact, journal: Path, pictures: Pictures, content: bytes
 ) -> None:
     journal.write_bytes(content)
-    client._open_parts.threads._limit = 1
+    client._open_parts.threads.executor._max_workers = 1
     await client._open_parts.threads.run(int)  # its only thread
     async with nothing_left():
         with pytest.raises(errors.UsageError, match="this is not a journal"):
@@ -755,7 +755,7 @@ async def test_another_database_is_unchanged(
 async def test_a_journal_that_cannot_be_opened_is_reported(
     client: ConstantContact, tmp_path: Path, pictures: Pictures, where: str
 ) -> None:
-    client._open_parts.threads._limit = 1
+    client._open_parts.threads.executor._max_workers = 1
     await client._open_parts.threads.run(int)  # its only thread
     async with nothing_left():
         with pytest.raises(errors.UsageError, match="journal cannot be opened"):
