@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -48,6 +49,10 @@ CLEARING = Operation("/activities/clearlists", Effect.IDEMPOTENT, "clearing of")
 EXPORT = Operation("/activities/exportcontacts", Effect.CONVERGENT, "export of")
 
 
+# The split jobs of each client. Its views share them, because the sweep never forgets a kind.
+_SPLITS: WeakKeyDictionary[Sweep, SplitJobs] = WeakKeyDictionary()
+
+
 @attrs.frozen
 class Portion:
     """The content of one activity.
@@ -72,7 +77,7 @@ class Starter:
     def __init__(self, session: Session, sweep: Sweep) -> None:
         self._session = session
         self._sweep = sweep
-        self._splits = SplitJobs()
+        self._splits = _SPLITS.setdefault(sweep, SplitJobs())
 
     async def start(
         self,

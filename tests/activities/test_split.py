@@ -403,6 +403,15 @@ async def test_cancelling_leaves_nothing_open(connect: Callable[..., Any], gone:
         assert waiting.cancelled()
 
 
+async def test_the_split_jobs_of_all_views_are_one_kind_of_job(
+    client: ConstantContact, gone: Path
+) -> None:
+    for _ in range(3):
+        view = client.with_options(deadline=600.0)
+        await view.activities.remove_contacts(gone, lists=["1"])
+    assert len(client._open_parts.sweep._queues) == 2  # with that of the activities themselves
+
+
 async def test_many_activities_are_polled_through_the_summary(
     client: ConstantContact,
 ) -> None:
