@@ -7,6 +7,7 @@ import inspect
 import io
 import os
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import anyio
@@ -19,7 +20,6 @@ from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.threads import FileThreads
@@ -84,7 +84,8 @@ class Saving:
         self._session = session
         self._threads = threads
         self._turn = asyncio.Lock()
-        self._cleared: set[Path] = set()
+        # A server may save each file in a directory of its own: only the last ones are remembered.
+        self._clear = lru_cache(maxsize=100)(remove_leftovers)
 
     async def save(self, download: Download, to: Target) -> int:
         """Write a file to a path or a writer, and return the number of bytes.
@@ -150,9 +151,7 @@ class Saving:
     def _begin(self, path: str) -> PartialFile:
         """Return the file to write, after removing leftovers of killed processes once."""
         partial = PartialFile(path)
-        if partial.directory not in self._cleared:
-            self._cleared.add(partial.directory)
-            remove_leftovers(partial.directory)
+        self._clear(partial.directory)
         return partial
 
     def _pause_of(self, error: errors.ConstantContactError) -> float:

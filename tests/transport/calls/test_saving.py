@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import threading
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +25,6 @@ from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
@@ -56,6 +57,19 @@ def lost() -> errors.ConnectionLost:
 def saving(client: ConstantContact) -> Saving:
     internal: Any = client.activities
     return Saving(internal._session, internal._threads)
+
+
+def test_a_client_does_not_remember_every_directory_that_it_has_saved_to(
+    client: ConstantContact, tmp_path: Path
+) -> None:
+    saver = saving(client)
+    for number in range(300):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        saver._begin(str(directory / "a.png")).discard()
+    gc.collect()
+    known = [one for one in gc.get_objects() if isinstance(one, Path) and one.parent == tmp_path]
+    assert len(known) <= 100 + 1  # `directory` of this test
 
 
 async def test_a_saved_file_is_known_by_its_size_and_digest(
