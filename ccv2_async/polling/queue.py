@@ -70,14 +70,14 @@ class JobQueue:
     Attributes:
         kind: Their kind.
         known: Every job that is still referenced, by ID.
-        waiters: The waiters of each job.
+        waiters: The waiters of each job, the first one first.
         batch: The number of jobs in one request.
         typical: How long recent jobs took.
     """
 
     kind: JobKind
     known: WeakValueDictionary[str, Job] = attrs.field(factory=WeakValueDictionary)
-    waiters: dict[Job, tuple[JobWaiter, ...]] = attrs.field(factory=dict)
+    waiters: dict[Job, dict[JobWaiter, None]] = attrs.field(factory=dict)
     typical: Typical = attrs.field(factory=Typical)
     batch: BatchSize = attrs.field(
         default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
@@ -90,17 +90,17 @@ class JobQueue:
 
     def watch(self, job: Job, waiter: JobWaiter) -> None:
         """Notify a waiter of changes to a job that it waits for."""
-        others = self.waiters.get(job)
-        self.waiters[job] = (*(others or ()), waiter)
-        if others is None:
+        if job in self.waiters:
+            self.waiters[job][waiter] = None
+        else:
+            self.waiters[job] = {waiter: None}
             self.schedule(job, job.due)
 
     def unwatch(self, job: Job, waiter: JobWaiter) -> None:
         """Stop notifying a waiter about a job."""
-        others = tuple(other for other in self.waiters.get(job, ()) if other is not waiter)
-        if others:
-            self.waiters[job] = others
-        else:
+        waiters = self.waiters.get(job, {})
+        waiters.pop(waiter, None)
+        if not waiters:
             self._release(job)
 
     def schedule(self, job: Job, due: float) -> None:

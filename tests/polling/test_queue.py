@@ -124,3 +124,13 @@ def test_a_waiter_knows_how_long_it_still_waits(watched: Watched) -> None:
     job, waiter = watched.add(10.0)
     waiter.deadline = 30.0
     assert waiter.seconds_left(job, 12.0) == 18.0
+
+
+def test_the_time_for_the_waiters_of_one_job_is_linear_in_their_number(watched: Watched) -> None:
+    job, first = watched.add(1.0)
+    waiters = [JobWaiter() for _ in range(100_000)]  # to compare each with each would take minutes
+    for waiter in waiters:
+        watched.queue.watch(job, waiter)
+    for waiter in waiters:
+        watched.queue.unwatch(job, waiter)
+    assert list(watched.queue.waiters[job]) == [first]
