@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from contextlib import closing
 from functools import partial
@@ -43,6 +42,7 @@ from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.responses import INACTIVE_KEY
 from ccv2_async.transport.calls.saving import Saving
 from ccv2_async.transport.calls.session import PROBE
+from ccv2_async.transport.files.sources import absolute
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
 
@@ -98,8 +98,7 @@ class Backup:
         self._saving = Saving(session, threads)
         self._threads = threads
         self._options = options
-        with explained(Path(options.directory)):
-            self._root = Path(os.path.abspath(options.directory))  # noqa: PTH100  # no I/O but getcwd
+        self._root = Path(absolute(options.directory))
         self._journal_thread = FileThreads(limit=1)
         self._journal: Journal
         self._contents: Contents

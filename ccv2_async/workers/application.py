@@ -19,7 +19,7 @@ from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import checked_text, is_whole
 from ccv2_async.transport.calls.credentials import Credentials
-from ccv2_async.transport.files.sources import path_text
+from ccv2_async.transport.files.sources import absolute, path_text
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.transport.quota.shared import SharedBudget
 from ccv2_async.uploads.ledger import BulkState
@@ -269,7 +269,7 @@ class Workers:
         self, path: str, folder_id: str, name: str | None, description: str, key: str | None
     ) -> JobRecord:
         """Return the record for an upload to submit."""
-        path = checked_text(os.path.abspath(path), "path")  # noqa: PTH100  # no I/O but getcwd
+        path = checked_text(absolute(path), "path")
         given = {"path": path, "folder_id": folder_id, "name": name, "description": description}
         upload = upload_of(given)
         return self._new_record(

@@ -49,7 +49,7 @@ async def test_a_path_below_a_working_directory_that_is_gone_is_refused(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(errors.UsageError, match="out: the backup cannot be written there"):
+    with pytest.raises(errors.UsageError, match="out: the working directory no longer exists"):
         await cc.backup("out")
 
 

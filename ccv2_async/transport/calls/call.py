@@ -51,12 +51,7 @@ class Timeouts:
 
     def as_extension(self) -> dict[str, float | None]:
         """Return the time limits in the form that httpx transports expect."""
-        return {
-            "connect": self.connect,
-            "read": self.read,
-            "write": self.write,
-            "pool": self.connect,
-        }
+        return attrs.asdict(self) | {"pool": self.connect}
 
 
 @attrs.frozen

@@ -611,7 +611,8 @@ class Session:
     ) -> None:
         """Wait as the retry table says, or raise."""
         decision = tries.decide(failed.kind, call.effect)
-        if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not _repeatable(call):
+        repeatable = call.body is None or call.body.repeatable
+        if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not repeatable:
             raise failed.error
         if decision is Decision.REFRESH:
             await self._in_time(self._renewal.renew(failed), call, failed, ends)
@@ -663,10 +664,6 @@ def _garbled(error: errors.DecodeError, number: int) -> Failed:
         error.args = (error.message,)
     error.safe_to_retry = True
     return Failed(FailureKind.GARBLED, error)
-
-
-def _repeatable(call: Call) -> bool:
-    return call.body is None or call.body.repeatable
 
 
 async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:

@@ -425,6 +425,20 @@ def path_text(path: str | os.PathLike[str]) -> str:
     return text
 
 
+def absolute(path: str) -> str:
+    """Return the absolute path, without "..", and with links as they are.
+
+    Raises:
+        UsageError: It is relative to a working directory that was deleted.
+    """
+    try:
+        return os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
+    except OSError:
+        raise UsageError(
+            f"{one_line(path)}: the working directory no longer exists. Pass an absolute path."
+        ) from None
+
+
 def _is_reader(thing: object) -> TypeGuard[AsyncReader]:
     if isinstance(thing, type):
         return False

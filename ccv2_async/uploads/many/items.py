@@ -17,7 +17,7 @@ from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files.objects import path_of
 from ccv2_async.transport.files.reading import measure
-from ccv2_async.transport.files.sources import PathSource, path_text
+from ccv2_async.transport.files.sources import PathSource, absolute, path_text
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.many.folders import check_depth, check_names
 from ccv2_async.uploads.many.journal import JournalEntry, storable
@@ -70,7 +70,7 @@ class FileToUpload:
     def path(self) -> str | None:
         """The absolute path, or None for bytes, a file object, or a stream."""
         text = _path_text(self.file)
-        return None if text is None else os.path.abspath(text)  # noqa: PTH100  # no I/O but getcwd
+        return None if text is None else absolute(text)
 
     @property
     def label(self) -> str:

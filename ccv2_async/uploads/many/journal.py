@@ -20,6 +20,7 @@ from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, Usage
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.reading import open_regular
+from ccv2_async.transport.files.sources import absolute
 from ccv2_async.uploads.ledger import BulkState, Entry
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class JournalFiles:
     """
 
     def __init__(self, path: str | None) -> None:
-        self._path = None if path is None else os.path.abspath(path)  # noqa: PTH100  # no I/O but getcwd
+        self._path = None if path is None else absolute(path)
 
     def removed_from(self, paths: Iterable[str]) -> list[str]:
         """Return `paths` without those that name one of the journal's files. Reads the disk.
@@ -170,9 +171,7 @@ class JournalFiles:
         names = {f"{base}{end}" for base in bases for end in SUFFIXES}
         own = {identity for name in names if (identity := _identity(name)) is not None}
         return [
-            path
-            for path in paths
-            if os.path.abspath(path) not in names and _identity(path) not in own  # noqa: PTH100  # no I/O
+            path for path in paths if absolute(path) not in names and _identity(path) not in own
         ]
 
 

@@ -734,3 +734,16 @@ def test_closing_does_not_wait_for_a_running_read_or_interrupt_it(
 
 def test_an_empty_path_has_a_visible_name() -> None:
     assert PathSource("").name == "''"
+
+
+def test_a_relative_path_is_refused_when_the_working_directory_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert sources.absolute("a/../b") == str(gone / "b")
+    gone.rmdir()
+    with pytest.raises(UsageError, match=r"^b: the working directory no longer exists\."):
+        sources.absolute("b")
+    assert sources.absolute("/a/../b") == "/b"

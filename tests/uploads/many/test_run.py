@@ -921,3 +921,16 @@ async def test_a_lost_answer_at_the_end_is_still_reported(
             results = await results_of(client.upload_many(files))
             assert by_state(results)["good.png"] is BulkState.DONE
             assert len(results) == 2
+
+
+async def test_relative_paths_below_a_deleted_working_directory_are_refused(
+    client: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(
+        errors.UsageError, match=r"^a\.png: the working directory no longer exists\."
+    ):
+        _ = [result async for result in client.upload_many(["a.png"])]
