@@ -194,6 +194,4 @@ class Outage:
 
 
 def _lasting(seconds: float) -> str:
-    if seconds < 60.0:
-        return f"{seconds:g} s"
-    return "1 minute" if seconds == 60.0 else f"{seconds / 60.0:g} minutes"
+    return f"{seconds:g} s" if seconds < 60.0 else f"{seconds / 60.0:g} min"

@@ -402,6 +402,8 @@ async def read_journal(path: str | os.PathLike[str]) -> AsyncGenerator[JournalEn
                 for row in rows:
                     yield JournalEntry.from_any_row(row)
                 key = rows[-1][: len(key)]
+    except UsageError:
+        raise
     except (sqlite3.DatabaseError, OSError, ValueError) as error:
         why = getattr(error, "strerror", error)
         raise UsageError(f"{path}: the journal cannot be read ({why}).") from None

@@ -664,8 +664,11 @@ async def test_a_journal_of_another_version_is_refused(
         rows_of(journal),
         retry_files(journal),
     ):
-        with pytest.raises(errors.UsageError, match=r"has version 1, .* reads version 2\. Use"):
+        with pytest.raises(
+            errors.UsageError, match=r"has version 1, .* reads version 2\. Use"
+        ) as caught:
             await used
+        assert str(caught.value).startswith(f"{journal}: this journal has version 1, ")
     assert journal.read_bytes() == before
 
 

@@ -123,7 +123,7 @@ async def test_a_long_outage_stops_the_upload_and_the_next_run_completes_it(
     fault = dict(KINDS[kind])
     sandbox.admin.fault(fault.pop("kind"), None, "*", skip=40, times=None, **fault)
 
-    with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
+    with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 min "):
         await run(await connect(sandbox), paths, journal)
     states = {row.state async for row in read_journal(str(journal))}
     assert states <= {
@@ -229,7 +229,7 @@ async def test_a_silent_service_is_an_outage_like_a_refusing_one(
     quick = {"timeouts": Timeouts(read=1.0 if is_long else 5.0)}
     sandbox.admin.fault("hang", None, "*", skip=40, times=None)
     if is_long:
-        with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 minutes"):
+        with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 min "):
             await run(await connect(sandbox, **quick), paths, journal)
         sandbox.admin.clear_faults()
         client = await connect(sandbox)
