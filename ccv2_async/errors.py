@@ -237,7 +237,7 @@ class FileRefused(UsageError):
 class SourceConsumed(UsageError):
     """A stream would have to be sent again, but can be read only once.
 
-    Give a path, bytes, or a function that opens a new stream instead.
+    Pass a path, bytes, or a function that opens a new stream instead.
     """
 
 

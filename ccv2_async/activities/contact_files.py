@@ -156,8 +156,8 @@ def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
     dropped = unknown_columns(columns)
     if dropped:
         logger.warning(
-            "%s: the service does not know these columns and drops them: %s. If they hold contact "
-            "data, give them names such as First Name or Custom Field 1.",
+            "%s: the service drops columns that it does not know: %s. If they hold contact data, "
+            "give them names such as First Name or Custom Field 1.",
             label,
             ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
             + (f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""),

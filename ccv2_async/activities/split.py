@@ -160,7 +160,7 @@ class _Split:
         if status is None or all(word == LOST for word in statuses):
             return None  # the sweep decides when the whole job is lost
         ended = sum(word in _ENDED for word in statuses)
-        return Row(status, f"{ended} of {len(statuses)} activities have ended")
+        return Row(status, f"{ended} of {len(statuses)} activities ended")
 
     def combined(self) -> SplitActivity:
         given = [
@@ -354,8 +354,8 @@ class BulkPoller(ActivityPoller):
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
         first = first_error(activity, "; the first: {}")
         return errors.PartialFailure(
-            f"activity {self._job.label} (ID {self.id}) is COMPLETE, but {failed:,}{of} rows "
-            f"failed{first}. The others were carried out. Correct the failed rows, and send them.",
+            f"activity {self._job.label} (ID {self.id}) is COMPLETE, but rows failed ({failed:,}"
+            f"{of}{first}). The others were carried out. Correct the failed rows and send them.",
             id=self.id,
             status=str(activity.status),
             token="" if self._split is not None else self.token(),

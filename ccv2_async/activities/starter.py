@@ -45,7 +45,7 @@ class Operation:
 
 IMPORT = Operation("/activities/addcontacts", Effect.CONVERGENT, "import of")
 REMOVAL = Operation("/activities/removefromlists", Effect.CONVERGENT, "removal of")
-CLEARING = Operation("/activities/clearlists", Effect.IDEMPOTENT, "clearing of")
+CLEARING = Operation("/activities/clearlists", Effect.IDEMPOTENT, "clearing")
 EXPORT = Operation("/activities/exportcontacts", Effect.CONVERGENT, "export of")
 
 
@@ -178,8 +178,8 @@ def _after(
     if parts:
         ids = ", ".join(part.id for part in parts)
         error.message += (
-            f" Before that, {len(parts)} of {count} activities were started ({ids}) and continue. "
-            "Starting all of them again is safe."
+            f" Before that, the service accepted {len(parts)} of {count} activities ({ids}), which "
+            "will continue. Starting all of them again is safe."
         )
         error.args = (error.message,)
     return error

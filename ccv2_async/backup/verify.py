@@ -152,9 +152,9 @@ def _fault_of(root: Path, entry: Mapping[str, Any]) -> str:
     except (OSError, ValueError) as error:  # such as a path with a NUL
         return f"it cannot be read ({getattr(error, 'strerror', error)})"
     if lines != entry.get("rows", lines):
-        return f"it has {lines:,} lines instead of {entry['rows']:,}"
+        return f"its line count is {lines:,} instead of {entry['rows']:,}"
     if size != entry["bytes"]:
-        return f"it has {size:,} bytes instead of {entry['bytes']:,}"
+        return f"its size in bytes is {size:,} instead of {entry['bytes']:,}"
     return "" if digest.hexdigest() == entry["sha256"] else "its bytes have changed"
 
 

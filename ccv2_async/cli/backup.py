@@ -102,14 +102,14 @@ def verify(directory: LocalPath, /, *, json: Flag = False) -> Exit:
         files = counted(check.manifest.files, "file")
         if check.extra:
             others = counted(len(check.extra), "other file")
-            output.say(f"{others} in the directory, such as {clean(check.extra[0])}.")
+            output.say(f"{others} in the directory (first: {clean(check.extra[0])}).")
         if check.faults:
             output.say(
-                f"{len(check.faults):,} of {files} differ from the manifest. Delete them and run "
-                "the backup again to fetch them."
+                f"Files that differ from the manifest: {len(check.faults):,} of "
+                f"{check.manifest.files:,}. Delete each, and run the backup again to fetch it."
             )
             return Exit.SOME_FAILED
-        output.say(f"{files} ({in_bytes(check.manifest.size)}) match the manifest.")
+        output.say(f"Everything matches the manifest: {files} ({in_bytes(check.manifest.size)}).")
         return Exit.OK
 
     return run_alone(verified, output)

@@ -247,7 +247,7 @@ async def _report_bad(what: str, bad: list[BadRow], before: int, on_bad_row: OnB
         return
     first = bad[0].error(before)
     logger.warning(
-        "%s: %d rows that cannot be read were skipped. The first is row %d, with ID %r: %s",
+        "%s: skipped %d row(s) that cannot be read. The first is row %d, with ID %r: %s",
         what,
         len(bad),
         first.index,

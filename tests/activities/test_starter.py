@@ -45,5 +45,5 @@ async def test_starting_a_part_does_not_wait_forever_for_another_part(
         while not starting.done():
             await manual_clock.advance(10.0)
             await asyncio.sleep(0.001)
-        with pytest.raises(errors.QuotaExceeded, match=r"1 of 2 activities were started \(a1\)"):
+        with pytest.raises(errors.QuotaExceeded, match=r"accepted 1 of 2 activities \(a1\)"):
             await starting

@@ -65,14 +65,15 @@ async def test_one_missing_file_is_found(copy: Path) -> None:
 async def test_one_missing_line_is_found(copy: Path) -> None:
     path = copy / "contacts.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    assert await faults(copy) == {"contacts.jsonl": "it has 119 lines instead of 120"}
+    assert await faults(copy) == {"contacts.jsonl": "its line count is 119 instead of 120"}
 
 
 async def test_one_missing_byte_is_found(copy: Path) -> None:
     path = copy / "account.json"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-2] + b"\n")
-    assert await faults(copy) == {"account.json": f"it has {size - 1:,} bytes instead of {size:,}"}
+    reason = f"its size in bytes is {size - 1:,} instead of {size:,}"
+    assert await faults(copy) == {"account.json": reason}
 
 
 async def test_a_directory_in_place_of_a_file_is_found(copy: Path) -> None:

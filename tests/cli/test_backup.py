@@ -37,7 +37,7 @@ def test_a_backup_is_made_checked_and_shown(
     assert f"in {tmp_path}. This run downloaded 15 files" in ran.err
     ran = ccv2("backup", "verify", str(tmp_path))
     assert ran.code == Exit.OK
-    assert "match the manifest." in ran.err
+    assert "Everything matches the manifest: " in ran.err
     ran = ccv2("backup", "show", str(tmp_path))
     assert ran.code == Exit.OK
     assert "contacts" in ran.out
@@ -45,7 +45,8 @@ def test_a_backup_is_made_checked_and_shown(
     (tmp_path / "library" / "menu.pdf").write_bytes(b"x")
     ran = ccv2("backup", "verify", str(tmp_path))
     assert ran.code == Exit.SOME_FAILED
-    assert ran.out.startswith("library/menu.pdf: it has 1 bytes instead of ")
+    assert ran.out.startswith("library/menu.pdf: its size in bytes is 1 instead of ")
+    assert "Files that differ from the manifest: 1 of " in ran.err
     assert "run the backup again" in ran.err
 
 

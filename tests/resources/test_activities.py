@@ -151,7 +151,7 @@ async def test_strict_raises_an_error_with_the_activity_for_failed_rows(
 
     assert row_error(caught.value.activity.errors[0]).line_number == 3
     assert "line 3" in caught.value.message
-    assert "1 of 2 rows failed" in caught.value.message
+    assert "rows failed (1 of 2; the first: " in caught.value.message
     assert caught.value.token
     assert poller.status == "COMPLETE"
 

@@ -117,7 +117,7 @@ async def test_skipping_continues_after_the_bad_row(
             assert [row.id for row in await listing.collect()] == ["1", "2", "3"]
         assert listing.skipped == 3
     assert len(caplog.records) == 2
-    assert "2 rows that cannot be read were skipped. The first is row 1" in caplog.messages[0]
+    assert "skipped 2 row(s) that cannot be read. The first is row 1" in caplog.messages[0]
 
 
 UNREADABLE_TEXT: dict[str, bytes] = {
@@ -192,7 +192,7 @@ async def test_lists_without_pages_behave_the_same(
             await cc.lists.all()
         assert [row.id for row in caught.value.rows_before] == ["1"]
         assert [row.id for row in await cc.lists.all(on_bad_row="skip")] == ["1", "2"]
-    assert "1 rows that cannot be read were skipped" in caplog.text
+    assert "skipped 1 row(s) that cannot be read" in caplog.text
 
 
 async def test_the_excerpt_of_a_row_is_short_and_free_of_secrets(
@@ -268,7 +268,7 @@ async def test_a_bad_row_of_a_move_can_be_skipped(
         with caplog.at_level(logging.WARNING, "ccv2_async.resources"):
             rows = await cc.library.move_files("5", ["1", "2", "3"], on_bad_row="skip")
         assert [row.id for row in rows] == ["1", "3"]
-        assert "1 rows that cannot be read were skipped" in caplog.text
+        assert "skipped 1 row(s) that cannot be read" in caplog.text
 
 
 async def test_an_error_of_the_function_for_bad_rows_is_raised_unchanged(

@@ -104,7 +104,7 @@ class FileObjectSource:
             raise SourceConsumed.from_parts(
                 self.name,
                 "an earlier attempt read from the file object, and it cannot seek back",
-                "Give a path, bytes, or a file object that can seek.",
+                "Pass a path, bytes, or a file object that can seek.",
             )
         try:
             found = await threads.run(self._measure)
@@ -143,11 +143,11 @@ class FileObjectSource:
                     self.name, f"could no longer be read ({_reason(error)})"
                 ) from error
         if more:
-            raise FileChanged(self.name, f"grew beyond its {offset + size} bytes")
+            raise FileChanged(self.name, f"grew past byte {offset + size}")
         if ended and self._first_seen is not None and written != self._first_seen[1]:
             raise FileChanged(self.name, "was written to")
         if size and not block:
-            raise FileChanged(self.name, f"ended after {offset} bytes")
+            raise FileChanged(self.name, f"ended at byte {offset}")
         return block
 
     def rewind(self) -> None:
@@ -179,7 +179,7 @@ class FileObjectSource:
             )
         if self._length is not None and length != self._length:
             raise InvalidField(
-                "length", self._length, f"the file has {length} bytes from its position to its end"
+                "length", self._length, f"the file's length from its current position is {length}"
             )
         return length, written
 

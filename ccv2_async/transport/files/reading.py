@@ -289,12 +289,12 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
             more = os.read(descriptor, size - len(block))
             if not more:
                 left = state.length - remaining + len(block)
-                raise FileChanged(label, f"shrank from {state.length} to {left} bytes")
+                raise FileChanged(label, f"shrank from {state.length} bytes to {left}")
             block += more
         if size > wanted:
             now = _state(os.fstat(descriptor))
             if len(block) > wanted or now.length > state.length:
-                raise FileChanged(label, f"grew beyond its {state.length} bytes")
+                raise FileChanged(label, f"grew past byte {state.length}")
             if now != state:
                 raise FileChanged(label, "was written to")
     except OSError as error:

@@ -116,7 +116,7 @@ class BytesSource:
 
     def __init__(self, content: bytes, *, name: str | None = None) -> None:
         self.content = content
-        self.name: str = one_line(name or f"{len(content)} bytes")
+        self.name: str = one_line(name or f"bytes of length {len(content)}")
 
     async def prepare(self, threads: FileThreads) -> int:  # noqa: ARG002  # no file work here
         """Return the number of bytes."""
@@ -239,7 +239,7 @@ class StreamSource:
                 raise SourceConsumed.from_parts(
                     self.name,
                     "the stream was read by an earlier attempt and cannot be read again",
-                    "Give a path, bytes, or a function that opens a new stream.",
+                    "Pass a path, bytes, or a function that opens a new stream.",
                 )
             return _OpenStream(self, self._stream, threads, owned=False)
         stream: object = cast("Callable[[], object]", self._factory)()
@@ -347,7 +347,7 @@ class _OpenStream:
                 raise self._changed(f"ended after {had} of {self.length} bytes")
             self._remaining -= len(chunk)
         if self._remaining < 0 or (self._remaining == 0 and await self._pull(1)):
-            raise self._changed(f"continued past the {self.length} bytes announced")
+            raise self._changed(f"continued past byte {self.length}, the announced end")
         return chunk
 
     async def aclose(self) -> None:

@@ -125,7 +125,7 @@ async def test_an_unseekable_file_needs_a_length_and_is_read_once(threads: FileT
         await source.open(threads)
 
 
-@pytest.mark.parametrize(("length", "what"), [(8, "ended after 7"), (6, "grew beyond its 6")])
+@pytest.mark.parametrize(("length", "what"), [(8, "ended at byte 7"), (6, "grew past byte 6")])
 async def test_a_wrong_length_aborts_the_upload(
     length: int, what: str, threads: FileThreads
 ) -> None:
@@ -136,7 +136,7 @@ async def test_a_wrong_length_aborts_the_upload(
 async def test_a_length_that_differs_from_the_seekable_size_is_refused(
     threads: FileThreads,
 ) -> None:
-    with pytest.raises(InvalidField, match="has 3 bytes from"):
+    with pytest.raises(InvalidField, match="from its current position is 3"):
         await as_source(io.BytesIO(b"abc"), length=4).prepare(threads)
     assert await as_source(io.BytesIO(b"abc"), length=3).prepare(threads) == 3
 

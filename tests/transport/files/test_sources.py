@@ -207,7 +207,7 @@ def rewrite(path: Path) -> None:
 
 
 CHANGES: list[tuple[Callable[[Path], object], str]] = [
-    (append, f"grew beyond its {LARGE} bytes"),
+    (append, f"grew past byte {LARGE}"),
     (lambda path: os.truncate(path, WHOLE_FILE_LIMIT + 5), "shrank from"),
     (lambda path: os.truncate(path, 0), "shrank from"),
     (rewrite, "was written to"),
@@ -237,8 +237,8 @@ async def test_a_large_file_that_changes_during_reading_never_yields_its_last_by
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (append, "grew beyond its 10 bytes"),
-        (lambda path: os.truncate(path, 4), "shrank from 10 to 4 bytes"),
+        (append, "grew past byte 10"),
+        (lambda path: os.truncate(path, 4), "shrank from 10 bytes to 4"),
         (lambda path: os.utime(path, ns=(1, 1)), "was written to"),
     ],
 )
@@ -292,7 +292,7 @@ def test_short_reads_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 async def test_a_file_that_reports_size_zero_is_refused_if_it_has_content(
     threads: FileThreads,
 ) -> None:
-    with pytest.raises(FileChanged, match="grew beyond its 0 bytes"):
+    with pytest.raises(FileChanged, match="grew past byte 0"):
         await PathSource("/proc/self/status").open(threads)
 
 
@@ -412,7 +412,7 @@ def test_mutable_bytes_are_copied() -> None:
     changing[0] = 0
 
     assert isinstance(source, BytesSource)
-    assert (source.content, source.name, source.filename) == (b"abc", "3 bytes", None)
+    assert (source.content, source.name, source.filename) == (b"abc", "bytes of length 3", None)
     assert isinstance(as_source(memoryview(b"abc")), BytesSource)
 
 
@@ -468,9 +468,9 @@ async def test_an_empty_stream_is_accepted(make: Callable[[], Any], threads: Fil
     [
         (lambda: chunks(b"ab", b"cd"), "ended after 4 of 5 bytes"),
         (lambda: Reader(b"abcd"), "ended after 4 of 5 bytes"),
-        (lambda: chunks(b"abc", b"def"), "continued past the 5 bytes announced"),
-        (lambda: chunks(b"abcde", b"", b"f"), "continued past the 5 bytes announced"),
-        (lambda: Reader(b"abcdef"), "continued past the 5 bytes announced"),
+        (lambda: chunks(b"abc", b"def"), "continued past byte 5, the announced end"),
+        (lambda: chunks(b"abcde", b"", b"f"), "continued past byte 5, the announced end"),
+        (lambda: Reader(b"abcdef"), "continued past byte 5, the announced end"),
     ],
 )
 async def test_a_stream_of_another_length_never_yields_its_last_byte(
