@@ -91,7 +91,7 @@ class JobItem:
     def word(self) -> str:
         """Its state in a word or two: the ledger's, or the service's once that is known."""
         if self.state is BulkState.SENDING:
-            again = f"{self.verb} again" if self.attempt else BulkState.PENDING.value
+            again = "retrying" if self.attempt else BulkState.PENDING.value
             return self.verb if self.attempt == 1 else again
         return (self.state not in _BEFORE_ANSWER and self.status) or self.state.value
 

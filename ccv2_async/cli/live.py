@@ -444,7 +444,7 @@ class Totals:
         """Return how long it takes to send the rest, from the number of files or bytes."""
         waiting = self.count - self._not_sent - self._handed
         if not waiting:
-            return f"waiting for {len(self.at_service):,}" if self.at_service else ""
+            return f"{len(self.at_service):,} still in progress" if self.at_service else ""
         rests = ((waiting, files), (self._bytes - self._bytes_sent, amount))
         needs = [rest / rate for rest, rate in rests if rate]
         return f"{lasting(max(needs))} to go" if needs else ""

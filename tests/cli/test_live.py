@@ -184,7 +184,7 @@ def test_after_sending_the_total_line_counts_the_files_waited_for() -> None:
     screen = Screen([item])
     screen.set(item, BulkState.SENDING, attempt=1)
     screen.set(item, BulkState.ACCEPTED)
-    assert screen.lines()[-2] == "0 of 1 done · 1.0 kB of 1.0 kB · waiting for 1"
+    assert screen.lines()[-2] == "0 of 1 done · 1.0 kB of 1.0 kB · 1 still in progress"
     screen.set(item, BulkState.DONE)
     assert screen.lines()[-2] == "1 of 1 done · 1.0 kB of 1.0 kB"
 

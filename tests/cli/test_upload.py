@@ -330,7 +330,7 @@ def test_an_attempt_that_starts_over_says_so(
     path = picture("a.png", PNG_LARGE)
     ran = ccv2("upload", path)
     assert ran.code == Exit.OK
-    assert f"{path}: sending again" in ran.err
+    assert f"{path}: retrying" in ran.err
 
 
 def test_library_warnings_are_printed_as_messages(
