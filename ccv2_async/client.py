@@ -223,7 +223,7 @@ class ConstantContact:
             try:
                 self._parts = self._assemble()
             except OSError as error:
-                raise UsageError(f"the client cannot be opened ({error.strerror}).") from None
+                raise UsageError(f"The client cannot be opened ({error.strerror}).") from None
         else:
             self._open_parts.session.require_loop("opening the client")
 

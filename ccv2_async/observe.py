@@ -263,5 +263,5 @@ class Hook:
         try:
             self._on_event(event)
         except Exception:
-            logger.exception("on_event failed and is not called again; the work continues")
+            logger.exception("on_event failed, and will not be called again; the work continues")
             self._on_event, self.active = None, False

@@ -48,7 +48,7 @@ def said() -> list[str]:
 
 
 def test_a_client_that_can_open_no_file_cannot_be_opened(said: list[str]) -> None:
-    assert said[0] == "the client cannot be opened (Too many open files)."
+    assert said[0] == "The client cannot be opened (Too many open files)."
 
 
 def test_a_call_that_can_open_no_socket_was_not_sent(said: list[str]) -> None:

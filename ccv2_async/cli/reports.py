@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _REFUSALS = {
     "file_type": "the library does not accept this type ({rule})",
     "name": "the library does not accept this name ({rule})",
-    "folders": "it is too deep ({rule})",
+    "folders": "its folder is too deep ({rule})",
 }
 """Why a file is refused, by the field that is wrong."""
 

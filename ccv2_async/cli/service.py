@@ -126,7 +126,7 @@ class Service:
     sandbox: Annotated[
         Flag,
         Parameter(
-            help="Use a sandbox that ends with the command. It has no quota unless you give --rate."
+            help="Use a sandbox that ends with the command. It has no quota unless you pass --rate."
         ),
     ] = False
 

@@ -381,7 +381,7 @@ def _one_of_list_reader(read: Reader) -> Reader:
         if not isinstance(data, list):
             return read(data, None)
         if not data:
-            raise Misread("an object or an array with one", data)
+            raise Misread("an object, or an array that holds one", data)
         return read(data[0], None)
 
     return unwrapped

@@ -121,7 +121,7 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
     fields: dict[str, Any] = {name: document.get(key) for key, name in _KEYS.items()}
     data = TokenData(**fields)
     if not _is_valid(data):
-        raise TokenError("The resume token has a form that this version does not know.")
+        raise TokenError("The resume token has a format that this version does not know.")
     if in_dates(now) > data.expires:
         raise TokenError(
             f"The resume token of {data.kind} {data.id} has expired: the service no longer "

@@ -662,7 +662,7 @@ class Library(Resource):
 
         Source: "Trash", DELETE, of the service's documentation.
         """
-        await self._delete("/library/folders/trash/files", what="emptying of the trash")
+        await self._delete("/library/folders/trash/files", what="emptying the trash")
 
     def _files(  # noqa: PLR0917  # the filters of a listing
         self,

@@ -91,7 +91,7 @@ class JobStore(abc.ABC):
         if record is None:
             raise RecordUnreadable(
                 f"The record of job {key[:100]} cannot be read: it is damaged, or another version "
-                "wrote it. It was left as it is, and nothing was sent; use the version that wrote "
+                "wrote it. It was left as is, and nothing was sent; use the version that wrote "
                 "it."
             )
         return record
@@ -205,7 +205,7 @@ def _readable(key: str, document: bytes | str) -> JobRecord | None:
         _warned.add(key)
         logger.warning(
             "The record of job %s cannot be read (%s): it is damaged, or another version wrote it. "
-            "It is left as it is, and other jobs continue. This is logged once for this job.",
+            "It is left as is, and other jobs continue. This is logged once for this job.",
             key[:100],
             reason[:200],
             extra={"ccv2_event": "record_unreadable"},

@@ -206,7 +206,7 @@ def test_folders_below_a_given_one_are_kept_in_the_library(
     picture("in/a/b/c/d/deep.png")
     ran = ccv2("upload", tmp_path / "in", "--tree")
     assert ran.code == Exit.SOME_FAILED
-    assert "deep.png: not sent: it is too deep" in ran.err
+    assert "deep.png: not sent: its folder is too deep" in ran.err
     folders = {folder["id"]: folder["name"] for folder in service.admin.state()["folders"]}
     where = {file["name"]: folders.get(file["folder_id"], "") for file in service.admin.files()}
     assert where["card.png"] == "menu"
@@ -491,7 +491,7 @@ def test_running_the_command_again_completes_an_upload_stopped_by_an_outage(
     for ran in stopped:
         told = " ".join(ran.err.split())  # lines are broken where the terminal ends
         assert told.count("The work is paused") == 1
-        assert "has not been available for 1 minute" in told
+        assert "has not been available for 1 min (" in told
     assert healed.code == Exit.OK
     assert "40 of 40 files Active" in healed.err
     assert len(service.admin.files()) == 40

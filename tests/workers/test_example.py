@@ -41,4 +41,4 @@ def test_the_example_without_credentials_says_what_is_missing() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "No API key: give api_key= or set CCV2_API_KEY. Nothing was sent.\n"
+    assert done.stderr == "No API key: pass api_key= or set CCV2_API_KEY. Nothing was sent.\n"

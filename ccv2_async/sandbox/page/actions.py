@@ -67,7 +67,7 @@ class Actions:
             speed=float(form["speed"]),
             mode=form["mode"],
         )
-        return "The settings are changed. Jobs that have already started keep their speed."
+        return "The settings were changed. Jobs that have already started keep their speed."
 
     def retire(self, form: Mapping[str, Any]) -> str:
         """Withdraw a group of operations, or a single one."""

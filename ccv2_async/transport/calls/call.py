@@ -203,7 +203,7 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
         odd = described(error)
     raise errors.DecodeError(
-        f"{response.what}: the service answered {response.status} in an unknown form "
+        f"{response.what}: the service answered {response.status} in an unknown format "
         f"({response.redact(odd, 200)}).",
         status=response.status,
     )

@@ -343,7 +343,7 @@ def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None
         return
     if flaw == "empty":
         raise MissingCredentials(
-            f"No {what}: give {argument} or set {variable}. Nothing was sent.",
+            f"No {what}: pass {argument} or set {variable}. Nothing was sent.",
             subject=what,
             variable=variable,
         )

@@ -58,8 +58,8 @@ class TokenRenewal:
         while run is not None:
             if run.owner is self and run.is_running:
                 raise errors.UsageError(
-                    f"{what}: refresh_token made this call through the client that waits for "
-                    "refresh_token. Nothing was sent; get the token from your own store or "
+                    f"{what}: refresh_token made this call through the client that is waiting "
+                    "for refresh_token. Nothing was sent; get the token from your own store or "
                     "through another client."
                 )
             run = run.outer

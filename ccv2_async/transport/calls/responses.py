@@ -172,7 +172,7 @@ def refusal(
     if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
         kind = errors.EndpointRetired
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
-    reason = f"{status} ({said})" if said else f"{status} without a reason"
+    reason = f"{status} ({said})" if said else f"{status} without giving a reason"
     if status >= 500:
         again = f" It was sent {sent} times." if sent > 1 else ""
         advice = f"The service failed.{again} Try again later."

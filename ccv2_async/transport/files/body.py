@@ -346,7 +346,7 @@ class ProgressReporter:
         except Exception:  # noqa: BLE001  # the user's function may raise anything
             self._callback = None
             _log.warning(
-                "%s: the progress callback failed and is not called again; the transfer continues",
+                "%s: on_progress failed, and will not be called again; the transfer continues",
                 self._name,
                 exc_info=True,
             )

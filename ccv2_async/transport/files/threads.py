@@ -50,7 +50,7 @@ class _Executor(ThreadPoolExecutor):
             if not self._threads:  # those that run do the work too
                 self._work_queue.get_nowait()  # nobody waits for it anymore
                 raise UsageError(
-                    f"The system starts no more threads, and files need one ({error}). Raise its "
+                    f"The system could not start a thread to work with files ({error}). Raise its "
                     "limit on processes, or end some."
                 ) from None
 

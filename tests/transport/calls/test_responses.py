@@ -209,11 +209,11 @@ def test_a_retired_endpoint_has_its_own_error() -> None:
 
 
 def test_a_refusal_says_if_it_has_no_reason_and_how_often_it_was_sent() -> None:
-    assert "answered 400 without a reason." in refusal(400, (), "the thing").message
+    assert "answered 400 without giving a reason." in refusal(400, (), "the thing").message
     assert refusal(400, (), "the thing").error_key == ""
     error = refusal(502, (), "the thing", sent=3)
     assert "It was sent 3 times. Try again later." in error.message
-    assert error.reason == "the service answered 502 without a reason"
+    assert error.reason == "the service answered 502 without giving a reason"
 
 
 def test_a_rate_limit_is_a_quota_error_for_any_status_code() -> None:

@@ -669,5 +669,5 @@ async def test_a_failing_callback_is_logged_once_and_the_upload_continues(
     assert len(calls) == 1
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("ccv2_async", "WARNING")
-    assert "menu.pdf: the progress callback failed" in record.getMessage()
+    assert "menu.pdf: on_progress failed" in record.getMessage()
     assert record.exc_info is not None

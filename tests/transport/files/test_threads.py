@@ -283,7 +283,7 @@ async def test_work_is_done_by_the_threads_that_the_system_allows(
 
     done: list[str] = []
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.raises(UsageError, match="starts no more threads, and files need one"):
+    with pytest.raises(UsageError, match="could not start a thread to work with files"):
         await threads.run(done.append, "without a thread")
     assert threads.dispose(lambda: done.append("at once")) is None
     allowed = 1
