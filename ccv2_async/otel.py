@@ -9,7 +9,7 @@ span                      what it covers
 ========================  ==========================================================================
 ``POST /library/files``   one attempt at a call: its method and its route, with `{id}` for each ID
 ``wait for the quota``    the wait for the quota before a call is sent
-``back-off``              the wait before a retry, with the reason
+``backoff``               the wait before a retry, with the reason
 ``begin upload``          from the first attempt until the service accepts; also ``begin activity``
 ``poll``                  one request for the status of up to a hundred jobs
 ``upload``, ``activity``  a whole job, from its start until a process sees its end; made by that
@@ -169,7 +169,7 @@ class Tracing:
     def _retried(self, event: observe.CallRetried) -> None:
         now = time.time_ns()
         self._span(
-            "back-off",
+            "backoff",
             now,
             now + _nanoseconds(event.delay),
             attributes={"ccv2.what": event.what, "ccv2.outcome": event.outcome},

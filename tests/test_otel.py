@@ -214,7 +214,7 @@ async def test_a_retried_read_shows_its_backoff(
     assert failed.status.status_code is StatusCode.ERROR
     assert attributes(again)["http.request.resend_count"] == 1
     assert again.status.status_code is StatusCode.UNSET
-    pause = traced.one("back-off")
+    pause = traced.one("backoff")
     assert attributes(pause)["ccv2.outcome"]
     assert pause.start_time is not None
     assert pause.end_time is not None

@@ -37,7 +37,7 @@ HOURS = 3600.0
 
 
 class ShiftedClock(SystemClock):
-    """The machine's time, moved by as much as the test says; back-off takes no time."""
+    """The machine's time, moved by as much as the test says; backoff takes no time."""
 
     def __init__(self) -> None:
         self.shift = 0.0
