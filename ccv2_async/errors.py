@@ -256,7 +256,7 @@ class JournalError(ConstantContactError):
 
 
 class FileChanged(ConstantContactError):
-    """The file changed or was deleted while it was being sent. It did not arrive complete.
+    """The file changed or was deleted while it was being sent. It did not arrive in full.
 
     Safe to try again: yes, once the file no longer changes.
 
@@ -398,7 +398,7 @@ class UnreadableRow(DecodeError):
     Attributes:
         index: The number of the row in the whole list, from 0; `where` is its place in its page.
         id: The row's ID, or "" if it has none that can be read.
-        row: The row as JSON, without secrets, cut after 500 characters.
+        row: The row as JSON, without secrets, truncated to 500 characters.
         rows_before: The readable rows before it, if they were not returned one by one.
     """
 
@@ -577,8 +577,8 @@ class StatusUnreadable(JobError):
     The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
-        row: The row that was returned in place of its status, as JSON, without secrets, cut after
-            500 characters.
+        row: The row that was returned in place of its status, as JSON, without secrets, truncated
+            to 500 characters.
     """
 
     row: str

@@ -133,7 +133,7 @@ async def add(
     company: str | None = None,
     job_title: str | None = None,
 ) -> Exit:
-    """Add a contact to lists, and print its ID. A contact that exists is updated.
+    """Add a contact to lists, and print its ID. An existing contact is updated.
 
     Fields that are not given do not change. A contact that has opted out is not added.
 

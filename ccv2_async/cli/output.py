@@ -43,8 +43,8 @@ class OutputClosedError(Exception):
 class Output:
     """The two streams of one command: results and messages.
 
-    If stderr is closed or cannot be written, messages go to stdout. In JSON mode only the error
-    that ends the command goes there, as an object. If stdout is closed or cannot be written,
+    If stderr is closed or cannot be written to, messages go to stdout. In JSON mode only the error
+    that ends the command goes there, as an object. If stdout is closed or cannot be written to,
     results go to stderr.
 
     Args:

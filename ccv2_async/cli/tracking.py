@@ -58,7 +58,7 @@ class _Report:
 
 
 def _date(row: Any) -> Any:
-    """Return when something happened, from a row of any kind."""
+    """Return the time when something happened, from a row of any kind."""
     kinds = ("send", "open", "click", "forward", "bounce", "unsubscribe")
     return next((date for kind in kinds if (date := getattr(row, f"{kind}_date"))), None)
 

@@ -65,8 +65,8 @@ async def upload(
 ) -> Exit:
     """Upload files to the library and wait until each is Active.
 
-    For a folder, all files in it and in its subfolders are sent in order of name, except hidden
-    files. Files that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops
+    For a folder, all files in it and in its subfolders, except hidden ones, are sent in order by
+    name. Files that cannot be sent are reported first; the rest are uploaded. Ctrl-C stops
     immediately and prints a token for every file that the service has accepted.
 
     With --journal, the same command continues where it stopped. Nothing is lost, and

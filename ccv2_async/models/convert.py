@@ -166,7 +166,7 @@ class BadRow:
 
     @property
     def text(self) -> str:
-        """The row as JSON on one line without secrets, cut after 500 characters."""
+        """The row as JSON on one line without secrets, truncated to 500 characters."""
         return raw_text(self.row, self._redact)
 
     def error(self, before: int = 0, *, stops: bool = True) -> UnreadableRow:
@@ -191,7 +191,7 @@ class BadRow:
 
 
 def raw_text(value: object, redact: Redact | None) -> str:
-    """Return JSON on one line without secrets, cut after 500 characters."""
+    """Return JSON on one line without secrets, truncated to 500 characters."""
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:

@@ -88,7 +88,7 @@ class FileTypeQuery(StrEnum):
 
 
 class FileSortOrder(StrEnum):
-    """The order of a listing of files; the service's own is CREATED_DATE_DESC."""
+    """The order of a listing of files; the service's default is CREATED_DATE_DESC."""
 
     CREATED_DATE = "CREATED_DATE"
     CREATED_DATE_DESC = "CREATED_DATE_DESC"
@@ -103,7 +103,7 @@ class FileSortOrder(StrEnum):
 
 
 class FolderSortOrder(StrEnum):
-    """The order of a listing of folders; the service's own is CREATED_DATE_DESC."""
+    """The order of a listing of folders; the service's default is CREATED_DATE_DESC."""
 
     CREATED_DATE = "CREATED_DATE"
     CREATED_DATE_DESC = "CREATED_DATE_DESC"
@@ -334,8 +334,9 @@ class LibraryInfo(Model):
 
     Attributes:
         image_root: The start of the URL of every image.
-        max_free_file_num: Files; 0 means that `max_premium_space_limit` applies.
-        max_premium_space_limit: Bytes.
+        max_free_file_num: The limit as a number of files; 0 means that
+            `max_premium_space_limit` applies.
+        max_premium_space_limit: The limit in bytes.
         max_upload_size_limit: Bytes of the largest file that can be uploaded.
         usage_summary: The used and remaining space and files.
         extra: Fields that the service sent beyond those above.

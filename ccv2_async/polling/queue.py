@@ -116,7 +116,7 @@ class JobQueue:
         self.schedule(job, now)
 
     def next_look(self, per_second: float | None, *, contended: bool) -> float:
-        """Return when to ask: when a job is due, but not too soon after the last request.
+        """Return the time to ask: when a job is due, but not too soon after the last request.
 
         Args:
             per_second: The quota, or None for no limit.

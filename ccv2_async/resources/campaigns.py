@@ -216,7 +216,7 @@ class Campaigns(Resource):
     async def schedules(
         self, campaign_id: str, *, on_bad_row: OnBadRow = "raise"
     ) -> list[Schedule]:
-        """Return when a campaign is sent. Only SCHEDULED ones have a schedule.
+        """Return the schedules of a campaign. Only SCHEDULED campaigns have one.
 
         Raises:
             NotFound: The campaign has no schedule.

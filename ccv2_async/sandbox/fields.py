@@ -66,8 +66,8 @@ class Field:
     """One field of a JSON object, one part of a form, or one query parameter.
 
     Attributes:
-        type: The type of its value. An `id` is text. `any` is any of `model` and text, if it has a
-            model, otherwise of a number and text.
+        type: The type of its value. An `id` is text. `any` is `model` or text if it has a
+            model, and otherwise a number or text.
         required: Whether it must be sent.
         read_only: Whether the service sets it and ignores what a client sends.
         max_length: The maximum number of characters.

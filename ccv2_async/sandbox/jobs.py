@@ -324,7 +324,7 @@ def carry_out(contacts: Contacts, most: int, kind: str, work: Work, now: float) 
 
 
 def export_chunks(contacts: Contacts, export: Export) -> Iterator[bytes]:
-    """Yield the CSV (RFC 4180) of an export, some hundred rows at a time."""
+    """Yield the CSV (RFC 4180) of an export, a few hundred rows at a time."""
     headings, dated, by = (
         export.asked[name] for name in ("column_names", "export_date_added", "export_added_by")
     )

@@ -123,7 +123,7 @@ class Plan:
         return 1.0 if whole <= 0 else gone / whole
 
     def due(self) -> float | None:
-        """Return when it ends; None if that depends on the number of looks."""
+        """Return the time when it ends; None if that depends on the number of looks."""
         return None if self.seconds is None else self.begun + self.seconds
 
 

@@ -77,7 +77,7 @@ class Connection:
         await asyncio.sleep(0)
 
     async def gone(self) -> None:
-        """Return when the client has gone away or the connection is broken."""
+        """Return once the client has gone away or the connection is broken."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

@@ -303,7 +303,7 @@ class Settler:
         return upload.folder_id not in ROOT_FOLDER_IDS or file.folder_id in ROOT_FOLDER_IDS
 
     def _window(self, look: Look, sending: Sending[Any]) -> Window:
-        """Return when the service can have created the file, on its own clock if it is known."""
+        """Return the time when the service can have created the file, on its clock if known."""
         elapsed = 0.0 if sending.began is None else look.taken - sending.began
         if look.clock_offset is not None:
             now, reach = look.taken + look.clock_offset, SAME_HOUR

@@ -1,4 +1,4 @@
-"""Stores for the workers' jobs, and the one in SQLite; `redis_store` has the other."""
+"""The interface of stores for the workers' jobs, and the SQLite store; see also `redis_store`."""
 
 from __future__ import annotations
 

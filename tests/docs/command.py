@@ -28,7 +28,7 @@ terminal. The command needs the extra `[cli]`; `--sandbox` and `ccv2 sandbox` al
 Results go to stdout and everything else to stderr, so `ccv2 files --json | jq .url` works. Progress
 bars are drawn on a terminal; elsewhere, progress is written as lines. `NO_COLOR` turns colors off.
 
-If one of the two streams is closed or cannot be written, its text goes to the other. With
+If one of the two streams is closed or cannot be written to, its text goes to the other. With
 `--json`, stdout then also gets the error that ends the command, as `{"error": ..}`.
 
 | variable | meaning |

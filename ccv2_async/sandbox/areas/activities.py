@@ -184,7 +184,7 @@ def activity_clear_lists(call: Call) -> APIResponse:
 
 @_starts("/activities/exportcontacts", "ExportContactsRequest")
 def activity_export_contacts(call: Call) -> APIResponse:
-    """Export the contacts of a list to a CSV.
+    """Export the contacts of a list to a CSV file.
 
     The list must exist, or be active, opted-out, or removed. `column_names` must include EMAIL.
     """

@@ -133,7 +133,7 @@ class Campaign:
         return str(self.fields["name"])
 
     def next_run(self) -> float | None:
-        """Return when it is sent next."""
+        """Return the time when it is sent next."""
         return min(self.schedules.values(), default=None)
 
 
@@ -214,7 +214,7 @@ class Campaigns:
         return schedule_id, moment
 
     def schedule_of(self, campaign_id: str, schedule_id: str) -> float:
-        """Return when a schedule is due, or raise a 404."""
+        """Return the time when a schedule is due, or raise a 404."""
         return lookup(self.campaign(campaign_id).schedules, schedule_id, "Schedule")
 
     def reschedule(self, campaign_id: str, schedule_id: str, at: float, now: float) -> None:

@@ -190,7 +190,7 @@ class Side:
 
 @attrs.define(eq=False)
 class Record:
-    """One request with both sides.
+    """One request and its response.
 
     Attributes:
         entry: Its entry in the log.

@@ -1,4 +1,4 @@
-"""An API call before it is signed, and its response after it was read."""
+"""An API call before it is signed, and its response once it is read."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def require_public(address: str) -> None:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is one of the public internet.
+    """Return whether an IP address is on the public internet.
 
     An IPv6 address that embeds an IPv4 address (mapped, 6to4 or NAT64) is public if that one is.
     """

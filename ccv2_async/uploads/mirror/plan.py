@@ -68,7 +68,7 @@ class MirrorEntry:
         folders: The names of the folders that lead to it from the mirrored one.
         path: The local file; "" if there is none.
         size: Its size in bytes; None if it is not known.
-        file_id: The library's ID of it; "" while it has none.
+        file_id: Its ID in the library; "" while it has none.
         replaces: IDs of library files that are trashed once this one has their name.
         done: Whether the action was completed.
         error: Why it was not done, or None.
