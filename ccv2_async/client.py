@@ -422,12 +422,12 @@ class ConstantContact:
             limit: How many responses are kept; older ones are dropped.
 
         Raises:
-            InvalidField: The limit is not a whole number of 1 or more.
+            InvalidField: The limit is not a whole number, or is below 1.
         """
         from ccv2_async.models.validation import is_whole
 
         if not is_whole(limit) or limit < 1:
-            raise InvalidField("limit", limit, "it must be a whole number of 1 or more")
+            raise InvalidField("limit", limit, "it must be a whole number, 1 or more")
         return self._open_parts.session.responses(limit)
 
     def resume(self, token: str) -> UploadPoller | ActivityPoller:

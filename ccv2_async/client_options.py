@@ -98,7 +98,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "max_in_flight": (
         lambda value: is_whole(value) and value >= 1,
-        "it must be a whole number of 1 or more",
+        "it must be a whole number, 1 or more",
     ),
     "settle_time": (
         lambda value: is_number(value) and value >= 0,

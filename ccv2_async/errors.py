@@ -269,7 +269,7 @@ class FileChanged(ConstantContactError):
     def __init__(self, path: str, what: str) -> None:
         self.path = path
         super().__init__(
-            f"{path}: {what} while it was being sent. The upload was stopped; "
+            f"{path}: it {what} while it was being sent. The upload was stopped; "
             "send it again once the file no longer changes.",
             reason=f"it {what} while it was being sent",
         )

@@ -170,7 +170,7 @@ class Output:
         if yes:
             return True
         if not (sys.stdin.isatty() and self.err_is_terminal):
-            raise UsageError(f"{question} Confirm it with --yes. Nothing was done.")
+            raise UsageError(f"{question} Confirm with --yes. Nothing was done.")
         self.err.print(Text(clean(f"{question} [y/N] ")), soft_wrap=True, end="")
         try:
             answer = await _read_line()

@@ -209,7 +209,7 @@ def bounded(value: object) -> None:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-    raise Misread(f"nested at most {DEPTH_LIMIT} levels deep", value)
+    raise Misread(f"JSON with at most {DEPTH_LIMIT} levels of nesting", value)
 
 
 def rows(value: object, read: Reader) -> list[Any]:
@@ -256,7 +256,7 @@ def rows_apart(value: object, read: Reader, bad: Callable[[int, Any, Exception],
             out.append(bad(index, row, problem.with_traceback(None)))
         else:
             return out
-    raise Misread(f"an array with at most {MOST_BAD_ROWS:,} rows that cannot be read", value)
+    raise Misread(f"an array with at most {MOST_BAD_ROWS:,} unreadable rows", value)
 
 
 # ------------------------------------------------------------------------------------- fields

@@ -255,7 +255,7 @@ class Campaigns(Resource):
             Schedule,
             path_to(SCHEDULES.path, campaign_id),
             ScheduleWrite(scheduled_date),
-            what=f"scheduling of campaign {campaign_id}",
+            what=f"scheduling campaign {campaign_id}",
         )
 
     async def update_schedule(

@@ -315,7 +315,7 @@ class Contacts(Resource):
         """
         await self._delete(
             path_to("/contacts/{}", contact_id),
-            what=f"opt-out of contact {contact_id}",
+            what=f"opting out contact {contact_id}",
         )
 
     async def remove_from_lists(self, contact_id: str) -> None:

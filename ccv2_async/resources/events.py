@@ -524,7 +524,7 @@ class Events(EventSales):
             path_to(EVENT, event_id),
             [EventStatusPatch(str(word))],
             effect=Effect.IDEMPOTENT,
-            what=f"change of event {event_id} to {word}",
+            what=f"setting event {event_id} to {word}",
         )
         return await result_of(response, Event)
 

@@ -542,7 +542,7 @@ class Library(Resource):
             path_to("/library/folders/{}/files", folder_id),
             ids,
             effect=Effect.IDEMPOTENT,
-            what=f"move of {len(ids)} file{'s' * (len(ids) > 1)} to folder {folder_id}",
+            what=f"moving {len(ids)} file{'s' * (len(ids) > 1)} to folder {folder_id}",
         )
         return await result_rows(response, MoveResult, on_bad_row)
 

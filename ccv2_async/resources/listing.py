@@ -156,12 +156,12 @@ class Listing(Generic[T]):
         """Return the rows as a list, at most `limit` of them. It requests only the pages it needs.
 
         Raises:
-            InvalidField: The limit is not a whole number of 0 or more. Nothing was sent.
+            InvalidField: The limit is not a whole number, or is below 0. Nothing was sent.
             ConstantContactError: As for iterating.
         """
         rows: Rows[T] = Rows()
         if limit is not None and not (is_whole(limit) and limit >= 0):
-            raise InvalidField("limit", limit, "it must be a whole number of 0 or more, or None")
+            raise InvalidField("limit", limit, "it must be a whole number, 0 or more, or None")
         if limit == 0:
             return rows
         try:

@@ -490,7 +490,7 @@ class Settler:
         elif result.duplicates:
             outcome = f"duplicates: {', '.join(result.duplicates)}"
         else:
-            outcome = "the folder does not show yet whether there is a duplicate"
+            outcome = "the folder does not yet show whether there is a duplicate"
         logger.warning(
             "%s: a response was lost, and the file may have been stored more than once in "
             "folder %s (ID %s; %s).",

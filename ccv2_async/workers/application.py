@@ -225,7 +225,7 @@ class Workers:
         if state not in tuple(BulkState):
             raise InvalidField("state", state, f"it must be one of {', '.join(BulkState)}")
         if not is_whole(most) or most < 0:
-            raise InvalidField("most", most, "it must be a whole number of 0 or more")
+            raise InvalidField("most", most, "it must be a whole number, 0 or more")
         return await self._store.listed(BulkState(state), most)
 
     async def counts(self) -> dict[BulkState, int]:

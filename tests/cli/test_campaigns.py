@@ -97,7 +97,7 @@ def test_sending_now_needs_consent(
     draft = ids["Spring menu"]
     ran = ccv2("campaigns", "schedule", draft, "--now")
     assert ran.code == Exit.USAGE
-    assert f"Send Spring menu ({draft}) to 1 list now? Confirm it with --yes." in ran.err
+    assert f"Send Spring menu ({draft}) to 1 list now? Confirm with --yes." in ran.err
     assert demo.admin.requests("POST") == []
     sent = ccv2("campaigns", "schedule", draft, "--now", "--yes")
     assert (sent.code, sent.err) == (Exit.OK, f"Spring menu ({draft}) is being sent to 1 list.\n")

@@ -26,7 +26,7 @@ def test_a_list_is_created_renamed_and_deleted(ccv2: Callable[..., Ran], demo: S
 def test_a_list_is_not_deleted_without_consent(ccv2: Callable[..., Ran], demo: Sandbox) -> None:
     ran = ccv2("lists", "delete", "2")
     assert ran.code == Exit.USAGE
-    assert "Delete the list Newsletter (2) with 108 contacts? Confirm it with --yes." in ran.err
+    assert "Delete the list Newsletter (2) with 108 contacts? Confirm with --yes." in ran.err
     assert demo.admin.requests("DELETE") == []
 
 

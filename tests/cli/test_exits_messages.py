@@ -39,7 +39,7 @@ WORDS_OF_PYTHON = ("api_key=", "access_token=", "file_type", "folder_id", "base_
          "--columns is 'x': "),
         (["contacts", "export", "--to", "{file}", "--list", "1", "--columns", "City", "State",
           "--sandbox"], "--columns is City, State: "),
-        (["files", "move", "1", "--to", "77", "--sandbox"], "move of 1 file to folder 77: "),
+        (["files", "move", "1", "--to", "77", "--sandbox"], "moving 1 file to folder 77: "),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -87,7 +87,7 @@ def test_without_a_terminal_the_yes_option_is_required(
     process = start(*arguments, stdin=subprocess.DEVNULL)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (Exit.USAGE, "")
-    assert "Confirm it with --yes" in err
+    assert "Confirm with --yes" in err
     assert service.admin.requests("DELETE") == []
 
 

@@ -96,5 +96,5 @@ async def test_a_failing_source_fails_only_its_file(
     failed = results["broken.png"]
     assert failed.state is BulkState.FAILED
     assert isinstance(failed.error, errors.FileChanged)
-    assert "broken.png: could no longer be read (" in failed.error.message
+    assert "broken.png: it could no longer be read (" in failed.error.message
     assert isinstance(failed.error.__cause__, BucketGoneError | GeneratorExit)

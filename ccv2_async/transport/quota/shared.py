@@ -78,7 +78,7 @@ class SharedBudget(Budget):
         if not is_number(margin) or not 0 <= margin <= 10:
             raise InvalidField("margin", margin, "it must be from 0 to 10 seconds")
         if not is_whole(expected) or expected < 1:
-            raise InvalidField("expected", expected, "it must be a whole number of 1 or more")
+            raise InvalidField("expected", expected, "it must be a whole number, 1 or more")
         super().__init__(per_second, per_day, clock=clock)
         if per_second is not None:
             self._window = (1.0 + margin) * max(1.0, self._burst / per_second)

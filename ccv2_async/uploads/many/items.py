@@ -135,7 +135,7 @@ class Options:
 
     folder_id: str = attrs.field(default="0", validator=lambda *of: checked_id(of[2], "folder_id"))
     keep_folders: bool = _flag()
-    concurrency: int = _option(8, _is_count, "a whole number of 1 or more")
+    concurrency: int = _option(8, _is_count, "a whole number, 1 or more")
     journal: str | None = attrs.field(default=None, converter=_journal_path)
     on_progress: OnBulkProgress | None = _option(  # noqa: RUF009  # a field
         None, _is_called, "a function or coroutine function, or None"

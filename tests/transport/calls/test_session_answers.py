@@ -64,7 +64,7 @@ async def test_a_small_answer_with_many_values_is_decoded_in_a_thread(
     assert len(packed) < 1000
 
     def parse(answer: Response) -> threading.Thread:
-        with pytest.raises(errors.DecodeError, match="at most 1,000 rows that cannot be read"):
+        with pytest.raises(errors.DecodeError, match="at most 1,000 unreadable rows"):
             answer.rows(ContactList)
         return threading.current_thread()
 
