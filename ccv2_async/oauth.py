@@ -208,7 +208,7 @@ class OAuthFlow:
         # The message quotes nothing from the response, which may hold a token that was just issued.
         place = f", at {where}" if where else ""
         raise errors.DecodeError(
-            f"{form.what}: the OAuth2 server answered {status}, but not with the "
+            f"{form.what}: the OAuth2 server returned {status}, but not the "
             f"expected JSON{place}. {form.advice}",
             where=where,
             status=status,
@@ -344,13 +344,13 @@ def _refusal(what: str, status: int | None, key: str, said: str) -> errors.Const
     reason = ": ".join(part for part in (key, said) if part) or "no reason given"
     if status is not None and status >= 500:
         return errors.ServerError(
-            f"{what}: the OAuth2 server answered {status} ({reason}). Try again later.",
+            f"{what}: the OAuth2 server returned {status} ({reason}). Try again later.",
             status=status,
             errors=((key, said),),
         )
     if status is not None and 300 <= status < 400:
         return errors.UnexpectedRedirect(
-            f"{what}: the OAuth2 server answered {status}, a redirect. It was not followed.",
+            f"{what}: the OAuth2 server returned {status}, a redirect. It was not followed.",
             status=status,
         )
     answered = "was not granted" if status is None else f"was refused with {status}"

@@ -119,7 +119,7 @@ class Account(Resource):
         rows = await result_of(response, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(
-                f"{response.what}: the service answered {response.status} without the address. "
+                f"{response.what}: the service returned {response.status} without the address. "
                 "The call was carried out; check verified_emails().",
                 status=response.status,
             )

@@ -276,7 +276,7 @@ def _carried_out(response: Response) -> Iterator[None]:
         yield
     except DecodeError as error:
         error.message += (
-            f" The service answered {response.status}, so the call was carried out. Do not send it "
+            f" The service returned {response.status}, so the call was carried out. Do not send it "
             "again; read the result from the account."
         )
         error.args = (error.message,)

@@ -68,4 +68,4 @@ def test_wrong_usage_is_reported_before_anything_is_sent(
 def test_a_refusal_is_one_sentence(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("api", "GET", "/nothing/here")
     assert ran.code == Exit.SOME_FAILED
-    assert ran.err.startswith("GET /nothing/here: the service answered 404")
+    assert ran.err.startswith("GET /nothing/here: the service returned 404")

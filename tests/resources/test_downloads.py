@@ -136,12 +136,12 @@ async def test_a_download_that_fails_for_a_moment_starts_over(
     [
         ("cut_response", errors.ConnectionLost, "connection", ATTEMPTS),
         ("shorten", errors.ConnectionLost, "640,002 of its 1,280,004 bytes arrived", ATTEMPTS),
-        ("server_error", errors.ServerError, "answered 500", ATTEMPTS),
+        ("server_error", errors.ServerError, "returned 500", ATTEMPTS),
         ("page", errors.DecodeError, "an HTML page arrived instead of the file", 1),
-        ("range", errors.BadRequest, "answered 416", 1),
+        ("range", errors.BadRequest, "returned 416", 1),
         ("redirect", errors.UnexpectedRedirect, "a redirect", 1),
         ("empty", errors.ConnectionLost, "0 of its 1,280,004 bytes arrived", ATTEMPTS),
-        ("too_many_requests", errors.QuotaExceeded, "answered 429", ATTEMPTS),
+        ("too_many_requests", errors.QuotaExceeded, "returned 429", ATTEMPTS),
     ],
 )
 async def test_a_download_that_keeps_failing_ends_in_a_clear_error(  # noqa: PLR0917 - fixtures
@@ -194,7 +194,7 @@ async def test_a_file_that_is_refused_for_good_costs_one_more_look_at_its_record
 ) -> None:
     strike(sandbox, "answer", status=410, times=None)
     before = len(sandbox.admin.requests())
-    with pytest.raises(errors.NotFound, match="answered 410"):
+    with pytest.raises(errors.NotFound, match="returned 410"):
         await client.library.download(file, tmp_path / "a.png")
     assert len(sandbox.admin.requests()) == before + 1
     assert len(sandbox.admin.downloads()) == 1

@@ -216,7 +216,7 @@ async def test_an_unreadable_answer_error_says_that_the_list_was_created(
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=body)
     with pytest.raises(
-        errors.DecodeError, match="answered 201, so the call was carried out"
+        errors.DecodeError, match="returned 201, so the call was carried out"
     ) as caught:
         await client.lists.create("Guests")
     assert not caught.value.safe_to_retry

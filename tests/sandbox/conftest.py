@@ -51,7 +51,7 @@ def check_against_document(answer: httpx.Response) -> None:
     if described is None:
         return
     expected = described["responses"].get(str(answer.status_code))
-    assert expected is not None, f"{method} {path} answered {answer.status_code}"
+    assert expected is not None, f"{method} {path} returned {answer.status_code}"
     answer.read()
     if "content" not in expected:
         assert answer.content == b""

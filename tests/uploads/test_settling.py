@@ -111,7 +111,7 @@ async def test_an_upload_that_is_refused_after_a_lost_response_gives_both_reason
     with pytest.raises(errors.AmbiguousUpload) as caught:
         await cc.library.upload(b"abc", name="menu.pdf")
     assert caught.value.reason.startswith("the body was sent in full, but no complete response")
-    assert "and sending it again failed (the service answered 413" in caught.value.reason
+    assert "and sending it again failed (the service returned 413" in caught.value.reason
     assert "It was sent once, and may be in folder 0." in caught.value.message
 
 

@@ -162,7 +162,7 @@ class Response:
     def _decoded(self, decoding: Callable[[], R]) -> R:
         if self.flaw:
             raise errors.OutcomeUnknown(
-                f"{self.what}: the service answered {self.status}, so it was carried out, but the "
+                f"{self.what}: the service returned {self.status}, so it was carried out, but the "
                 f"response {self.flaw}. It was not sent again; read the result from the account."
             )
         refused = self._not_json()
@@ -181,7 +181,7 @@ class Response:
         text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
         excerpt = one_line(self.redact(text, 80))
         return errors.DecodeError(
-            f"{self.what}: the service answered {self.status} with "
+            f"{self.what}: the service returned {self.status} with "
             f"{self.redact(kind, 80)!r} instead of JSON: {excerpt!r}.",
             excerpt=excerpt,
             status=self.status,
@@ -203,7 +203,7 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
         odd = described(error)
     raise errors.DecodeError(
-        f"{response.what}: the service answered {response.status} in an unknown format "
+        f"{response.what}: the service returned {response.status} in an unknown format "
         f"({response.redact(odd, 200)}).",
         status=response.status,
     )

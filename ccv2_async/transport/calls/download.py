@@ -199,11 +199,11 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         )
     if 300 <= status < 400:
         raise errors.UnexpectedRedirect(
-            f"{what}: {host} answered {status}, a redirect. It was not followed.", status=status
+            f"{what}: {host} returned {status}, a redirect. It was not followed.", status=status
         )
     kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     refused = kind(
-        f"{what}: {host} answered {status}. The request had no key and no token, because "
+        f"{what}: {host} returned {status}. The request had no key and no token, because "
         "they go only to the API's own host; get a fresh link.",
         status=status,
     )

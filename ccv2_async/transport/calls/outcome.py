@@ -91,7 +91,7 @@ class Judge:
             case FailureKind.REDIRECTED:
                 error = errors.UnexpectedRedirect.from_parts(
                     call.what,
-                    f"the service answered {status}, a redirect",
+                    f"the service returned {status}, a redirect",
                     "It was not followed, so the credentials went nowhere else; check the base "
                     "URL (CCV2_BASE_URL).",
                     status=status,

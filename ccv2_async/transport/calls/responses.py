@@ -186,7 +186,7 @@ def refusal(
             "it again does not help."
         )
     return kind.from_parts(
-        what, f"the service answered {reason}", advice, status=status, errors=found
+        what, f"the service returned {reason}", advice, status=status, errors=found
     )
 
 

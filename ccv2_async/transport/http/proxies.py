@@ -67,7 +67,7 @@ class HttpProxy:
             if parser.flaw is not None:
                 raise httpx.ProxyError(str(parser.flaw))
         if not 200 <= parser.status < 300:
-            raise httpx.ProxyError(f"the proxy answered {parser.status}")
+            raise httpx.ProxyError(f"the proxy returned {parser.status}")
         if parser.has_surplus:
             raise httpx.ProxyError("the proxy sent unrequested data")
 

@@ -183,7 +183,7 @@ async def test_a_refusal_by_another_host_does_not_affect_api_calls(
 
     async with serving(answer) as there:
         session = await open_session(base_url="http://127.0.0.1:1/v2", refresh_token=refresh)
-        with pytest.raises(kind, match=r"127\.0\.0\.1 answered") as caught:
+        with pytest.raises(kind, match=r"127\.0\.0\.1 returned") as caught:
             await _read(session, f"{there.origin}/x.csv")
         assert session.budget.remaining_today is None
         await session.aclose()

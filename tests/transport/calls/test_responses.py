@@ -184,7 +184,7 @@ def test_each_refusal_has_its_error_class_and_advice(
 ) -> None:
     error = refusal(status, (("k", "m"), ("", "n"), ("o", "")), "the thing")
     assert type(error) is kind
-    assert error.message.startswith(f"the thing: the service answered {status} (k: m; n; o). ")
+    assert error.message.startswith(f"the thing: the service returned {status} (k: m; n; o). ")
     assert advice in error.message
     assert (error.status, error.error_key) == (status, "k")
     assert error.errors == (("k", "m"), ("", "n"), ("o", ""))
@@ -203,17 +203,17 @@ def test_a_retired_endpoint_has_its_own_error() -> None:
     assert type(error) is errors.EndpointRetired
     assert not error.safe_to_retry
     assert error.message == (
-        "events: the service answered 400 (http.status.gone: m). The service has withdrawn this "
+        "events: the service returned 400 (http.status.gone: m). The service has withdrawn this "
         "endpoint. The request itself is correct, but sending it again does not help."
     )
 
 
 def test_a_refusal_says_if_it_has_no_reason_and_how_often_it_was_sent() -> None:
-    assert "answered 400 without giving a reason." in refusal(400, (), "the thing").message
+    assert "returned 400 without giving a reason." in refusal(400, (), "the thing").message
     assert refusal(400, (), "the thing").error_key == ""
     error = refusal(502, (), "the thing", sent=3)
     assert "It was sent 3 times. Try again later." in error.message
-    assert error.reason == "the service answered 502 without giving a reason"
+    assert error.reason == "the service returned 502 without giving a reason"
 
 
 def test_a_rate_limit_is_a_quota_error_for_any_status_code() -> None:

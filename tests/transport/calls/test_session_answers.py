@@ -330,7 +330,7 @@ async def test_a_success_with_a_lost_body_is_not_repeated(
         answer: Response = await session.send(Call("POST", "/x", effect, "the thing", body=body))
         assert len(body.attempts) == 1
         assert answer.status == 201
-        with pytest.raises(errors.OutcomeUnknown, match=f"answered 201, .* response {told}"):
+        with pytest.raises(errors.OutcomeUnknown, match=f"returned 201, .* response {told}"):
             answer.read(str)
 
 

@@ -314,7 +314,7 @@ async def test_a_retry_after_beyond_the_deadline_raises_at_once(
 ) -> None:
     async with serving(answer("503 Busy", b"", "Retry-After: 100")) as server:
         session = await open_session(server)
-        with pytest.raises(errors.ServerError, match="answered 503"):
+        with pytest.raises(errors.ServerError, match="returned 503"):
             await session.send(read(deadline=90))
     assert clock.slept == []
 
