@@ -249,7 +249,7 @@ class JournalError(ConstantContactError):
     """The journal of an upload, mirror, or backup cannot be read or written, so the run stopped.
 
     The journal holds what was done before. Safe to try again: yes, once the disk works again or
-    the journal was restored from a copy; the same call continues where it stopped.
+    the journal has been restored from a copy; the same call continues where it stopped.
     """
 
     safe_to_retry = True
@@ -458,7 +458,7 @@ class NotFound(APIError):
 class Conflict(APIError):
     """The call conflicts with the current state of the account (409).
 
-    The message gives the reason of the service, such as a name or an address that is taken, the
+    The message gives the service's reason, such as a name or an address that is taken, the
     last fee of an event, or a campaign that is scheduled.
     """
 

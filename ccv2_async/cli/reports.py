@@ -83,7 +83,7 @@ def refused_fields(path: str, **more: Any) -> dict[str, Any]:
 
 
 def file_fields(item: JobItem) -> dict[str, Any]:
-    """Return the JSON fields of a file: its token once it was accepted, its error if it failed."""
+    """Return the JSON fields of a file: its token once it is accepted, its error if it failed."""
     fields = refused_fields(item.label, id=item.id or None, status=item.status)
     if item.result is not None:
         fields["url"] = item.result.url

@@ -114,7 +114,7 @@ class _Health:
 
     Args:
         workers: The settings, and the store that has to answer.
-        taskiq: The process that runs the workers, once it was started.
+        taskiq: The process that runs the workers, once it has started.
     """
 
     def __init__(self, workers: Workers, taskiq: list[Process]) -> None:

@@ -144,7 +144,7 @@ class LibraryFile(Model):
         folder_id: The ID of that folder, often negative; None in the default place.
         height: Pixels; 0 for documents.
         width: Pixels; 0 for documents.
-        size: Bytes.
+        size: The size in bytes.
         is_image: Whether it is an image.
         source: The origin of the file.
         status: Its state; an unknown one is plain text.
@@ -303,15 +303,15 @@ class UsageSummary(Model):
     """The limits and the usage of the account's library.
 
     Attributes:
-        folder_count: Folders.
-        file_count: Files.
-        image_count: Files that are images.
-        document_count: Files that are documents.
-        total_bytes_used: Bytes.
-        image_bytes_used: Bytes.
-        document_bytes_used: Bytes.
-        total_bytes_remaining: Bytes.
-        free_files_remaining: Files.
+        folder_count: The number of folders.
+        file_count: The number of files.
+        image_count: The number of images.
+        document_count: The number of documents.
+        total_bytes_used: The bytes of all files.
+        image_bytes_used: The bytes of images.
+        document_bytes_used: The bytes of documents.
+        total_bytes_remaining: The bytes that are left.
+        free_files_remaining: The number of files that are left.
         extra: Fields that the service sent beyond those above.
     """
 

@@ -324,7 +324,7 @@ class Contacts(Resource):
         Raises:
             NotFound: There is no contact with that ID.
 
-        Source: The official SDKs; the page of the documentation was not seen.
+        Source: The official SDKs; its page of the documentation was not available.
         """
         await self._delete(
             path_to("/contacts/{}/lists", contact_id),
@@ -337,7 +337,7 @@ class Contacts(Resource):
         Raises:
             NotFound: There is no such contact or no such list.
 
-        Source: The official SDKs; the page of the documentation was not seen.
+        Source: The official SDKs; its page of the documentation was not available.
         """
         await self._delete(
             path_to("/contacts/{}/lists/{}", contact_id, list_id),

@@ -125,7 +125,7 @@ class Tracking(Resource):
         Raises:
             NotFound: There is no campaign with that ID. Raised when the listing is iterated.
 
-        Source: The official SDKs; the page of the documentation was not seen.
+        Source: The official SDKs; its page of the documentation was not available.
         """
         return TrackingActivity, "", "tracking"
 
@@ -328,7 +328,7 @@ class Tracking(Resource):
         Raises:
             NotFound: There is no such contact or link. Raised when the listing is iterated.
 
-        Source: The official SDKs; the page of the documentation was not seen.
+        Source: The official SDKs; its page of the documentation was not available.
         """
         path = path_to(CONTACT + "/clicks/{}", contact_id, link_id)
         what = f"clicks on link {link_id} of contact {contact_id}"

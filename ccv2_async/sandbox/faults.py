@@ -6,7 +6,7 @@ real socket: connections are reset, and responses arrive a few bytes at a time, 
 ==================  ==========================================================================
 kind                what happens
 ==================  ==========================================================================
-``answer``          `status`, `headers` and `body` are answered in place of the operation
+``answer``          `status`, `headers` and `body` are returned in place of the operation
 ``delay``           `seconds` pass before the request is carried out
 ``delay_response``  the request is carried out; its response follows `seconds` later
 ``hang``            there is no response; the request is not carried out
@@ -99,7 +99,7 @@ class Fault:
         after_bytes: Bytes of the request's body that are read before it is applied.
         read_body: Whether the request's body is read to its end before the response.
         close: Whether the connection is closed after the response.
-        size: Bytes.
+        size: The size in bytes.
         variant: The form of a `location` fault.
     """
 

@@ -34,7 +34,7 @@ class Content:
 
     Attributes:
         keep: The largest size that is kept in memory.
-        size: Bytes.
+        size: The size in bytes.
         infected: Whether the EICAR test string was in it.
     """
 

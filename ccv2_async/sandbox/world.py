@@ -48,7 +48,7 @@ class World:
         quota: The gateway's counts.
         faults: The armed faults.
         log: The requests so far.
-        traffic: The last requests with both sides in full.
+        traffic: The last requests, with their responses in full.
         downloads: The requests for file contents so far.
         content_origin: The origin that serves contents; None without a socket.
         content_port: Its port, if clients reach it by the same name as the API; None

@@ -103,7 +103,7 @@ class RedisStore(JobStore):
             )
 
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's IDs of all uploads that shared a lock."""
+        """Return the library IDs of all uploads that shared a lock."""
         return await answered(
             self._redis.smembers(self._name("ids", lock)), lambda ids: [*map(as_text, ids)]
         )

@@ -151,7 +151,7 @@ class JobStore(abc.ABC):
 
     @abc.abstractmethod
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's IDs of all uploads that shared a lock. Each belongs to a job."""
+        """Return the library IDs of all uploads that shared a lock. Each belongs to a job."""
 
     @abc.abstractmethod
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
@@ -356,7 +356,7 @@ class SqliteStore(JobStore):
         return {BulkState(state): int(count) for state, count in rows if state in _STATES}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
-        """Return the library's IDs of all uploads that shared a lock."""
+        """Return the library IDs of all uploads that shared a lock."""
         rows = await self._do("SELECT file_id FROM jobs WHERE lock = ? AND file_id != ''", (lock,))
         return [file_id for (file_id,) in rows if isinstance(file_id, str)]
 

@@ -184,7 +184,7 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
 
 
 def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
-    """Set the fields that a client sent. A note that exists keeps its ID and its dates."""
+    """Set the fields that a client sent. An existing note keeps its ID and its dates."""
     before = {note["note"]: note for note in contact.fields.get("notes", []) if "note" in note}
     used = {int(note["id"]) for note in before.values()}
     for note in given.get("notes", []):

@@ -65,7 +65,7 @@ class Work:
         lists: The IDs of its lists.
         entries: The contacts of a JSON body.
         file: The file that replaces them.
-        blanks: Whether empty columns erase.
+        blanks: Whether empty columns erase stored values.
         asked: The body of the request for an export.
     """
 

@@ -210,7 +210,7 @@ def _refusal_of(name: str) -> str:
     try:
         check_names((unicodedata.normalize("NFC", name),))
     except InvalidField as error:
-        return f"the library does not accept a folder of this name ({error.rule})"
+        return f"the library does not accept a folder with this name ({error.rule})"
     return ""
 
 

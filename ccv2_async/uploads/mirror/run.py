@@ -129,7 +129,7 @@ class Mirror:
         on_entry: Called with each file of the plan that is done or has failed.
 
     Raises:
-        InvalidField: One of the last three is wrong.
+        InvalidField: `max_delete`, `on_plan`, or `on_entry` is not valid.
     """
 
     _parts: Parts
