@@ -98,7 +98,7 @@ async def test_an_estimate_from_a_damaged_journal_is_refused(
 ) -> None:
     await cc.backup(tmp_path)
     damaged(tmp_path, "UPDATE files SET size = 9e999 WHERE place = 'library'")
-    with pytest.raises(errors.JournalError, match="number is a float"):
+    with pytest.raises(errors.JournalError, match="number is of type float"):
         await cc.backup(tmp_path, dry_run=True)
 
 
