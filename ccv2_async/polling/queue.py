@@ -70,14 +70,15 @@ class JobQueue:
     Attributes:
         kind: Their kind.
         known: Every job that is still referenced, by ID.
-        waiters: The waiters of each job, the first one first.
+        waiters: The waiters of each job, the first one first: a tuple of one, which takes less
+            memory, or a dict, in which each is found quickly.
         batch: The number of jobs in one request.
         typical: How long recent jobs took.
     """
 
     kind: JobKind
     known: WeakValueDictionary[str, Job] = attrs.field(factory=WeakValueDictionary)
-    waiters: dict[Job, dict[JobWaiter, None]] = attrs.field(factory=dict)
+    waiters: dict[Job, tuple[JobWaiter] | dict[JobWaiter, None]] = attrs.field(factory=dict)
     typical: Typical = attrs.field(factory=Typical)
     batch: BatchSize = attrs.field(
         default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
@@ -90,17 +91,21 @@ class JobQueue:
 
     def watch(self, job: Job, waiter: JobWaiter) -> None:
         """Notify a waiter of changes to a job that it waits for."""
-        if job in self.waiters:
-            self.waiters[job][waiter] = None
+        others = self.waiters.get(job)
+        if isinstance(others, dict):
+            others[waiter] = None
+        elif others:
+            self.waiters[job] = dict.fromkeys((*others, waiter))
         else:
-            self.waiters[job] = {waiter: None}
+            self.waiters[job] = (waiter,)
             self.schedule(job, job.due)
 
     def unwatch(self, job: Job, waiter: JobWaiter) -> None:
         """Stop notifying a waiter about a job."""
-        waiters = self.waiters.get(job, {})
-        waiters.pop(waiter, None)
-        if not waiters:
+        waiters = self.waiters.get(job, ())
+        if isinstance(waiters, dict) and len(waiters) > 1:
+            waiters.pop(waiter, None)
+        elif waiter in waiters:
             self._release(job)
 
     def schedule(self, job: Job, due: float) -> None:

@@ -130,7 +130,7 @@ class Sweep:
         finally:
             self._work.leave(waiter)
             if not isinstance(job, JobSet):
-                self._unwatch(job, waiter)
+                self._queue(job.kind).unwatch(job, waiter)
         if isinstance(job, JobSet):
             return job.take()
         waiter.raise_trouble()
@@ -146,10 +146,9 @@ class Sweep:
         self._work.stir()
 
     def _queue(self, kind: JobKind) -> JobQueue:
-        queue = self._queues.get(kind)
-        if queue is None:
-            queue = self._queues[kind] = JobQueue(kind)
-        return queue
+        if kind not in self._queues:
+            self._queues[kind] = JobQueue(kind)
+        return self._queues[kind]
 
     def _watch(self, job: Job, waiter: JobWaiter) -> None:
         """Notify a waiter of changes to a job that it waits for.
@@ -172,9 +171,6 @@ class Sweep:
         if waiter.until is Until.LOOK or now < self._looker.parked_until <= job.due:
             queue.hurry(job, now)
         self._work.stir(job.due)
-
-    def _unwatch(self, job: Job, waiter: JobWaiter) -> None:
-        self._queue(job.kind).unwatch(job, waiter)
 
     async def _step(self) -> None:
         """Look, or rest until the next look is due; the leader calls this."""
@@ -254,8 +250,7 @@ class Looker:
             if job.state.is_final:
                 queue.note_duration(job, last_look, now)
             else:
-                due = max(job.ripe, now + next_look(age, self._jitter()))
-                queue.schedule(job, due)
+                queue.schedule(job, max(job.ripe, now + next_look(age, self._jitter())))
             queue.share(job, changed=changed)
 
     def _report(self, job: Job, age: float) -> None:
@@ -331,7 +326,7 @@ class JobSet(JobWaiter):
         self._jobs.discard(job)
         self._ready.pop(job, None)
         self.done = bool(self._ready) or self.trouble is not None
-        self._sweep._unwatch(job, self)  # noqa: SLF001  # a part of it
+        self._sweep._queue(job.kind).unwatch(job, self)  # noqa: SLF001  # a part of it
 
     def close(self) -> None:
         """Stop waiting for all jobs."""
