@@ -452,7 +452,7 @@ class Forbidden(APIError):
 
 
 class NotFound(APIError):
-    """Nothing has that ID (404)."""
+    """No resource has that ID (404)."""
 
 
 class Conflict(APIError):

@@ -126,7 +126,7 @@ class _Source:
 
 def _link_of(file: LibraryFile) -> str:
     if not file.url:
-        rule = f"it must be a file with a URL; {file.id} is {file.status} and has none"
+        rule = f"it must be a file with a URL; its status is {file.status}"
         raise errors.InvalidField("file", file.id, rule)
     return file.url
 
@@ -159,11 +159,11 @@ def _link_of_export(activity: Activity) -> str:
         InvalidField: The activity is not a COMPLETE export, or has no file.
     """
     if activity.type != ActivityType.EXPORT_CONTACTS:
-        rule = f"it must be an export; {activity.id} has the type {activity.type}"
+        rule = f"it must be an export; its type is {activity.type}"
     elif activity.status != ActivityStatus.COMPLETE:
-        rule = f"it must be a COMPLETE export; {activity.id} is {activity.status}"
+        rule = f"it must be a COMPLETE export; its status is {activity.status}"
     elif not activity.file_name:
-        rule = f"it must be an export with a file; {activity.id} has none"
+        rule = "it must be an export with a file; this one has none"
     else:
         return activity.file_name
     raise errors.InvalidField("activity", activity.id, rule)

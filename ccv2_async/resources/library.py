@@ -513,7 +513,7 @@ class Library(Resource):
         """
         ids = validation.joined_ids(file_ids, "file_ids")
         await self._delete(
-            f"/library/files/{segment(ids)}", what=f"deletion of library files {ids}"
+            f"/library/files/{segment(ids)}", what=f"deletion of file{'s' * (',' in ids)} {ids}"
         )
 
     async def move_files(

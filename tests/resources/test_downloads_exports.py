@@ -169,9 +169,9 @@ async def test_an_export_can_be_iterated(client: ConstantContact, sandbox: Sandb
 @pytest.mark.parametrize(
     ("activity", "reason"),
     [
-        (exported("/x.csv", type="ADD_CONTACTS"), "has the type ADD_CONTACTS"),
-        (exported("/x.csv", type=None), "has the type None"),
-        (exported("/x.csv", status="RUNNING"), "a07e1 is RUNNING"),
+        (exported("/x.csv", type="ADD_CONTACTS"), "its type is ADD_CONTACTS"),
+        (exported("/x.csv", type=None), "its type is None"),
+        (exported("/x.csv", status="RUNNING"), "its status is RUNNING"),
         (exported(""), "has none"),
         (exported(None), "has none"),
     ],

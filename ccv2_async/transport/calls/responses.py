@@ -45,7 +45,7 @@ _ADVICE = {
     400: "Correct the request before sending it again.",
     401: "The access token is invalid or revoked; get a new one.",
     403: "The API key is not active, or lacks the privilege for this call.",
-    404: "Nothing has that ID, or the base URL (CCV2_BASE_URL) is wrong.",
+    404: "No resource has that ID, or the base URL (CCV2_BASE_URL) is wrong.",
     405: "The service does not offer this method here.",
     406: "The service could not answer in JSON.",
     409: "The request conflicts with the current state of the account; look at it before you "
@@ -172,7 +172,7 @@ def refusal(
     if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
         kind = errors.EndpointRetired
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
-    reason = f"{status} ({said})" if said else f"{status} without giving a reason"
+    reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"
     if status >= 500:
         again = f" It was sent {sent} times." if sent > 1 else ""
         advice = f"The service failed.{again} Try again later."

@@ -168,7 +168,7 @@ def test_an_answer_is_classified_by_status_and_error_keys(
         (401, errors.AuthenticationFailed, "get a new one"),
         (402, errors.BadRequest, "Correct the request"),
         (403, errors.Forbidden, "lacks the privilege"),
-        (404, errors.NotFound, "Nothing has that ID"),
+        (404, errors.NotFound, "No resource has that ID"),
         (405, errors.BadRequest, "does not offer this method"),
         (406, errors.BadRequest, "not answer in JSON"),
         (409, errors.Conflict, "conflicts with the current state"),
@@ -193,7 +193,7 @@ def test_each_refusal_has_its_error_class_and_advice(
 def test_a_conflict_quotes_the_service_and_gives_no_other_reason() -> None:
     said = (("http.status.conflict", "An event needs at least one fee."),)
     message = refusal(409, said, "deletion of fee 7").message
-    assert "An event needs at least one fee." in message
+    assert "(http.status.conflict: An event needs at least one fee). " in message
     assert "exists" not in message
     assert "name" not in message
 
@@ -205,6 +205,12 @@ def test_a_retired_endpoint_has_its_own_error() -> None:
     assert error.message == (
         "events: the service returned 400 (http.status.gone: m). The service has withdrawn this "
         "endpoint. The request itself is correct, but sending it again does not help."
+    )
+
+
+def test_the_text_of_a_refusal_gets_no_second_period() -> None:
+    assert (
+        "returned 400 (k: No such list). " in refusal(400, (("k", "No such list."),), "x").message
     )
 
 
