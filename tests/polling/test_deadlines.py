@@ -12,6 +12,7 @@ from tests.polling.scripted import Service
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:
+    from tests.polling.scripted import Request
     from tests.support.clocks import ManualClock
 
 
@@ -133,10 +134,9 @@ async def test_a_leader_times_out_although_another_waiter_holds_the_timer(
     waits: Waits, service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
-    waits.begin(300.0, 30.0)
+    waits.begin(300.0, 30.0, 30.0)
     await settle()
     waits.tasks[0].cancel()
-    waits.begin(30.0)  # it takes the lead before the other, who is woken for it, runs
     await manual_clock.advance(30)
 
     assert service.sweep._work._leader is None
@@ -170,3 +170,33 @@ async def test_a_timeout_that_is_not_a_number_leaves_nothing_behind(service: Ser
 
     assert not any(queue.waiters for queue in service.sweep._queues.values())
     assert not service.sweep._work._lines
+
+
+@pytest.mark.parametrize("limit", [3.0, None])
+async def test_waits_that_end_one_after_the_other_let_a_slow_request_end(
+    service: Service, manual_clock: ManualClock, limit: float | None
+) -> None:
+    service.by_itself = False
+    poller = service.start("upload", "1")
+    tasks: list[asyncio.Task[str]] = []
+    in_flight: dict[Request, int] = {}
+
+    for tick in range(150):  # each takes 0.1 s
+        tasks.append(asyncio.create_task(poller.wait(timeout=limit)))
+        if tick >= 30 and limit is None:
+            tasks[tick - 30].cancel()
+        if tick == 50:
+            service.statuses["1"] = "Active"
+        await manual_clock.advance(0.1)
+        for request in service.on_their_way:
+            in_flight[request] = in_flight.get(request, 0) + 1
+            if in_flight[request] == 5 and not request.answer.done():
+                request.answer.set_result(service.rows(request.ids))
+
+    unfinished = [task for task in tasks if not task.done()]
+    for task in unfinished:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert not unfinished
+    assert not any(isinstance(result, BaseException) for result in ended[80:])
+    assert len(service.requests) <= 40

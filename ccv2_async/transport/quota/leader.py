@@ -2,7 +2,8 @@
 
 A library that starts no background task still has work that serves many callers, such as
 pacing calls, or asking for the status of many jobs in one request. One waiter leads: it does the
-work for all until its own wait ends. When it leaves, for any reason, the next one leads.
+work for all until its own wait ends. When it leaves, for any reason, the one that has the most time
+leads. Those without a time limit lead in the order in which they came.
 
 Waiters with the same time limit form a queue. They leave in the order in which they came,
 because that is the order of their deadlines. Only the first in a queue holds a timer, and wakes the
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ class Waiter:
     Attributes:
         done: Whether its wait has ended.
         limit: The maximum number of seconds to wait, or None for no limit.
-        deadline: When its time is up, on the monotonic clock, if it is limited.
+        deadline: When its time is up, on the monotonic clock; infinite if it is not limited.
     """
 
     __slots__ = ("_future", "deadline", "done", "limit")
@@ -35,7 +38,7 @@ class Waiter:
     def __init__(self) -> None:
         self.done: bool = False
         self.limit: float | None = None
-        self.deadline: float = 0.0
+        self.deadline: float = math.inf
         self._future: asyncio.Future[None] | None = None
 
     def finish(self) -> None:
@@ -96,8 +99,7 @@ class SharedWork:
             limit: The maximum number of seconds to wait.
         """
         waiter.limit = limit
-        if limit is not None:
-            waiter.deadline = self._clock.monotonic() + limit
+        waiter.deadline = math.inf if limit is None else self._clock.monotonic() + limit
         self._lines.setdefault(limit, {})[waiter] = None
 
     def lead_or_sleep(self, waiter: Waiter) -> Awaitable[None]:
@@ -111,7 +113,7 @@ class SharedWork:
             left = waiter.deadline - self._clock.monotonic()
             if left <= 0.0 < limit:  # a waiter with a limit of 0 still yields to the loop once
                 raise TimeoutError
-        if self._leader is not None and (limit is None or not self._is_first(waiter)):
+        if self._leader not in (None, waiter) and (limit is None or not self._is_first(waiter)):
             return waiter.sleep()
         return self._lead_or_hold_timer(waiter, left)
 
@@ -122,12 +124,16 @@ class SharedWork:
         del line[waiter]
         if not line:
             del self._lines[waiter.limit]
-        elif was_first and waiter.limit is not None:
+        if self._leader is waiter:
+            # A leader that leaves interrupts its step. If each had only moments left, no step would
+            # ever end, so the one with the most time leads: the last one of some queue.
+            lines = self._lines.items()
+            heirs = (next(reversed(line) if limit else iter(line)) for limit, line in lines)
+            self._leader = max(heirs, key=attrgetter("deadline"), default=None)
+            if self._leader is not None:
+                self._leader.wake()
+        if line and was_first and waiter.limit is not None:
             self._hand_timer_on(line)
-        if self._leader is None:
-            for others in self._lines.values():
-                next(iter(others)).wake()
-                return
 
     async def rest(self, seconds: float) -> None:
         """Sleep as the leader, until the time has passed or `stir` is called."""
@@ -147,15 +153,12 @@ class SharedWork:
 
     async def _lead_or_hold_timer(self, waiter: Waiter, seconds: float | None) -> None:
         async with self._clock.timeout(seconds):
-            if self._leader is not None:
+            if self._leader not in (None, waiter):
                 await waiter.sleep()
                 return
-            self._leader = waiter
-            try:
-                while not waiter.done:
-                    await self._step()
-            finally:
-                self._leader = None
+            self._leader = waiter  # until it leaves
+            while not waiter.done:
+                await self._step()
 
     def _is_first(self, waiter: Waiter) -> bool:
         """Return whether the waiter needs its own timer: no waiter before it will wake it."""
