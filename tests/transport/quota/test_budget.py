@@ -63,6 +63,15 @@ async def test_no_second_has_more_calls_than_the_quota_from_the_start(
         assert span <= 25 / rate * 1.05, "and the quota is used"
 
 
+async def test_waiting_calls_leave_as_the_calls_before_them_did(manual_clock: ManualClock) -> None:
+    desk = callers(manual_clock)
+    for _ in range(4):
+        await desk.all(1)
+        await manual_clock.advance(0.25)
+    await desk.all(4)
+    assert desk.times == [1000.0 + n * 0.25 + window for window in (0.0, WINDOW) for n in range(4)]
+
+
 async def test_there_is_no_burst_after_a_pause(manual_clock: ManualClock) -> None:
     desk = callers(manual_clock)
     await desk.all(3)
@@ -217,6 +226,17 @@ async def test_a_clock_that_is_set_back_does_not_renew_the_calls_of_a_day(
         await desk.budget.acquire(Lane.BULK)
     manual_clock.suspend(86_400)
     assert (desk.budget.remaining_today, desk.budget.used_today, desk.budget.used) == (2, 1, 4)
+
+
+async def test_a_day_without_calls_adds_none_when_the_clock_is_set_back(
+    manual_clock: ManualClock,
+) -> None:
+    desk = callers(manual_clock, None)
+    await desk.all(3)
+    manual_clock.suspend(86_400)
+    assert (desk.budget.used_today, desk.budget.used) == (0, 3)
+    manual_clock.suspend(-86_400)
+    assert (desk.budget.used_today, desk.budget.used) == (3, 3)
 
 
 async def test_a_day_that_the_service_ended_stays_over_when_the_clock_is_set_back(
