@@ -217,7 +217,7 @@ async def test_activity_events_name_their_subject(observed: ConstantContact, tol
     poller = await observed.activities.begin_clear_lists(["1"])
     await poller
     (end,) = told.of(JobEnded)
-    assert (end.kind, end.id, end.label) == ("activity", poller.id, "lists 1")
+    assert (end.kind, end.id, end.label) == ("activity", poller.id, "list 1")
     assert end.status == "COMPLETE"
 
 

@@ -343,7 +343,7 @@ class BulkPoller(ActivityPoller):
         if self._split is None:
             return super().timed_out(limit)
         return errors.PollTimeout(
-            f"activities of {self._job.label}: still {self.status or 'not reported'} after "
+            f"activities of {self._job.label}: still {self.status or 'without a status'} after "
             f"{round(limit, 1):g} s of waiting. They continue on the server; wait again, or resume "
             "each one with its token.",
             id=self.id,

@@ -247,7 +247,7 @@ class Poller(Generic[Result_co]):
         """Return the exception for a wait of `limit` seconds that ended before the job did."""
         return self._error(
             errors.PollTimeout,
-            f": still {self.status or 'not reported'} after {round(limit, 1):g} s of waiting. "
+            f": still {self.status or 'without a status'} after {round(limit, 1):g} s of waiting. "
             "The job continues on the server; wait again, or resume it with its token.",
         )
 

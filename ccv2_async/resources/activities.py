@@ -303,7 +303,7 @@ class Activities(Resource):
         ids = validation.checked_ids(lists, "lists")
         _check_options(strict=strict, lane=lane)
         portions = [Portion(BytesBody(encode_body(ClearListsRequest(ids))))]
-        label = f"lists {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+        label = f"list{'s' * (len(ids) > 1)} {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
         return await self._starter.start(CLEARING, portions, label=label, lane=lane, strict=strict)
 
     @waits_for(begin_clear_lists)

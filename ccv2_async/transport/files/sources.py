@@ -347,7 +347,7 @@ class _OpenStream:
                 raise self._changed(f"ended after {had} of {self.length} bytes")
             self._remaining -= len(chunk)
         if self._remaining < 0 or (self._remaining == 0 and await self._pull(1)):
-            raise self._changed(f"continued past byte {self.length}, the announced end")
+            raise self._changed(f"continued past its announced end at byte {self.length}")
         return chunk
 
     async def aclose(self) -> None:

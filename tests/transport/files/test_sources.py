@@ -468,9 +468,9 @@ async def test_an_empty_stream_is_accepted(make: Callable[[], Any], threads: Fil
     [
         (lambda: chunks(b"ab", b"cd"), "ended after 4 of 5 bytes"),
         (lambda: Reader(b"abcd"), "ended after 4 of 5 bytes"),
-        (lambda: chunks(b"abc", b"def"), "continued past byte 5, the announced end"),
-        (lambda: chunks(b"abcde", b"", b"f"), "continued past byte 5, the announced end"),
-        (lambda: Reader(b"abcdef"), "continued past byte 5, the announced end"),
+        (lambda: chunks(b"abc", b"def"), "continued past its announced end at byte 5"),
+        (lambda: chunks(b"abcde", b"", b"f"), "continued past its announced end at byte 5"),
+        (lambda: Reader(b"abcdef"), "continued past its announced end at byte 5"),
     ],
 )
 async def test_a_stream_of_another_length_never_yields_its_last_byte(
@@ -479,7 +479,7 @@ async def test_a_stream_of_another_length_never_yields_its_last_byte(
     opened = await as_source(make(), length=5, name="camera").open(threads)
 
     got: list[bytes] = []
-    with pytest.raises(FileChanged, match=f"camera: {what}"):
+    with pytest.raises(FileChanged, match=f"camera: it {what}"):
         await read_on(opened, got)
 
     await opened.aclose()
