@@ -32,7 +32,7 @@ SILENCE = 15.0
 """Seconds after which a line is sent so that no proxy considers the stream dead."""
 
 _ENDS: dict[type[Exception], str] = {
-    errors.VirusFound: "A virus was found in it, so the library refused the file.",
+    errors.VirusFound: "A virus was found in the file, so the library refused it.",
     errors.UploadFailed: "The library could not process the file. Is it whole?",
     errors.JobNotFound: "The library no longer knows this file.",
 }

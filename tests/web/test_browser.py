@@ -172,7 +172,7 @@ async def test_a_virus_is_reported_in_plain_language(
     await page.set_input_files("#files", copied(tmp_path, "virus.png"))
     await shows(page, "virus.png", "Virus found")
     await expect(row(page, "virus.png").locator(".more")).to_have_text(
-        "A virus was found in it, so the library refused the file."
+        "A virus was found in the file, so the library refused it."
     )
     await expect(row(page, "virus.png")).to_have_attribute("data-phase", "refused")
 
@@ -237,7 +237,7 @@ async def test_leaving_the_page_aborts_the_upload(
     tasks = asyncio.all_tasks()
     way.most = len(LARGE) / 2
     await page.set_input_files("#files", copied(tmp_path, "half.pdf", LARGE))
-    await expect(row(page, "half.pdf").locator(".more")).to_have_text(re.compile(r"· [1-9]\d? %"))
+    await expect(row(page, "half.pdf").locator(".more")).to_have_text(re.compile(r"· [1-9]\d?%"))
     match leaving:
         case "close the page":
             await page.close()
@@ -342,7 +342,7 @@ async def test_the_screenshot_of_the_documentation(
     await slow_down(page, 300_000)
     await page.set_input_files("#files", FILES / "mountains.jpeg")
     await expect(row(page, "mountains.jpeg").locator(".more")).to_have_text(
-        re.compile(r"· [3-9]\d %")
+        re.compile(r"· [3-9]\d%")
     )
     await page.mouse.move(0, 0)
     await page.screenshot(path=ROOT / "docs" / "images" / "web.png")

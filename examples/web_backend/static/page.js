@@ -87,7 +87,7 @@ function draw(upload) {
 function more(upload, percent) {
   if (upload.message) return upload.message;
   if (upload.phase !== "sending") return size(upload.size);
-  return upload.size ? `${size(upload.sent) || "0 KB"} of ${size(upload.size)} · ${percent} %` : "";
+  return upload.size ? `${size(upload.sent) || "0 KB"} of ${size(upload.size)} · ${percent}%` : "";
 }
 
 function word({ phase, status }) {
