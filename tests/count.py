@@ -12,8 +12,8 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 29_725
-MODULES = 205
+LINES = 29_738
+MODULES = 206
 """Limits that only go down, except by what a new operation of the API costs.
 
 Lower them when the package has become smaller.

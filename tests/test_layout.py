@@ -21,6 +21,7 @@ ELSEWHERE = {
     "clock": "support/clocks.py",  # every test runs on a clock
     "errors": "test_public_face.py",
     "models/*": "models/test_every_model.py",  # models are declarations
+    "polling/look": "polling/test_sweep.py",
     "resources/base": "contract/test_contract.py",
     "sandbox/*": "contract/test_contract.py",  # each handler is tested through its operations
     "transport/calls/call": "transport/calls/test_session_table.py",

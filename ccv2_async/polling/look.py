@@ -1,0 +1,130 @@
+"""One look: ask the service for up to a hundred jobs, and share the responses."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ccv2_async import errors
+from ccv2_async.observe import JobEnded, Polled, StatusChanged
+from ccv2_async.polling.job import UNIDENTIFIED
+from ccv2_async.polling.queue import Until
+from ccv2_async.polling.schedule import next_look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ccv2_async.polling.job import Job, Row
+    from ccv2_async.polling.queue import JobQueue, JobWaiter
+    from ccv2_async.transport.calls.session import Session
+
+logger: logging.Logger = logging.getLogger("ccv2_async.polling")
+
+# The service refused the whole request, not one job: ask for fewer.
+_TOO_MANY = frozenset({400, 404, 413, 414})
+
+
+class Looker:
+    """Asks for jobs, and learns from the responses.
+
+    Args:
+        session: Sends the status requests.
+        jitter: A source of numbers from 0 to 1.
+
+    Attributes:
+        parked_until: When looks stop waiting for the next day's quota, on the monotonic clock.
+    """
+
+    def __init__(self, session: Session, jitter: Callable[[], float]) -> None:
+        self._session = session
+        self._clock = session.clock
+        self._hook = session.hook
+        self._jitter = jitter
+        self._failures = 0
+        self.parked_until: float = 0.0
+
+    async def look(self, queue: JobQueue) -> None:
+        """Ask for the jobs of one kind that are due."""
+        began = self._clock.monotonic()
+        jobs = queue.take(began)
+        try:
+            # The leader looks on behalf of all, and the others may have more time.
+            with self._session.no_deadline():
+                rows = await queue.kind.ask(self._session, [job.id for job in jobs])
+        except errors.ConstantContactError as error:
+            self._failed(queue, jobs, error)
+        else:
+            self._answered(queue, jobs, rows, self._clock.monotonic() - began)
+        finally:
+            for job in jobs:
+                queue.schedule(job, job.due)
+
+    def _answered(
+        self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row], took: float
+    ) -> None:
+        self._failures = 0
+        self.parked_until = 0.0
+        if any(row is UNIDENTIFIED for row in rows.values()):
+            queue.batch.refused(len(jobs))  # fewer jobs show which one the row belongs to
+        else:
+            queue.batch.accepted(len(jobs))
+        if self._hook.active:
+            ids = tuple(job.id for job in jobs)
+            self._hook(Polled(queue.kind.name, ids, len(ids), len(rows), took))
+        self._learn(queue, jobs, rows)
+
+    def _learn(self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
+        now, wall = self._clock.monotonic(), self._clock.time()
+        for job in jobs:
+            last_look = job.last_look
+            changed = job.learn(rows.get(job.id), now, wall)
+            age = job.age(now, wall)
+            if changed and self._hook.active:
+                self._report(job, age)
+            if job.state.is_final:
+                queue.note_duration(job, last_look, now)
+            else:
+                queue.schedule(job, max(job.ripe, now + next_look(age, self._jitter())))
+            queue.share(job, changed=changed)
+
+    def _report(self, job: Job, age: float) -> None:
+        kind, state = job.kind.name, job.state.value
+        self._hook(StatusChanged(kind, job.id, job.label, job.status, state))
+        if job.state.is_final:
+            self._hook(JobEnded(kind, job.id, job.label, job.status, state, age))
+
+    def _failed(
+        self, queue: JobQueue, jobs: Sequence[Job], error: errors.ConstantContactError
+    ) -> None:
+        """Ask for fewer jobs, try again later, or raise the error in the waiters."""
+        refused = isinstance(error, errors.APIError) and error.status in _TOO_MANY
+        # One job may make the whole response unreadable. With fewer jobs, the others continue.
+        fewer = isinstance(error, errors.DecodeError) or refused
+        if fewer and queue.batch.refused(len(jobs)):
+            return
+        if isinstance(error, errors.NotFound):
+            self._learn(queue, jobs, {})
+            return
+        now = self._clock.monotonic()
+        if isinstance(error, errors.DailyQuotaExceeded):
+            wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
+            self.parked_until = now + wait
+        else:
+            self._failures += 1
+            # An outage may last for hours: limit the exponent, because a float would overflow.
+            wait = next_look(2.0 ** min(self._failures, 10), self._jitter())
+        for job in jobs:
+            queue.schedule(job, now + wait)
+            for waiter in queue.waiters.get(job, ()):
+                if not _can_wait(waiter, error, wait, waiter.seconds_left(job, now)):
+                    waiter.fail(error)
+        logger.info("A status request for %d job(s) failed: %s", len(jobs), error.message)
+
+
+def _can_wait(
+    waiter: JobWaiter, error: errors.ConstantContactError, wait: float, left: float
+) -> bool:
+    """Return whether a waiter has time to wait until the request is retried."""
+    if not error.safe_to_retry or waiter.until is Until.LOOK:
+        return False
+    return wait < left or not isinstance(error, errors.DailyQuotaExceeded)
