@@ -39,9 +39,9 @@ from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
+from ccv2_async.transport.calls.outage import PROBE
 from ccv2_async.transport.calls.responses import INACTIVE_KEY
 from ccv2_async.transport.calls.saving import Saving
-from ccv2_async.transport.calls.session import PROBE
 from ccv2_async.transport.files.sources import absolute
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane

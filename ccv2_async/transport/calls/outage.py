@@ -5,25 +5,46 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
+from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
+from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Coroutine
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
     from ccv2_async.transport.calls.deadline import Deadline
-    from ccv2_async.transport.calls.retry import Effect, FailureKind
+    from ccv2_async.transport.calls.retry import FailureKind
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
+PROBE = Call(
+    "GET", "/library/info", Effect.SAFE, "asking whether the service is back", lane=Lane.BULK
+)
+"""The call that asks whether the service is back: cheap, and it changes nothing."""
+
 SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
+
+
+class _Calls(Protocol):
+    """The session of a caller."""
+
+    @property
+    def limit(self) -> Deadline | None:
+        """The earliest deadline block around the caller."""
+
+    async def send(self, call: Call) -> object:
+        """Make a call."""
+
+    async def take_place(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        """Wait for a place that the caller needs before its calls."""
 
 
 class Outage:
@@ -82,12 +103,7 @@ class Outage:
 
         Only bulk calls are held back. Once a probe is due, any of them may be the probe.
         """
-        circuit = self._circuit
-        return (
-            lane is Lane.BULK
-            and circuit.state is State.OPEN
-            and self._clock.monotonic() < circuit.probe_at
-        )
+        return lane is Lane.BULK and self._is(State.OPEN) and not self._probe_is_due
 
     def stops_retries(self, lane: Lane) -> bool:
         """Return whether calls of this lane are not retried.
@@ -105,24 +121,16 @@ class Outage:
         )
 
     @asynccontextmanager
-    async def turn(
-        self,
-        probe: Callable[[], Awaitable[object]],
-        *,
-        since: float,
-        patience: float,
-        limit: Deadline | None = None,
-    ) -> AsyncIterator[None]:
+    async def turn(self, session: _Calls, *, since: float, patience: float) -> AsyncIterator[None]:
         """Wait for the end of an outage before a bulk call.
 
         During an outage, one of the callers probes the service. When a probe is answered, one
         caller may try its call; the others follow once it succeeds.
 
         Args:
-            probe: Makes a cheap call that changes nothing.
+            session: Sends the probes. The deadline blocks around the caller limit the wait.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
-            limit: The caller's deadline, or None.
 
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
@@ -133,31 +141,36 @@ class Outage:
             yield
             return
         self._report()
-        async with self._lock:
-            while self._is(State.OPEN):
-                if limit is not None and limit.left <= 0.0:
-                    raise errors.DeadlineExceeded(
-                        f"The service was not available within {limit.seconds:g} s ({self._why}). "
-                        "Nothing was sent; try again later."
-                    )
-                await self._probe(
-                    probe, max(since, self._circuit.since) + patience, patience, limit
-                )
-            if self._is(State.HALF_OPEN):
-                yield
-                return
+        while not self._is(State.CLOSED):
+            # Without the lock: the others may have less time, or less patience.
+            ends = max(since, self._circuit.since) + patience
+            if self._is(State.OPEN) and await self._rested(session.limit, ends, patience):
+                continue
+            await session.take_place(self._lock.acquire(), "waiting for the service")
+            try:
+                if self._is(State.OPEN) and self._probe_is_due:
+                    await self._probe(session)
+                if self._is(State.HALF_OPEN):
+                    yield
+                    return
+            finally:
+                self._lock.release()
         yield
+
+    @property
+    def _probe_is_due(self) -> bool:
+        return self._clock.monotonic() >= self._circuit.probe_at
 
     def _is(self, state: State) -> bool:
         return self._circuit.state is state
 
-    async def _probe(
-        self,
-        probe: Callable[[], Awaitable[object]],
-        ends: float,
-        patience: float,
-        limit: Deadline | None,
-    ) -> None:
+    async def _rested(self, limit: Deadline | None, ends: float, patience: float) -> bool:
+        """Wait until a probe is due, but no longer than the caller can; return whether it did."""
+        if limit is not None and limit.left <= 0.0:
+            raise errors.DeadlineExceeded(
+                f"The service was not available within {limit.seconds:g} s ({self._why}). "
+                "Nothing was sent; try again later."
+            )
         now, due = self._clock.monotonic(), self._circuit.probe_at
         if now >= ends:
             raise errors.ServiceUnavailable(
@@ -167,9 +180,12 @@ class Outage:
         if now < due:
             at = min(due, ends) if limit is None else min(due, ends, limit.ends)
             await self._clock.sleep(at - now)
-            return
+        return now < due
+
+    async def _probe(self, session: _Calls) -> None:
+        due = self._circuit.probe_at
         try:
-            await probe()
+            await session.send(PROBE)
         except errors.ConstantContactError:
             if self._circuit.state is State.OPEN and self._circuit.probe_at == due:
                 raise  # it says nothing about an outage

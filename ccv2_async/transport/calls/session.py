@@ -64,11 +64,6 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
-PROBE = Call(
-    "GET", "/library/info", Effect.SAFE, "asking whether the service is back", lane=Lane.BULK
-)
-"""The call that asks whether the service is back: cheap, and it changes nothing."""
-
 REPORT_WAITS_FROM = 0.001
 
 LATE = 0.1
@@ -317,8 +312,7 @@ class Session:
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
         """
-        probe = partial(self.send, PROBE)
-        return self.outage.turn(probe, since=since, patience=patience, limit=self.limit)
+        return self.outage.turn(self, since=since, patience=patience)
 
     async def outlast(
         self, work: Callable[[], Awaitable[T]], *, since: float, patience: float

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import BulkState, Timeouts, errors
+from ccv2_async import BulkState, ConstantContact, Timeouts, errors
 from ccv2_async.observe import CallSent, OutageBegan, OutageEnded
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.calls.circuit import FAILED_WRITES
+from ccv2_async.transport.calls.retry import Effect, FailureKind
 from ccv2_async.uploads.many.journal import read_journal
+from tests.support.clocks import settle
 from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccv2_async.client import ConstantContact
+    from tests.support.clocks import ManualClock
 
 FILES = 300
 HTML = "<html><body>502 Bad Gateway</body></html>"
@@ -179,6 +182,33 @@ async def test_waiting_uploads_continue_when_the_service_is_back(
     with Sandbox(port, mode="at_once") as sandbox:
         assert {result.state for result in await uploading} == {BulkState.DONE}
         assert len(sandbox.admin.files()) == 20
+
+
+async def test_a_caller_with_less_time_does_not_wait_for_one_with_more(
+    sandbox: Sandbox, manual_clock: ManualClock
+) -> None:
+    async with ConstantContact(clock=manual_clock, **sandbox.client_options()) as client:
+        session = client._open_parts.session
+        for _ in range(FAILED_WRITES):
+            session.outage.note(Effect.ADDITIVE, FailureKind.SERVER_FAILED, "a test")
+
+        async def wait(limit: float | None, patience: float) -> None:
+            with client.deadline(limit):
+                async with session.turn(manual_clock.monotonic(), patience):
+                    pass
+
+        patient = asyncio.create_task(wait(None, 900.0))
+        await settle()
+        others = [asyncio.create_task(wait(*times)) for times in ((1.0, 900.0), (None, 1.0))]
+        await settle()
+        await manual_clock.advance(1.0)
+
+        assert all(task.done() for task in others)
+        with pytest.raises(errors.DeadlineExceeded, match="not available within 1 s"):
+            await others[0]
+        with pytest.raises(errors.ServiceUnavailable, match="not been available for 1 s"):
+            await others[1]
+        patient.cancel()
 
 
 async def test_a_single_failure_does_not_pause_the_upload(
