@@ -6,7 +6,6 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -523,7 +522,7 @@ def test_after_any_outage_running_the_command_again_stores_every_file_once(  # n
     service.admin.fault(skip=10, times=times, **KINDS[kind])
     with monkeypatch.context() as patch:
         if kind == "hang":
-            patch.setattr("ccv2_async.transport.calls.call.Timeouts", partial(Timeouts, read=2.0))
+            patch.setattr(Timeouts.__init__, "__defaults__", (10.0, 2.0, 60.0))
         hit = ccv2(*command)
     if length == "long":
         assert hit.code != Exit.OK
