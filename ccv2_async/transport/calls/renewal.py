@@ -7,10 +7,9 @@ import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-
 from ccv2_async import errors
 from ccv2_async.secret import Secret
+from ccv2_async.tasks import all_ended
 from ccv2_async.text import described
 
 if TYPE_CHECKING:
@@ -22,17 +21,11 @@ if TYPE_CHECKING:
 RefreshToken: TypeAlias = "Callable[[], Awaitable[str | Secret[str]] | str | Secret[str]]"
 """A function or coroutine function that returns a fresh access token, or raises."""
 
-# Whether a `refresh_token` is running around this code, and for which client.
-_innermost: ContextVar[_Run | None] = ContextVar("ccv2_async_renewal", default=None)
+_Run: TypeAlias = "tuple[TokenRenewal, asyncio.Task[Any] | None]"
 
-
-@attrs.define(eq=False)
-class _Run:
-    """A run of `refresh_token`; the tasks that it creates see it too, even after its end."""
-
-    owner: TokenRenewal
-    outer: _Run | None
-    is_running: bool = True
+# The runs of `refresh_token` around this code, each with the client that it is for. The tasks that
+# a run creates see it, even after its end.
+_runs: ContextVar[tuple[_Run, ...]] = ContextVar("ccv2_async_renewal", default=())
 
 
 class TokenRenewal:
@@ -46,7 +39,8 @@ class TokenRenewal:
     def __init__(self, refresh_token: RefreshToken | None, credentials: Credentials) -> None:
         self._refresh_token = refresh_token
         self._credentials = credentials
-        self._lock = asyncio.Lock()
+        self._run: asyncio.Task[str] | None = None
+        self._callers = 0
 
     def refuse_reentry(self, what: str) -> None:
         """Refuse a call that `refresh_token` makes through the client whose token it renews.
@@ -54,28 +48,37 @@ class TokenRenewal:
         Raises:
             UsageError: It is such a call. Nothing was sent.
         """
-        run = _innermost.get()
-        while run is not None:
-            if run.owner is self and run.is_running:
-                raise errors.UsageError(
-                    f"{what}: refresh_token made this call through the client that is waiting "
-                    "for refresh_token. Nothing was sent; get the token from your own store or "
-                    "through another client."
-                )
-            run = run.outer
+        if any(owner is self and run and not run.done() for owner, run in _runs.get()):
+            raise errors.UsageError(
+                f"{what}: refresh_token made this call through the client that is waiting "
+                "for refresh_token. Nothing was sent; get the token from your own store or "
+                "through another client."
+            )
 
     async def renew(self, refused: Failed) -> None:
         """Replace the token that was refused, unless another call has done so.
+
+        All callers share one run of `refresh_token`. It is cancelled when the last of them leaves.
 
         Raises:
             AuthenticationFailed: There is no `refresh_token`, or it failed.
         """
         if self._refresh_token is None:
             raise refused.error
-        async with self._lock:
-            if self._credentials.generation != refused.token:
-                return  # another call has renewed it
-            trouble = await self._replace_token(self._refresh_token)
+        if self._credentials.generation != refused.token:
+            return  # another call has renewed it
+        if self._run is None or self._run.done():
+            self._run = asyncio.create_task(self._replace_token(self._refresh_token))
+        run = self._run
+        self._callers += 1
+        try:
+            await asyncio.wait({run})
+        finally:  # a caller may have no time left, while the others still wait
+            self._callers -= 1
+            if not self._callers:
+                self._run.cancel()
+                await all_ended([self._run])
+        trouble = run.result()
         if trouble:
             raise errors.AuthenticationFailed(
                 f"{refused.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
@@ -87,17 +90,13 @@ class TokenRenewal:
 
     async def _replace_token(self, refresh_token: RefreshToken) -> str:
         """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
-        run = _Run(self, _innermost.get())
-        _innermost.set(run)
+        _runs.set((*_runs.get(), (self, asyncio.current_task())))
         try:
             self._credentials.renew(await _secret_of(refresh_token))
         except errors.ConstantContactError as error:
             return self._credentials.redact(error.message)
         except Exception as error:  # noqa: BLE001  # the user's own code
             return self._credentials.redact(described(error), 200)
-        finally:
-            run.is_running = False
-            _innermost.set(run.outer)
         return ""
 
 

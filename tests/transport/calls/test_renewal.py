@@ -11,6 +11,7 @@ import pytest
 from ccv2_async import errors
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
+from tests.support.probes import until
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -263,3 +264,50 @@ async def test_a_refused_token_raises_at_once_without_refresh_token(
     with pytest.raises(errors.AuthenticationFailed):
         await session.send(INFO)
     assert len(sandbox.admin.requests()) == 1
+
+
+async def test_a_caller_without_time_does_not_interrupt_a_renewal_that_others_wait_for(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    asked, go_on, runs = asyncio.Event(), asyncio.Event(), []
+
+    async def refresh() -> str:
+        runs.append(asyncio.current_task())
+        asked.set()
+        await go_on.wait()
+        return "fresh-token"
+
+    async with serving(judge) as server:
+        session = await open_session(server, refresh_token=refresh, clock=manual_clock)
+        with session.deadline(5.0):
+            first = asyncio.create_task(session.send(READ))
+        await asked.wait()
+        others = [asyncio.create_task(session.send(READ)) for _ in range(3)]
+        await until(lambda: session._renewal._callers == 4)
+        await manual_clock.advance(5.0)
+        with pytest.raises(errors.DeadlineExceeded):
+            await first
+        go_on.set()
+        await asyncio.gather(*others)
+    assert len(runs) == 1
+
+
+async def test_a_failed_renewal_is_not_repeated_for_each_call_that_waited_for_it(
+    open_session: Callable[..., Any],
+) -> None:
+    go_on, runs = asyncio.Event(), []
+
+    async def refresh() -> str:
+        runs.append(asyncio.current_task())
+        await go_on.wait()
+        raise OSError("the store of tokens is down")
+
+    async with serving(judge) as server:
+        session = await open_session(server, refresh_token=refresh)
+        calls = [asyncio.create_task(session.send(READ)) for _ in range(3)]
+        await until(lambda: session._renewal._callers == 3)
+        go_on.set()
+        found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in found] == [errors.AuthenticationFailed] * 3
+    assert len(set(map(id, found))) == 3
+    assert len(runs) == 1
