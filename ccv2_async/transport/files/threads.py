@@ -68,7 +68,7 @@ class FileThreads:
     """
 
     def __init__(self, limit: int = 32) -> None:
-        self.executor = _Executor(limit, thread_name_prefix="ccv2-files")
+        self.executor: ThreadPoolExecutor = _Executor(limit, thread_name_prefix="ccv2-files")
         self.streaming = 0
         self.roots: tuple[str, ...] = ()
 
