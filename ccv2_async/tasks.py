@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -87,31 +86,3 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
             task.exception()  # a caller that was cancelled does not want it
         raise asyncio.CancelledError
     return task.result()
-
-
-class SharedRun(Generic[T]):
-    """Work that its callers share: it runs once, and is cancelled when the last of them leaves."""
-
-    __slots__ = ("_callers", "_run")
-
-    def __init__(self) -> None:
-        self._run: asyncio.Task[T] | None = None
-        self._callers = 0
-
-    async def result(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of the current run, or of a new one; each caller gets its own error."""
-        if self._run is None or self._run.done():
-            self._run = asyncio.create_task(work())
-        run = self._run
-        self._callers += 1
-        try:
-            await asyncio.wait({run})
-        finally:  # a caller may have no time left, while the others still wait
-            self._callers -= 1
-            if not self._callers:
-                self._run.cancel()
-                await asyncio.gather(self._run, return_exceptions=True)
-        error = run.exception()
-        if error is not None:
-            raise copy(error).with_traceback(error.__traceback__) from error.__cause__
-        return run.result()

@@ -16,10 +16,10 @@ from ccv2_async.models.convert import BadRow
 from ccv2_async.polling.schedule import is_lost, is_unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.errors import JobError
-    from ccv2_async.tasks import SharedRun
     from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
 
@@ -161,7 +161,7 @@ class JobKind:
     deadline: float
     kept: float
     ask: Callable[[Session, Sequence[str]], Awaitable[Mapping[str, Row]]]
-    fetch: Callable[[Session, Job], Coroutine[Any, Any, Any]]
+    fetch: Callable[[Session, Job], Awaitable[Any]]
     failure: Callable[[Job, str], JobError]
     _words: dict[str, tuple[str, State]] = attrs.field(init=False)
 
@@ -257,7 +257,7 @@ class Job:
         unknown: The number of consecutive looks at which the service did not know it.
         detail: The resource as last read, if a look returned it.
         result: The result of `JobKind.fetch`.
-        fetching: The request for the result, which all callers share.
+        fetching: The lock for fetching the result.
     """
 
     kind: JobKind
@@ -274,7 +274,7 @@ class Job:
     unknown: int = 0
     detail: Any = None
     result: Any = None
-    fetching: SharedRun[Any] | None = None
+    fetching: AbstractAsyncContextManager[None] | None = None
 
     @property
     def status(self) -> str | None:

@@ -5,9 +5,9 @@ Many pollers are awaited together in one task, with one status request for all o
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import aclosing, closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ccv2_async import errors
@@ -18,11 +18,11 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
-from ccv2_async.tasks import SharedRun
 from ccv2_async.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models.activities import Activity
     from ccv2_async.polling.job import Job, Update
@@ -207,15 +207,22 @@ class Poller(Generic[Result_co]):
         if job.state is not State.SUCCEEDED:
             raise self.failure()
         if job.result is None:
-            job.result = await self._fetch()
+            await self._fetch()
         result: Result_co = job.result
         return result
 
-    async def _fetch(self) -> Any:
-        """Return the job's resource; it is fetched once for all callers."""
+    async def _fetch(self) -> None:
+        """Fetch the result once for all waiters; if one of them is cancelled, another does it."""
         job = self._job
-        job.fetching = job.fetching or SharedRun()
-        return await job.fetching.result(partial(job.kind.fetch, self._session, job))
+        async with self._fetching:
+            if job.result is None:
+                job.result = await job.kind.fetch(self._session, job)
+
+    @property
+    def _fetching(self) -> AbstractAsyncContextManager[None]:
+        if self._job.fetching is None:
+            self._job.fetching = asyncio.Lock()
+        return self._job.fetching
 
     def failure(self) -> errors.JobError:
         """Return the exception for a job that did not succeed."""
@@ -298,9 +305,10 @@ class ActivityPoller(Poller["Activity"]):
     async def _explain(self) -> None:
         """Read its row errors, which a summary of several activities lacks."""
         job = self._job
-        if job.detail is None:
-            with suppress(errors.ConstantContactError):
-                job.detail = await self._fetch()
+        async with self._fetching:
+            if job.detail is None:
+                with suppress(errors.ConstantContactError):
+                    job.detail = await job.kind.fetch(self._session, job)
 
 
 P = TypeVar("P", bound=Poller[Any])

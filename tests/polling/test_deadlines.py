@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
 from ccv2_async import errors
@@ -13,7 +12,6 @@ from tests.polling.scripted import Service
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:
-    from ccv2_async.polling.job import Job
     from tests.polling.scripted import Request
     from tests.support.clocks import ManualClock
 
@@ -202,26 +200,3 @@ async def test_waits_that_end_one_after_the_other_let_a_slow_request_end(
     assert not unfinished
     assert not any(isinstance(result, BaseException) for result in ended[80:])
     assert len(service.requests) <= 40
-
-
-async def test_a_waiter_without_time_does_not_interrupt_a_fetch_that_others_wait_for(
-    service: Service, manual_clock: ManualClock
-) -> None:
-    go_on = asyncio.Event()
-    poller = service.start("upload", "1")
-    service.statuses["1"] = "Active"
-
-    async def fetch(_session: object, job: Job) -> str:
-        service.fetched.append(job.id)
-        await go_on.wait()
-        return "the file"
-
-    poller._job.kind = attrs.evolve(poller._job.kind, fetch=fetch)
-    await poller.poll_once()
-    waits = [asyncio.create_task(poller.wait(timeout=limit)) for limit in (3.0, 9.0, 9.0)]
-    await manual_clock.advance(3.0)
-    with pytest.raises(errors.PollTimeout):
-        await waits[0]
-    go_on.set()
-    assert await asyncio.gather(*waits[1:]) == ["the file", "the file"]
-    assert service.fetched == ["1"]

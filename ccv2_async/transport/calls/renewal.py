@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.secret import Secret
-from ccv2_async.tasks import SharedRun
+from ccv2_async.tasks import all_ended
 from ccv2_async.text import described
 
 if TYPE_CHECKING:
@@ -40,7 +39,8 @@ class TokenRenewal:
     def __init__(self, refresh_token: RefreshToken | None, credentials: Credentials) -> None:
         self._refresh_token = refresh_token
         self._credentials = credentials
-        self._run: SharedRun[str] = SharedRun()
+        self._run: asyncio.Task[str] | None = None
+        self._callers = 0
 
     def refuse_reentry(self, what: str) -> None:
         """Refuse a call that `refresh_token` makes through the client whose token it renews.
@@ -58,7 +58,7 @@ class TokenRenewal:
     async def renew(self, refused: Failed) -> None:
         """Replace the token that was refused, unless another call has done so.
 
-        All callers share one run of `refresh_token`.
+        All callers share one run of `refresh_token`. It is cancelled when the last of them leaves.
 
         Raises:
             AuthenticationFailed: There is no `refresh_token`, or it failed.
@@ -67,7 +67,18 @@ class TokenRenewal:
             raise refused.error
         if self._credentials.generation != refused.token:
             return  # another call has renewed it
-        trouble = await self._run.result(partial(self._replace_token, self._refresh_token))
+        if self._run is None or self._run.done():
+            self._run = asyncio.create_task(self._replace_token(self._refresh_token))
+        run = self._run
+        self._callers += 1
+        try:
+            await asyncio.wait({run})
+        finally:  # a caller may have no time left, while the others still wait
+            self._callers -= 1
+            if not self._callers:
+                self._run.cancel()
+                await all_ended([self._run])
+        trouble = run.result()
         if trouble:
             raise errors.AuthenticationFailed(
                 f"{refused.error.message} Asking refresh_token for a fresh one failed ({trouble}).",

@@ -108,13 +108,14 @@ class SharedWork:
         Raises:
             TimeoutError: Its time is up; the awaitable may raise this too.
         """
-        limit, left = waiter.limit, waiter.deadline - self._clock.monotonic()
-        # A waiter with a limit of 0 still yields to the loop once.
-        if limit is not None and left <= 0.0 < limit:
-            raise TimeoutError
+        limit, left = waiter.limit, None
+        if limit is not None:
+            left = waiter.deadline - self._clock.monotonic()
+            if left <= 0.0 < limit:  # a waiter with a limit of 0 still yields to the loop once
+                raise TimeoutError
         if self._leader not in (None, waiter) and (limit is None or not self._is_first(waiter)):
             return waiter.sleep()
-        return self._lead_or_hold_timer(waiter, None if limit is None else left)
+        return self._lead_or_hold_timer(waiter, left)
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter, done or not, and make sure that another one leads."""

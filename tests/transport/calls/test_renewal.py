@@ -283,7 +283,7 @@ async def test_a_caller_without_time_does_not_interrupt_a_renewal_that_others_wa
             first = asyncio.create_task(session.send(READ))
         await asked.wait()
         others = [asyncio.create_task(session.send(READ)) for _ in range(3)]
-        await until(lambda: session._renewal._run._callers == 4)
+        await until(lambda: session._renewal._callers == 4)
         await manual_clock.advance(5.0)
         with pytest.raises(errors.DeadlineExceeded):
             await first
@@ -305,7 +305,7 @@ async def test_a_failed_renewal_is_not_repeated_for_each_call_that_waited_for_it
     async with serving(judge) as server:
         session = await open_session(server, refresh_token=refresh)
         calls = [asyncio.create_task(session.send(READ)) for _ in range(3)]
-        await until(lambda: session._renewal._run._callers == 3)
+        await until(lambda: session._renewal._callers == 3)
         go_on.set()
         found = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(error) for error in found] == [errors.AuthenticationFailed] * 3
