@@ -117,6 +117,15 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
+def deleted_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in a directory that no longer exists."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
+@pytest.fixture
 def manual_clock() -> ManualClock:
     """A clock that the test moves."""
     return ManualClock()

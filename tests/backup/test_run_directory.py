@@ -42,13 +42,10 @@ async def test_a_directory_that_another_backup_uses_is_refused(
     await cc.backup(tmp_path)
 
 
+@pytest.mark.usefixtures("deleted_working_directory")
 async def test_a_path_below_a_working_directory_that_is_gone_is_refused(
-    cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cc: ConstantContact,
 ) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
     with pytest.raises(errors.UsageError, match="out: the working directory no longer exists"):
         await cc.backup("out")
 

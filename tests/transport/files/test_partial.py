@@ -48,13 +48,8 @@ def test_the_path_is_untouched_until_the_file_is_kept(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_path_below_a_working_directory_that_is_gone_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("deleted_working_directory")
+def test_a_path_below_a_working_directory_that_is_gone_is_refused() -> None:
     with pytest.raises(errors.UsageError, match="x: the file cannot be written there"):
         PartialFile("x")
 

@@ -923,13 +923,10 @@ async def test_a_lost_answer_at_the_end_is_still_reported(
             assert len(results) == 2
 
 
+@pytest.mark.usefixtures("deleted_working_directory")
 async def test_relative_paths_below_a_deleted_working_directory_are_refused(
-    client: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: ConstantContact,
 ) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
     with pytest.raises(
         errors.UsageError, match=r"^a\.png: the working directory no longer exists\."
     ):
