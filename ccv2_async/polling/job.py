@@ -17,11 +17,11 @@ from ccv2_async.polling.schedule import is_lost, is_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.errors import JobError
     from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
+    from ccv2_async.transport.quota.leader import SharedWork
 
 T = TypeVar("T")
 
@@ -257,7 +257,7 @@ class Job:
         unknown: The number of consecutive looks at which the service did not know it.
         detail: The resource as last read, if a look returned it.
         result: The result of `JobKind.fetch`.
-        fetching: The lock for fetching the result.
+        fetching: The waiters for the result, while it is being fetched.
     """
 
     kind: JobKind
@@ -274,7 +274,7 @@ class Job:
     unknown: int = 0
     detail: Any = None
     result: Any = None
-    fetching: AbstractAsyncContextManager[None] | None = None
+    fetching: SharedWork | None = None
 
     @property
     def status(self) -> str | None:

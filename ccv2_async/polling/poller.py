@@ -5,7 +5,6 @@ Many pollers are awaited together in one task, with one status request for all o
 
 from __future__ import annotations
 
-import asyncio
 import math
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -19,10 +18,10 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
 from ccv2_async.text import one_line
+from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models.activities import Activity
     from ccv2_async.polling.job import Job, Update
@@ -147,7 +146,8 @@ class Poller(Generic[Result_co]):
         ends = self._session.clock.monotonic() + timeout
         try:
             if await self._sweep.wait(self._job, Until.END, timeout) is not None:
-                return await self._outcome_by(ends)
+                with self._session.no_deadline():  # `ends` takes the deadline into account
+                    return await self._outcome(ends)
         except errors.ConstantContactError:
             raise
         except TimeoutError:
@@ -192,37 +192,35 @@ class Poller(Generic[Result_co]):
         left = self._session.time_left
         return limit if left is None else min(limit, max(0.0, left))
 
-    async def _outcome_by(self, ends: float) -> Result_co:
-        """Return the result if it arrives before a time on the monotonic clock.
-
-        Raises:
-            TimeoutError: It did not arrive in time.
-        """
-        with self._session.no_deadline():  # `ends` takes the deadline into account
-            async with self._session.clock.timeout(ends - self._session.clock.monotonic()):
-                return await self._outcome()
-
-    async def _outcome(self) -> Result_co:
+    async def _outcome(self, ends: float) -> Result_co:
+        """Return the result; `TimeoutError` if it does not arrive by a monotonic time."""
         job = self._job
         if job.state is not State.SUCCEEDED:
             raise self.failure()
         if job.result is None:
-            await self._fetch()
+            await self._fetch(ends)
         result: Result_co = job.result
         return result
 
-    async def _fetch(self) -> None:
-        """Fetch the result once for all waiters; if one of them is cancelled, another does it."""
-        job = self._job
-        async with self._fetching:
-            if job.result is None:
-                job.result = await job.kind.fetch(self._session, job)
+    async def _fetch(self, ends: float) -> None:
+        """Fetch the job's resource; one waiter does it for all, and another if that one leaves."""
+        job, clock = self._job, self._session.clock
+        if job.fetching is None:
+            job.fetching = SharedWork(self._fetch_for_all, clock)
+        work, waiter = job.fetching, Waiter()
+        work.enter(waiter, ends - clock.monotonic())
+        try:
+            while not waiter.done:
+                await work.lead_or_sleep(waiter)
+        finally:
+            work.leave(waiter)
 
-    @property
-    def _fetching(self) -> AbstractAsyncContextManager[None]:
-        if self._job.fetching is None:
-            self._job.fetching = asyncio.Lock()
-        return self._job.fetching
+    async def _fetch_for_all(self) -> None:
+        job = self._job
+        job.result = await job.kind.fetch(self._session, job)
+        if job.fetching is not None:
+            job.fetching.finish_all()
+            job.fetching = None
 
     def failure(self) -> errors.JobError:
         """Return the exception for a job that did not succeed."""
@@ -297,18 +295,13 @@ class ActivityPoller(Poller["Activity"]):
 
     __slots__ = ()
 
-    async def _outcome(self) -> Activity:
-        if self._job.state is State.FAILED:
-            await self._explain()
-        return await super()._outcome()
-
-    async def _explain(self) -> None:
-        """Read its row errors, which a summary of several activities lacks."""
-        job = self._job
-        async with self._fetching:
-            if job.detail is None:
-                with suppress(errors.ConstantContactError):
-                    job.detail = await job.kind.fetch(self._session, job)
+    async def _outcome(self, ends: float) -> Activity:
+        # A summary of several activities lacks the row errors of one that failed.
+        if self._job.state is State.FAILED and self._job.detail is None:
+            with suppress(errors.ConstantContactError):
+                await self._fetch(ends)
+                self._job.detail = self._job.result
+        return await super()._outcome(ends)
 
 
 P = TypeVar("P", bound=Poller[Any])

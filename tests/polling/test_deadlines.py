@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from ccv2_async import errors
@@ -12,6 +13,7 @@ from tests.polling.scripted import Service
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:
+    from ccv2_async.polling.job import Job
     from tests.polling.scripted import Request
     from tests.support.clocks import ManualClock
 
@@ -200,3 +202,28 @@ async def test_waits_that_end_one_after_the_other_let_a_slow_request_end(
     assert not unfinished
     assert not any(isinstance(result, BaseException) for result in ended[80:])
     assert len(service.requests) <= 40
+
+
+async def test_waits_that_end_one_after_the_other_let_a_slow_fetch_end(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = True
+    poller = service.start("upload", "1")
+    service.statuses["1"] = "Active"
+
+    async def fetch(_session: object, job: Job) -> str:
+        service.fetched.append(job.id)
+        await manual_clock.sleep(60.0 if len(service.fetched) == 1 else 0.5)
+        return "the file"
+
+    poller._job.kind = attrs.evolve(poller._job.kind, fetch=fetch)
+    await poller.poll_once()
+    tasks: list[asyncio.Task[str]] = []
+    for _ in range(80):
+        tasks.append(asyncio.create_task(poller.wait(timeout=3.0)))
+        await manual_clock.advance(0.1)
+    await manual_clock.advance(3.0)
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert ended[40:] == ["the file"] * 40
+    assert len(service.fetched) == 2

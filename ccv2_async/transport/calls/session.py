@@ -414,10 +414,10 @@ class Session:
                 "Nothing was sent; try again with more time.",
             )
 
-    async def _done_by(self, ends: float, work: Coroutine[Any, Any, Any]) -> bool:
+    async def _done_by(self, ends: float | None, work: Coroutine[Any, Any, Any]) -> bool:
         """Await `work`, and return whether it was done in time."""
-        left = ends - self.clock.monotonic()
-        if left <= 0.0:
+        left = None if ends is None else ends - self.clock.monotonic()
+        if left is not None and left <= 0.0:
             work.close()
             return False
         try:
@@ -634,9 +634,7 @@ class Session:
         self, work: Coroutine[Any, Any, Any], call: Call, failed: Failed, ends: float | None
     ) -> None:
         """Await the steps before another attempt, or raise when the call's time runs out."""
-        if ends is None:
-            await work
-        elif not await self._done_by(ends, work):
+        if not await self._done_by(ends, work):
             raise errors.DeadlineExceeded.from_parts(
                 call.what,
                 failed.error.reason,

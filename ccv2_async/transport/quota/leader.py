@@ -108,14 +108,13 @@ class SharedWork:
         Raises:
             TimeoutError: Its time is up; the awaitable may raise this too.
         """
-        limit, left = waiter.limit, None
-        if limit is not None:
-            left = waiter.deadline - self._clock.monotonic()
-            if left <= 0.0 < limit:  # a waiter with a limit of 0 still yields to the loop once
-                raise TimeoutError
+        limit, left = waiter.limit, waiter.deadline - self._clock.monotonic()
+        # A waiter with a limit of 0 still yields to the loop once.
+        if limit is not None and left <= 0.0 < limit:
+            raise TimeoutError
         if self._leader not in (None, waiter) and (limit is None or not self._is_first(waiter)):
             return waiter.sleep()
-        return self._lead_or_hold_timer(waiter, left)
+        return self._lead_or_hold_timer(waiter, None if limit is None else left)
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter, done or not, and make sure that another one leads."""
@@ -134,6 +133,12 @@ class SharedWork:
                 self._leader.wake()
         if line and was_first and waiter.limit is not None:
             self._hand_timer_on(line)
+
+    def finish_all(self) -> None:
+        """End all waits, because the work is done."""
+        for line in self._lines.values():
+            for waiter in line:
+                waiter.finish()
 
     async def rest(self, seconds: float) -> None:
         """Sleep as the leader, until the time has passed or `stir` is called."""
