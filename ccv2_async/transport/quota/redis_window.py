@@ -18,17 +18,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from typing import TYPE_CHECKING
 
 import attrs
 from limits import RateLimitItemPerDay, RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import InvalidResponse
 
 from ccv2_async.errors import UsageError
+
+if TYPE_CHECKING:
+    from ccv2_async.secret import Secret
 
 NAMESPACE = "ccv2"
 SEEN_SECONDS = 60
@@ -160,7 +162,7 @@ class Reply:
     epoch: bytes | str
 
 
-class PacedWindow(MovingWindowRateLimiter):
+class PacedWindow:
     """The quota of one API key, for one of the processes that share it.
 
     Args:
@@ -181,7 +183,7 @@ class PacedWindow(MovingWindowRateLimiter):
         self,
         url: str,
         *,
-        api_key: str,
+        api_key: Secret[str],
         me: str,
         burst: int,
         window: float,
@@ -190,19 +192,10 @@ class PacedWindow(MovingWindowRateLimiter):
         timeout: float,
     ) -> None:
         self._redis = open_redis(url, connect_timeout=timeout)
-        # limits reserves plain unix:// for another server.
-        scheme = "async+redis+" if url.startswith("unix://") else "async+"
-        storage = RedisStorage(
-            f"{scheme}{url}",
-            implementation="redispy",
-            key_prefix=NAMESPACE,
-            connection_pool=self._redis.connection_pool,  # type: ignore[arg-type]  # documented, and typed too narrowly
-        )
-        super().__init__(storage)
-        self._storage = storage
         self._script = self._redis.register_script(_SCRIPT)
-        digest = hashlib.sha256(b"ccv2_async shared quota 1\n" + api_key.encode()).hexdigest()
-        self._key = f"{{{digest[:24]}}}"  # in braces, so that a Redis cluster keeps it together
+        salted = hashlib.sha256(b"ccv2_async shared quota 1\n" + api_key.reveal().encode())
+        # In braces, so that a Redis cluster keeps all keys together.
+        self._key = f"{{{salted.hexdigest()[:24]}}}"
         self._second = RateLimitItemPerSecond(max(1, burst), namespace="quota")
         self._day = RateLimitItemPerDay(per_day or 1, namespace="quota")
         self._me = me
@@ -245,7 +238,7 @@ class PacedWindow(MovingWindowRateLimiter):
             self._day.key_for(self._key, str(day)),
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
         )
-        keys = [self._storage.bridge.prefixed_key(name) for name in names]
+        keys = [f"{NAMESPACE}:{name}" for name in names]
         arguments: list[str | bytes | float] = [
             self._me,
             lane,
@@ -305,7 +298,7 @@ def open_redis(url: str, *, connect_timeout: float) -> Redis:
             socket_connect_timeout=connect_timeout,
             retry=Retry(NoBackoff(), 1),  # one more try, for a connection that broke while idle
         )
-    except ValueError:
+    except (ValueError, AttributeError):  # the latter if it is not a string
         raise UsageError(
             "Invalid Redis URL: expected redis://HOST:PORT/0, rediss://, or unix://."
         ) from None

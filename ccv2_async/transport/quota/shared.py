@@ -19,7 +19,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.errors import InvalidField, UsageError
-from ccv2_async.models.validation import is_number, is_whole
+from ccv2_async.models.validation import is_number, is_text, is_whole
+from ccv2_async.secret import Secret
 from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class SharedBudget(Budget):
 
     Args:
         url: The URL of Redis: `redis://host:port/0`, `rediss://` or `unix://`.
-        api_key: The application's key. Redis gets a digest of it, never the key.
+        api_key: The application's key, as a string or a `Secret`. Redis gets a digest of it, never
+            the key.
         per_second: Calls in any one second of all processes together; None lifts the limit.
         per_day: Calls in one day (UTC) of all processes together; None lifts the limit.
         margin: Seconds by which the window is wider than one second. Calls sent a second apart may
@@ -59,7 +61,7 @@ class SharedBudget(Budget):
         clock: The clock for waits and days.
 
     Raises:
-        InvalidField: A limit is not above zero.
+        InvalidField: A limit is not above zero, or the key is not text.
         UsageError: The extra is not installed, or the URL is not a Redis URL.
     """
 
@@ -67,7 +69,7 @@ class SharedBudget(Budget):
         self,
         url: str,
         *,
-        api_key: str,
+        api_key: str | Secret[str],
         per_second: float | None = 4,
         per_day: int | None = 10_000,
         margin: float = MARGIN,
@@ -75,6 +77,10 @@ class SharedBudget(Budget):
         timeout: float = TIMEOUT,
         clock: Clock | None = None,
     ) -> None:
+        # Tracebacks may show local variables, so the key is wrapped before anything can fail.
+        api_key = Secret(api_key)
+        if not is_text(api_key.reveal()) or api_key.reveal() == "":
+            raise InvalidField("api_key", type(api_key.reveal()), "it must be the key, as text")
         if not is_number(margin) or not 0 <= margin <= 10:
             raise InvalidField("margin", margin, "it must be from 0 to 10 seconds")
         if not is_whole(expected) or expected < 1:

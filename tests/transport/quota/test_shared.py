@@ -12,9 +12,11 @@ pytest.importorskip("limits", reason="the extra [redis] is not installed")
 import redis
 
 from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.secret import Secret
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
 from tests.support.clocks import ManualClock
+from tests.support.exposure import texts_of
 from tests.support.probes import until
 from tests.support.servers import RawServer, speaking_resp
 
@@ -508,12 +510,32 @@ async def test_after_redis_returns_empty_calls_wait_until_all_processes_are_back
     assert redis_server.now() - before > 2.0
 
 
-@pytest.mark.parametrize("options", [{"margin": -1}, {"margin": float("nan")}, {"expected": 0}])
-def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidField):
+@pytest.mark.parametrize(
+    "options",
+    [{"margin": -1}, {"margin": float("nan")}, {"expected": 0}, {"per_second": -1}],
+)
+def test_invalid_options_are_refused_without_showing_the_key(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidField) as caught:
         SharedBudget("redis://127.0.0.1:1/0", api_key=KEY, **options)
+    assert KEY not in "".join(texts_of(caught.value))
 
 
-def test_an_invalid_url_is_refused() -> None:
-    with pytest.raises(UsageError, match="redis://"):
-        SharedBudget("somewhere:6379", api_key=KEY)
+@pytest.mark.parametrize("key", ["", KEY.encode(), KEY + "\udc80"])
+def test_a_key_that_is_not_text_is_refused_without_showing_it(key: Any) -> None:
+    with pytest.raises(InvalidField, match="api_key") as caught:
+        SharedBudget("redis://127.0.0.1:1/0", api_key=key)
+    assert KEY not in "".join(texts_of(caught.value))
+
+
+@pytest.mark.parametrize("url", ["somewhere:6379", "redis://127.0.0.1:x/0", 5])
+def test_an_invalid_url_is_refused_without_showing_the_key(url: Any) -> None:
+    with pytest.raises(UsageError, match="redis://") as caught:
+        SharedBudget(url, api_key=KEY)
+    assert KEY not in "".join(texts_of(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://somewhere", "redis://somewhere/0", "redis://u:p@[::1]/1", "unix:///a.sock"]
+)
+async def test_any_url_of_redis_will_do(url: str) -> None:
+    await SharedBudget(url, api_key=Secret(KEY)).aclose()
