@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.secret import Secret
-from ccv2_async.tasks import all_ended
+from ccv2_async.tasks import all_ended, ends_task
 from ccv2_async.text import described
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class TokenRenewal:
         """
         if self._refresh_token is None:
             raise refused.error
+        while self._run and not self._run.done() and not self._callers:
+            await asyncio.wait({self._run})  # its last caller left, and cancelled it
         if self._credentials.generation != refused.token:
             return  # another call has renewed it
         if self._run is None or self._run.done():
@@ -90,12 +92,16 @@ class TokenRenewal:
 
     async def _replace_token(self, refresh_token: RefreshToken) -> str:
         """Ask for a fresh token. Return what went wrong, or "" if nothing did."""
-        _runs.set((*_runs.get(), (self, asyncio.current_task())))
+        task = asyncio.current_task()
+        _runs.set((*_runs.get(), (self, task)))
         try:
             self._credentials.renew(await _secret_of(refresh_token))
         except errors.ConstantContactError as error:
             return self._credentials.redact(error.message)
-        except Exception as error:  # noqa: BLE001  # the user's own code
+        except BaseException as error:
+            # The user's own code may raise anything, even the cancellation of a task it awaits.
+            if ends_task(error, task):
+                raise
             return self._credentials.redact(described(error), 200)
         return ""
 

@@ -311,3 +311,57 @@ async def test_a_failed_renewal_is_not_repeated_for_each_call_that_waited_for_it
     assert [type(error) for error in found] == [errors.AuthenticationFailed] * 3
     assert len(set(map(id, found))) == 3
     assert len(runs) == 1
+
+
+async def test_a_call_does_not_share_a_renewal_that_is_being_cancelled(
+    open_session: Callable[..., Any],
+) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    runs: list[Any] = []
+    refusals: list[Any] = []
+
+    async def refresh() -> str:
+        runs.append(asyncio.current_task())
+        asked.set()
+        if len(runs) == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await go_on.wait()  # it closes a connection of its own
+        return "fresh-token"
+
+    async with serving(judge) as server:
+        session = await open_session(server, refresh_token=refresh)
+        renew = session._renewal.renew
+
+        async def counted(refused: Any) -> None:
+            refusals.append(refused)
+            await renew(refused)
+
+        session._renewal.renew = counted
+        first = asyncio.create_task(session.send(READ))
+        await asked.wait()
+        first.cancel()
+        others = [asyncio.create_task(session.send(READ)) for _ in range(3)]
+        await until(lambda: len(refusals) == 4)
+        go_on.set()
+        answers = await asyncio.gather(*others)
+        assert {answer.read(str) for answer in answers} == {"fine"}
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    assert len(runs) == 2
+
+
+async def test_refresh_token_that_awaits_a_cancelled_task_does_not_cancel_the_call(
+    open_session: Callable[..., Any],
+) -> None:
+    async def refresh() -> str:
+        other = asyncio.create_task(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(other.cancel)
+        await other
+        raise AssertionError
+
+    async with serving(judge) as server:
+        session = await open_session(server, refresh_token=refresh)
+        with pytest.raises(errors.AuthenticationFailed, match="CancelledError"):
+            await session.send(READ)
