@@ -143,8 +143,7 @@ class Starter:
                         raise
                     refused = error
                 # Every wait for a job ends eventually, so this loop does too.
-                left = self._session.time_left
-                limit = ACTIVITY.deadline if left is None else min(left, ACTIVITY.deadline)
+                limit = self._session.within(ACTIVITY.deadline)
                 if await self._sweep.wait(waiting, timeout=limit) is None:
                     raise refused
 

@@ -500,7 +500,8 @@ class Backup:
             try:
                 return await session.outlast(work, since=self._since, patience=OUTAGE_TIMEOUT)
             except errors.DailyQuotaExceeded as error:
-                if not self._options.wait:
+                pause, left = error.resets_at.timestamp() - session.clock.time(), session.time_left
+                if not self._options.wait or (left is not None and left <= pause):
                     raise errors.DailyQuotaExceeded(
                         f"The backup stopped: the API key's calls for today are used up. "
                         f"What was fetched is kept. Run it again after "
@@ -509,7 +510,6 @@ class Backup:
                         resets_at=error.resets_at,
                         errors=error.errors,
                     ) from None
-                pause = error.resets_at.timestamp() - session.clock.time()
             await session.clock.sleep(max(1.0, pause))
 
     async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:

@@ -188,9 +188,7 @@ class Poller(Generic[Result_co]):
 
     def _limit(self, timeout: float | None) -> float:
         """Return the seconds to wait: the timeout, or the rest of the client's deadline."""
-        limit = self._job.kind.deadline if timeout is None else timeout
-        left = self._session.time_left
-        return limit if left is None else min(limit, max(0.0, left))
+        return self._session.within(self._job.kind.deadline if timeout is None else timeout)
 
     async def _outcome(self, ends: float) -> Result_co:
         """Return the result; `TimeoutError` if it does not arrive by a monotonic time."""

@@ -223,7 +223,8 @@ class Contacts(Resource):
         _check_addresses(wanted.addresses)
         check(wanted)
         actor = one_of("action_by", action_by, ActionBy)
-        async with _lock_of(self._session.base_url, email):
+        lock = _lock_of(self._session.base_url, email)
+        async with self._session.holding(lock, f"upsert of {email}"):
             return await self._upsert(wanted, given, actor)
 
     async def _upsert(
@@ -239,9 +240,10 @@ class Contacts(Resource):
             except (Conflict, NotFound, OutcomeUnknown):
                 # Another process has created or changed it in the meantime, or the response was
                 # lost.
-                if attempt == UPSERT_ATTEMPTS:
+                pause, left = UPSERT_PAUSE * (attempt - 1), self._session.time_left
+                if attempt == UPSERT_ATTEMPTS or (left is not None and left <= pause):
                     raise
-                await self._session.clock.sleep(UPSERT_PAUSE * (attempt - 1))
+                await self._session.clock.sleep(pause)
                 continue
             if written is not None:
                 return written
@@ -266,7 +268,6 @@ class Contacts(Resource):
         """Write the changes, and return the contact, or None if its lists were replaced since."""
         if _has_opted_out(found) and action_by != ActionBy.ACTION_BY_VISITOR:
             raise _opted_out(found, "Nothing was changed.")
-        ids = {str(ref.id) for ref in wanted.lists}
         there = _list_ids(found)
         added = tuple(ref for ref in wanted.lists if str(ref.id) not in there)
         merged = {**changes, "lists": (*found.lists, *added)}
@@ -286,7 +287,7 @@ class Contacts(Resource):
         if not added:
             return written
         seen = await self.get(found.id)
-        return seen if ids <= _list_ids(seen) else None
+        return seen if _list_ids(wanted) <= _list_ids(seen) else None
 
     async def replace(
         self, contact: Contact, *, action_by: ActionBy | str | None = None
@@ -372,7 +373,7 @@ def _lock_of(base_url: str, email: str) -> asyncio.Lock:
     return _LOCKS.setdefault(key, asyncio.Lock())
 
 
-def _list_ids(contact: Contact) -> set[str]:
+def _list_ids(contact: Contact | ContactWrite) -> set[str]:
     return {str(ref.id) for ref in contact.lists}
 
 

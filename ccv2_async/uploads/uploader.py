@@ -90,11 +90,8 @@ class Uploader:
         self._session.require_loop(f"uploading {upload.name}")
         key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
         lock = self._names.setdefault(key, asyncio.Lock())
-        await self._session.take_place(lock.acquire(), upload.what)
-        try:
+        async with self._session.holding(lock, upload.what):
             yield
-        finally:
-            lock.release()
 
     async def send(self, sending: Sending[E]) -> Job:
         """Send the file of an entry until it is ACCEPTED, and return its job.

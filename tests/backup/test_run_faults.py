@@ -336,6 +336,17 @@ async def test_a_run_that_waits_continues_when_the_next_day_begins(
     assert clock.time() - began > 3600
 
 
+async def test_a_run_waits_no_longer_than_its_deadline(
+    demo: Sandbox, connect: Callable[..., Any], tmp_path: Path, clock: SkippingClock
+) -> None:
+    cc: ConstantContact = await connect(demo, per_day=20)
+    began = clock.time()
+    with cc.deadline(3600), pytest.raises(errors.DailyQuotaExceeded):
+        await cc.backup(tmp_path, wait=True)
+    assert clock.time() - began < 3600
+    assert (await cc.backup(tmp_path, wait=True)).rows["contacts"] == 120
+
+
 async def test_an_outage_is_waited_out(demo: Sandbox, cc: ConstantContact, tmp_path: Path) -> None:
     demo.admin.fault("unavailable", times=12, skip=6)
     result = await cc.backup(tmp_path)

@@ -47,6 +47,9 @@ class FakeSession:
     hook: Hook = attrs.field(factory=Hook)
     time_left: float | None = None
 
+    def within(self, seconds: float) -> float:
+        return seconds if self.time_left is None else min(seconds, max(0.0, self.time_left))
+
     def no_deadline(self) -> AbstractContextManager[None]:
         return nullcontext()
 

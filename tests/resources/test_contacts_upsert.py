@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors, models
+from tests.support.clocks import settle
+from tests.support.probes import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
     from tests.contract.ear import Ear
     from tests.contract.stock import Stock
-    from tests.support.clocks import SkippingClock
+    from tests.support.clocks import ManualClock, SkippingClock
 
 ANN = "contact1@example.com"
 VISITOR = models.ActionBy.ACTION_BY_VISITOR
@@ -214,3 +218,35 @@ async def test_the_lock_of_an_address_is_released_and_forgotten(
 
     await client.contacts.upsert(ANN, lists=["1"])
     assert not dict(contacts._LOCKS)
+
+
+async def test_a_call_for_the_same_address_waits_no_longer_than_its_deadline(
+    sandbox: Sandbox, connect: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    cc: ConstantContact = await connect(sandbox, clock=manual_clock)
+    sandbox.admin.fault("hang", path="/contacts*")
+    first = asyncio.create_task(cc.contacts.upsert(ANN, lists=["1"]))
+    await until(lambda: sandbox.admin.requests("GET", "/contacts"))
+    with cc.deadline(5.0):
+        second = asyncio.create_task(cc.contacts.upsert(ANN, lists=["1"]))
+    await settle()
+    await manual_clock.advance(5.0)
+    try:
+        with pytest.raises(errors.DeadlineExceeded, match="upsert"):
+            await asyncio.wait_for(second, 5)
+    finally:
+        first.cancel()
+
+
+async def test_a_lost_answer_at_the_deadline_is_an_unknown_outcome(
+    sandbox: Sandbox, connect: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    cc: ConstantContact = await connect(sandbox, clock=manual_clock)
+    sandbox.admin.fault("hang", method="POST", path="/contacts*")
+    with cc.deadline(5.0):
+        call = asyncio.create_task(cc.contacts.upsert(ANN, lists=["1"]))
+    await until(lambda: sandbox.admin.requests("POST", "/contacts"))
+    await settle()
+    await manual_clock.advance(5.0)
+    with pytest.raises(errors.OutcomeUnknown):
+        await asyncio.wait_for(call, 5)

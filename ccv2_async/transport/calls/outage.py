@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
@@ -15,7 +15,8 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
@@ -43,8 +44,8 @@ class _Calls(Protocol):
     async def send(self, call: Call) -> object:
         """Make a call."""
 
-    async def take_place(self, work: Coroutine[Any, Any, Any], what: str) -> None:
-        """Wait for a place that the caller needs before its calls."""
+    def holding(self, lock: asyncio.Lock, what: str) -> AbstractAsyncContextManager[None]:
+        """Hold a lock that calls need."""
 
 
 class Outage:
@@ -146,15 +147,12 @@ class Outage:
             ends = max(since, self._circuit.since) + patience
             if self._is(State.OPEN) and await self._rested(session.limit, ends, patience):
                 continue
-            await session.take_place(self._lock.acquire(), "waiting for the service")
-            try:
+            async with session.holding(self._lock, "waiting for the service"):
                 if self._is(State.OPEN) and self._probe_is_due:
                     await self._probe(session)
                 if self._is(State.HALF_OPEN):
                     yield
                     return
-            finally:
-                self._lock.release()
         yield
 
     @property

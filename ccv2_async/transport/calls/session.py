@@ -203,6 +203,14 @@ class Session:
         limit = self.limit
         return None if limit is None else limit.left
 
+    def within(self, seconds: float) -> float:
+        """Return `seconds`, or the time left in the earliest `deadline` block if that is shorter.
+
+        Zero if the deadline has passed.
+        """
+        left = self.time_left
+        return seconds if left is None else min(seconds, max(0.0, left))
+
     def _call_limit(self) -> Deadline | None:
         """Return the earliest deadline for a call that begins now."""
         around = self.limit
@@ -392,13 +400,22 @@ class Session:
             return attrs.evolve(call, deadline=limit.seconds), limit.ends
         return call, None if call.deadline is None else own
 
-    async def take_place(self, work: Coroutine[Any, Any, Any], what: str) -> None:
-        """Wait for a place that the caller needs before its calls, until the caller's deadline.
+    @asynccontextmanager
+    async def holding(self, lock: asyncio.Lock, what: str) -> AsyncIterator[None]:
+        """Hold a lock that calls need; wait for it until the caller's deadline.
+
+        Args:
+            lock: The lock.
+            what: What the caller wants to do, for messages.
 
         Raises:
-            DeadlineExceeded: There was no place in time. Nothing was sent.
+            DeadlineExceeded: It was not free in time. Nothing was sent.
         """
-        await self._begin_in_time(work, what, self.limit)
+        await self._begin_in_time(lock.acquire(), what, self.limit)
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _begin_in_time(
         self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None

@@ -195,9 +195,7 @@ class _Follower:
 
     def add(self, file: FileToUpload, entry: JournalEntry, job: Job) -> None:
         """Follow a file to its end."""
-        seconds = UPLOAD.deadline
-        if (left := self._session.time_left) is not None:
-            seconds = min(seconds, max(0.0, left))
+        seconds = self._session.within(UPLOAD.deadline)
         ends = self._session.clock.monotonic() + seconds
         followed = _Followed(file, entry, job, ends, seconds)
         self._files.setdefault(job, []).append(followed)
