@@ -202,23 +202,20 @@ class Poller(Generic[Result_co]):
 
     async def _fetch(self, ends: float) -> None:
         """Fetch the job's resource; one waiter does it for all, and another if that one leaves."""
-        job, clock = self._job, self._session.clock
-        if job.fetching is None:
-            job.fetching = SharedWork(self._fetch_for_all, clock)
-        work, waiter = job.fetching, Waiter()
+        job, clock, waiter = self._job, self._session.clock, Waiter()
+        work = job.fetching = job.fetching or SharedWork(clock)
+
+        async def fetch_for_all() -> None:
+            job.result = await job.kind.fetch(self._session, job)
+            work.finish_all()
+            job.fetching = None
+
         work.enter(waiter, ends - clock.monotonic())
         try:
             while not waiter.done:
-                await work.lead_or_sleep(waiter)
+                await work.lead_or_sleep(waiter, fetch_for_all)
         finally:
             work.leave(waiter)
-
-    async def _fetch_for_all(self) -> None:
-        job = self._job
-        job.result = await job.kind.fetch(self._session, job)
-        if job.fetching is not None:
-            job.fetching.finish_all()
-            job.fetching = None
 
     def failure(self) -> errors.JobError:
         """Return the exception for a job that did not succeed."""

@@ -43,7 +43,7 @@ class Sweep:
         self._clock = session.clock
         self._queues: dict[JobKind, JobQueue] = {}
         self._looker = Looker(session, jitter)
-        self._work = SharedWork(self._step, session.clock)
+        self._work = SharedWork(session.clock)
         self._closed = False
 
     def start(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
@@ -119,7 +119,7 @@ class Sweep:
         self._work.enter(waiter, timeout)
         try:
             while not waiter.done:
-                await self._work.lead_or_sleep(waiter)
+                await self._work.lead_or_sleep(waiter, self._step)
         except TimeoutError:
             return None
         finally:

@@ -12,10 +12,12 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
+from ccv2_async.observe import CallSent
 from ccv2_async.polling import job as jobs
 from ccv2_async.polling.job import State, Update
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.status import UPLOAD
 from tests.support.clocks import ManualClock, settle
 from tests.support.probes import nothing_left
@@ -24,6 +26,7 @@ from tests.support.servers import serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ccv2_async.observe import Event
     from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 
@@ -132,8 +135,8 @@ async def test_cancelling_an_awaiter_leaves_the_other_its_result(
 async def test_another_awaiter_fetches_the_result_when_the_first_is_cancelled(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    sandbox.admin.fault("hang", "GET", "/library/files/1*")
     poller = await begin(client)
+    sandbox.admin.fault("hang", "GET", f"*/{poller.id}", skip=3)  # after the looks
     first, second = (asyncio.create_task(poller.wait()) for _ in range(2))
     while not sandbox.admin.requests("GET", f"/library/files/{poller.id}"):  # noqa: ASYNC110  # another thread
         await asyncio.sleep(0)
@@ -142,6 +145,22 @@ async def test_another_awaiter_fetches_the_result_when_the_first_is_cancelled(
     results = await asyncio.gather(first, second, return_exceptions=True)
 
     assert [getattr(result, "id", None) for result in results].count(poller.id) == 1
+
+
+async def test_each_poller_of_a_job_fetches_the_result_with_its_own_options(
+    connect: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    seen: list[Event] = []
+    client = await connect(sandbox, on_event=seen.append)
+    poller = await begin(client.with_options(lane=Lane.BULK))
+    sandbox.admin.fault("answer", "GET", f"*/{poller.id}", status=404, body="[]", skip=3)
+
+    with pytest.raises(errors.NotFound):
+        await poller
+    assert (await client.resume(poller.token())).id == poller.id
+
+    lanes = [event.lane for event in seen if isinstance(event, CallSent)]
+    assert lanes == ["bulk", "poll", "poll", "poll", "bulk", "interactive"]
 
 
 async def test_iterating_yields_every_change_including_the_last(client: ConstantContact) -> None:

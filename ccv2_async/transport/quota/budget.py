@@ -98,7 +98,7 @@ class Budget:
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
         self._queue: list[_Place] = []
         self._arrivals = itertools.count()
-        self._work = SharedWork(self._step, self._clock)
+        self._work = SharedWork(self._clock)
         self._paused_until = 0.0
         self._day = self._today()
         self._used_today = 0
@@ -180,7 +180,7 @@ class Budget:
         work.enter(place)
         try:
             while not place.done:
-                await work.lead_or_sleep(place)
+                await work.lead_or_sleep(place, self._step)
         except BaseException:
             if place.granted:  # but then the caller was cancelled
                 self.give_back()
@@ -250,7 +250,7 @@ class Budget:
     def _leave_loop(self) -> None:
         """Discard the state of an earlier event loop, which has no more waiting callers."""
         self._queue.clear()
-        self._work = SharedWork(self._step, self._clock)
+        self._work = SharedWork(self._clock)
 
     def _take_at_once(self) -> bool:
         """Return whether a call may be sent without waiting; it is then counted."""

@@ -69,22 +69,20 @@ class SharedWork:
         work.enter(waiter, limit)
         try:
             while not waiter.done:
-                await work.lead_or_sleep(waiter)
+                await work.lead_or_sleep(waiter, step)
         finally:
             work.leave(waiter)
 
-    At most one caller is inside `step` at any time. An exception from `step` goes to the caller
+    At most one caller is inside its `step` at any time. An exception from `step` goes to the caller
     that leads, and the lead goes to the next one.
 
     Args:
-        step: Does the next piece of the work; it is called again and again.
         clock: The clock for deadlines and rests.
     """
 
-    __slots__ = ("_clock", "_leader", "_lines", "_rests_until", "_step", "_stirred")
+    __slots__ = ("_clock", "_leader", "_lines", "_rests_until", "_stirred")
 
-    def __init__(self, step: Callable[[], Awaitable[None]], clock: Clock) -> None:
-        self._step = step
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._leader: Waiter | None = None
         self._lines: dict[float | None, dict[Waiter, None]] = {}
@@ -102,8 +100,12 @@ class SharedWork:
         waiter.deadline = math.inf if limit is None else self._clock.monotonic() + limit
         self._lines.setdefault(limit, {})[waiter] = None
 
-    def lead_or_sleep(self, waiter: Waiter) -> Awaitable[None]:
+    def lead_or_sleep(self, waiter: Waiter, step: Callable[[], Awaitable[None]]) -> Awaitable[None]:
         """Return the next awaitable for a waiter that is not done.
+
+        Args:
+            waiter: The waiter.
+            step: Does the next piece of the work; it is called again and again.
 
         Raises:
             TimeoutError: Its time is up; the awaitable may raise this too.
@@ -114,7 +116,7 @@ class SharedWork:
             raise TimeoutError
         if self._leader not in (None, waiter) and (limit is None or not self._is_first(waiter)):
             return waiter.sleep()
-        return self._lead_or_hold_timer(waiter, None if limit is None else left)
+        return self._lead_or_hold_timer(waiter, step, None if limit is None else left)
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter, done or not, and make sure that another one leads."""
@@ -156,14 +158,16 @@ class SharedWork:
         if self._stirred is not None and due < self._rests_until:
             self._stirred.set()
 
-    async def _lead_or_hold_timer(self, waiter: Waiter, seconds: float | None) -> None:
+    async def _lead_or_hold_timer(
+        self, waiter: Waiter, step: Callable[[], Awaitable[None]], seconds: float | None
+    ) -> None:
         async with self._clock.timeout(seconds):
             if self._leader not in (None, waiter):
                 await waiter.sleep()
                 return
             self._leader = waiter  # until it leaves
             while not waiter.done:
-                await self._step()
+                await step()
 
     def _is_first(self, waiter: Waiter) -> bool:
         """Return whether the waiter needs its own timer: no waiter before it will wake it."""

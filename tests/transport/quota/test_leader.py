@@ -64,7 +64,7 @@ class Desk:
     """Shared work: each step takes a permit of the test, and serves whoever came first."""
 
     def __init__(self) -> None:
-        self.shared = SharedWork(self.step, SystemClock())
+        self.shared = SharedWork(SystemClock())
         self.work = asyncio.Semaphore(0)
         self.queue: list[Waiter] = []
         self.trouble = False
@@ -97,7 +97,7 @@ class Desk:
         self.shared.enter(waiter)
         try:
             while not waiter.done:
-                await self.shared.lead_or_sleep(waiter)
+                await self.shared.lead_or_sleep(waiter, self.step)
         finally:
             self.shared.leave(waiter)
 
