@@ -159,9 +159,11 @@ class Contents:
         return path
 
     def _lost_its_path(self, entry: FileEntry) -> bool:
-        """Return whether another file, not the backup's, is where this one is to be written."""
+        """Return whether the path is taken: by a file of another kind, or before it was written."""
+        path, is_folder = self.root / entry.path, entry.place == FOLDERS
         waits = entry.size is None or (entry.was and os.path.lexists(self.root / entry.was))
-        return bool(waits) and entry.place != FOLDERS and os.path.lexists(self.root / entry.path)
+        taken = path.is_dir() != is_folder or (waits and not is_folder)
+        return bool(taken) and os.path.lexists(path)
 
     def _move(self) -> None:
         moves = self._journal.moves()

@@ -365,3 +365,35 @@ async def test_a_file_placed_on_a_planned_path_while_files_are_downloaded_is_not
     await cc.backup(tmp_path)
     assert {path for path, content in kept(tmp_path).items() if content == b"mine"} == mine
     assert digests(tmp_path) == held(demo)
+
+
+async def test_a_directory_in_place_of_a_file_keeps_its_path(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    mine = [
+        tmp_path / "library" / "Logos" / "logo.png" / "mine",
+        next((tmp_path / "campaigns").glob("*.html")) / "mine",
+    ]
+    for path in mine:
+        path.parent.unlink()
+        path.parent.mkdir()
+        path.write_text("mine")
+    for _ in range(2):
+        assert (await cc.backup(tmp_path)).failed == ()
+        assert digests(tmp_path) == held(demo)
+    check = await verify_backup(tmp_path)
+    assert (check.faults, len(check.extra)) == ((), len(mine))
+
+
+async def test_a_file_in_place_of_a_folder_keeps_its_path(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    mine = tmp_path / "library" / "Logos"
+    mine.rename(tmp_path / "moved")
+    mine.write_text("mine")
+    for _ in range(2):
+        assert (await cc.backup(tmp_path)).failed == ()
+        assert digests(tmp_path) == held(demo)
+    assert mine.read_text() == "mine"
