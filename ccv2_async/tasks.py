@@ -11,11 +11,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from ccv2_async.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -51,6 +52,23 @@ def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
             return asyncio.current_task() is not task
         return True
     return isinstance(error, KeyboardInterrupt | SystemExit)
+
+
+async def in_thread(work: Callable[..., T], *args: object) -> T:
+    """Return `work(*args)`, computed in a thread, or here if the system starts no more threads."""
+    has_begun = False
+
+    def begin() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return work(*args)
+
+    try:
+        return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True)
+    except RuntimeError:
+        if has_begun:
+            raise
+    return work(*args)
 
 
 async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from ccv2_async.tasks import all_ended, uninterrupted
+from ccv2_async.tasks import all_ended, in_thread, uninterrupted
 
 
 async def test_work_ends_however_often_its_caller_is_cancelled() -> None:
@@ -81,3 +82,23 @@ async def test_all_tasks_end_before_a_cancellation_is_raised() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert all(task.done() for task in tasks)
+
+
+async def test_work_is_done_at_once_if_the_system_starts_no_more_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+
+    def fail(number: int) -> None:
+        done.append(number)
+        raise RuntimeError("of the work itself")
+
+    with pytest.raises(RuntimeError, match="of the work itself"):
+        await in_thread(fail, 1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="of the work itself"):
+        await asyncio.create_task(in_thread(fail, 2))
+    assert done == [1, 2]

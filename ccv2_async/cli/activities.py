@@ -260,10 +260,7 @@ class _Jobs:
     more: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     async def carry_out(
-        self,
-        works: Callable[[Display], Iterable[Coroutine[Any, Any, None]]],
-        *,
-        results_come: bool,
+        self, works: Callable[[Display], Iterable[Coroutine[Any, Any, None]]], *, results_come: bool
     ) -> None:
         """Show the jobs while the coroutines run."""
         output, totals = self.run.output, Totals(self.items, self.run.client.budget)

@@ -64,11 +64,7 @@ _CONTENT = ("email_content", "text_content", "style_sheet", "message_footer")
 @campaigns.command(name="list")
 @command(lists=True)
 async def list_campaigns(
-    run: Run,
-    *,
-    status: CampaignStatus | None = None,
-    since: Moment = None,
-    limit: Limit = None,
+    run: Run, *, status: CampaignStatus | None = None, since: Moment = None, limit: Limit = None
 ) -> Exit:
     """List the email campaigns.
 
@@ -161,13 +157,7 @@ async def send_test(
 @campaigns.command
 @command(carry_on=True, names=_NAMES)
 async def schedule(
-    run: Run,
-    campaign: str,
-    /,
-    *,
-    at: Moment = None,
-    now: Flag = False,
-    yes: Flag = False,
+    run: Run, campaign: str, /, *, at: Moment = None, now: Flag = False, yes: Flag = False
 ) -> Exit:
     """Schedule a campaign, or change when it is sent.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -19,6 +19,7 @@ from ccv2_async.cli.live import Totals, shown
 from ccv2_async.cli.reports import report_refused, show_table
 from ccv2_async.cli.service import Flag, LocalPath, Run, between, command
 from ccv2_async.cli.tables import counted, in_bytes
+from ccv2_async.tasks import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -88,14 +89,14 @@ class _Download:
 
     async def carry_out(self, found: Sequence[LibraryFile], jobs: int) -> Exit:
         """Download the files, and report the outcome of each."""
-        await asyncio.to_thread(os.makedirs, self.to, exist_ok=True)
+        await in_thread(partial(os.makedirs, self.to, exist_ok=True))
         names = SafeNames()
         # By their IDs, so that a file gets the same name in each run.
         ordered = sorted(found, key=lambda file: (len(file.id), file.id))
         items = [self._item(file, names) for file in ordered]
         output = self.run.output
         if not self.overwrite:
-            await asyncio.to_thread(_look, items)
+            await in_thread(_look, items)
             there = [item.label for item in items if item.failed]
             report_refused(((name, _OTHER_SIZE) for name in there), output, done="downloaded")
         totals = Totals(items, self.run.client.budget)
@@ -142,7 +143,7 @@ class _Download:
                 display.changed(item)
 
         if not self.overwrite:  # since the first look, another program may have written it
-            await asyncio.to_thread(_look, [item])
+            await in_thread(_look, [item])
         if not item.ended:
             await self.run.client.library.download(item.result, item.label, on_progress=note)
             item.state = BulkState.DONE

@@ -26,13 +26,7 @@ journal: App = group(
 
 
 @journal.command
-def show(
-    file: LocalPath,
-    /,
-    *,
-    state: BulkState | None = None,
-    json: Flag = False,
-) -> Exit:
+def show(file: LocalPath, /, *, state: BulkState | None = None, json: Flag = False) -> Exit:
     """Show the state of each file, even while an upload is using the journal.
 
     Args:

@@ -28,6 +28,7 @@ from ccv2_async.cli.service import Flag, group
 from ccv2_async.client import BASE_URL
 from ccv2_async.errors import InvalidField, MissingCredentials, UsageError
 from ccv2_async.oauth import BASE_URL as OAUTH_URL
+from ccv2_async.tasks import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,12 +47,7 @@ _PAGE = (
 )
 
 
-def login(
-    *,
-    profile: Name = None,
-    port: int = _PORT,
-    no_browser: Flag = False,
-) -> Exit:
+def login(*, profile: Name = None, port: int = _PORT, no_browser: Flag = False) -> Exit:
     """Get an access token with OAuth 2 in the browser, and store it for later commands.
 
     The key comes from CCV2_API_KEY and its secret from CCV2_CLIENT_SECRET; if one is not set, you
@@ -170,7 +166,7 @@ async def _log_in(
         output.say("Open this page, log in as the owner of the account, and allow access:")
         output.line(url)
         if browser:
-            await asyncio.to_thread(open_browser, url)
+            await in_thread(open_browser, url)
         try:
             async with asyncio.timeout(_PATIENCE):
                 redirect = await callback.redirect
@@ -182,12 +178,13 @@ async def _log_in(
         finally:
             callback.close()
     token = await flow.exchange_code(redirect, state=state)
-    path = await asyncio.to_thread(
-        profiles.store,
-        profile,
-        api_key=flow.client_id.reveal(),
-        access_token=token.access_token,
-        base_url=os.environ.get("CCV2_BASE_URL") or BASE_URL,
+    path = await in_thread(
+        lambda: profiles.store(
+            profile,
+            api_key=flow.client_id.reveal(),
+            access_token=token.access_token,
+            base_url=os.environ.get("CCV2_BASE_URL") or BASE_URL,
+        )
     )
     user = redirect.get("username") or "the account"
     output.say(f"Logged in as {user}. The token is stored in {path}.")

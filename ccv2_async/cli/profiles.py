@@ -81,12 +81,11 @@ _SETTINGS = tuple(attrs.fields_dict(Profile))
 def path() -> Path:
     """Return the path of the file, whether it exists or not."""
     given = os.environ.get("XDG_CONFIG_HOME", "")
-    if given:
-        base = Path(given)
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path.home() / ".config"
+    below = "Library/Application Support" if sys.platform == "darwin" else ".config"
+    try:
+        base = Path(given) if given else Path.home() / below
+    except RuntimeError:
+        raise UsageError("The home directory is not known. Set HOME to it.") from None
     return base / "ccv2" / "profiles.toml"
 
 

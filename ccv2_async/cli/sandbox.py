@@ -16,6 +16,7 @@ from ccv2_async.cli.output import Output
 from ccv2_async.cli.running import run
 from ccv2_async.cli.service import Flag, begin_sandbox, between
 from ccv2_async.errors import InvalidField, UsageError
+from ccv2_async.tasks import in_thread
 
 if TYPE_CHECKING:
     from ccv2_async.sandbox import Sandbox
@@ -89,7 +90,7 @@ def sandbox(
                 output.say(f"OpenAPI document: {made.origin}/openapi.json")
                 output.say(f"Web page: {made.origin}/")
             if open_page:
-                await asyncio.to_thread(open_browser, f"{made.origin}/")
+                await in_thread(open_browser, f"{made.origin}/")
             if not made.is_local:
                 output.complain(
                     f"Warning: the sandbox listens on {host}. Anyone who can reach its port "
@@ -144,8 +145,9 @@ def _seed_of(text: str | None) -> int | str | Path | None:
 
 def _latency_of(text: str) -> float | tuple[float, ...]:
     """Return the seconds, or the bounds of a range."""
-    try:
+    ends: tuple[float, ...] = (-1.0,)
+    with contextlib.suppress(ValueError):
         ends = tuple(map(float, text.split("-")))
-    except ValueError:
-        raise InvalidField("--latency", text, "use seconds, or a range such as 0.1-0.5") from None
+    if not 0 <= ends[0] <= ends[-1] < float("inf"):
+        raise InvalidField("--latency", text, "use seconds, or a range such as 0.1-0.5")
     return ends if len(ends) > 1 else ends[0]

@@ -206,10 +206,7 @@ def command(
 
         _, *own = inspect.signature(body).parameters.values()
         options = inspect.Parameter(
-            "service",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=type(default),
+            "service", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type(default)
         )
         made.__signature__ = inspect.Signature([*own, options])  # type: ignore[attr-defined]
         made.__annotations__ = {each.name: each.annotation for each in (*own, options)}

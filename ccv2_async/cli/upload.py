@@ -344,11 +344,7 @@ class _Upload:
         if self.how["wait"] and not self.output.as_json:
             reports.show_files(items, self.output)
         reports.report_totals(
-            items,
-            self.output,
-            refused=self.refused,
-            waited=self.how["wait"],
-            cost=totals.summary(),
+            items, self.output, refused=self.refused, waited=self.how["wait"], cost=totals.summary()
         )
 
 

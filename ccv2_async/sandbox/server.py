@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from concurrent.futures import Future, wait
@@ -293,10 +294,16 @@ class Sandbox:
         self._world.content_origin = self._at(content_port)
         self._world.content_port = None if self.is_local else content_port
         self._started, self._ended = Future(), Future()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            for sock in sockets:
+                sock.close()
+            raise OSError(errno.EAGAIN, str(error)) from None
+        self._thread = thread
         return self._started
 
     def _serve(self, sockets: list[socket.socket]) -> None:

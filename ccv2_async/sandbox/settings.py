@@ -105,8 +105,7 @@ def _as_latency(latency: Any) -> Any:
 
 def _in_order(_settings: object, _field: object, latency: object) -> None:
     ends = latency if isinstance(latency, tuple) else (latency, latency)
-    check_value("latency", ends, tuple[float, ...])
-    if len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+    if not _fits(ends, tuple[float, ...]) or len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
         raise ValueError(f"latency cannot be {latency!r:.80}: pass seconds, or a (min, max) pair.")
 
 

@@ -371,6 +371,8 @@ def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
         ("--seed", "dmeo"),
         ("--latency", "-1"),
         ("--latency", "0.5-0.1"),
+        ("--latency", "nan"),
+        ("--latency", "0.1-inf"),
         ("--content-port", "70000"),
         ("--host", "no-such-host.invalid"),
     ],
@@ -378,7 +380,10 @@ def test_a_port_in_use_is_a_usage_error(ccv2: Callable[..., Ran]) -> None:
 def test_invalid_sandbox_options_are_a_usage_error(
     ccv2: Callable[..., Ran], options: tuple[str, str]
 ) -> None:
-    assert ccv2("sandbox", *options).code == Exit.USAGE
+    ran = ccv2("sandbox", *options)
+    assert ran.code == Exit.USAGE
+    if options[0] == "--latency":
+        assert "use seconds, or a range such as 0.1-0.5" in ran.err
 
 
 def test_poll_accepts_the_output_of_an_interrupted_command(

@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -245,3 +246,17 @@ def test_bars_are_shown_on_a_terminal(
     with on_terminal(service, tmp_path / "out") as (process, main):
         assert "3 of 3 files in" in read(main, until=None)
         assert process.wait(timeout=20) == Exit.OK
+
+
+def test_without_a_thread_one_sentence_says_why(
+    ccv2: Callable[..., Ran], ids: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ran = ccv2("files", "get", ids["a.png"], "--to", tmp_path / "out")
+    assert ran.code == Exit.SOME_FAILED
+    assert "The system could not start a thread to work with files" in ran.err
+    assert "Traceback" not in ran.err
+    assert names(tmp_path / "out") == []

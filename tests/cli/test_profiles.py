@@ -208,3 +208,18 @@ def test_the_name_of_a_new_profile_is_checked(name: str) -> None:
     with pytest.raises(InvalidField, match="--profile"):
         profiles.store(name, access_token="t")
     assert not profiles.path().exists()
+
+
+@pytest.mark.usefixtures("bakery")
+def test_without_a_home_directory_one_sentence_says_what_to_set(
+    ccv2: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", classmethod(unknown))
+    for command in ("lists", "profile", "logout"):
+        ran = ccv2(command)
+        assert ran.code == Exit.USAGE
+        assert ran.err == "The home directory is not known. Set HOME to it.\n"

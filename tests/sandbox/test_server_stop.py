@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import socket
+import threading
 import warnings
+
+import pytest
 
 from ccv2_async.sandbox import Sandbox
 
@@ -21,3 +24,16 @@ def test_a_connection_made_during_shutdown_is_closed() -> None:
                     connection.sendall(UNFINISHED)
             gc.collect()
     assert [str(warning.message) for warning in caught] == []
+
+
+def test_a_sandbox_without_a_thread_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sandbox = Sandbox()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="can't start new thread"):
+            sandbox.start()
+    with sandbox:
+        assert sandbox.admin.requests() == []

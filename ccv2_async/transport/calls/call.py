@@ -5,11 +5,11 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio.to_thread
 import attrs
 
 from ccv2_async import errors
 from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
+from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.quota import Lane
 
@@ -197,7 +197,7 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     try:
         if not response.is_large:
             return parse(response)
-        return await anyio.to_thread.run_sync(parse, response, abandon_on_cancel=True)
+        return await in_thread(parse, response)
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to

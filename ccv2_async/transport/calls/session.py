@@ -13,13 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import anyio
-import anyio.to_thread
 import attrs
 import httpx
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
-from ccv2_async.tasks import running_loop
+from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Call, Response, parsed
 from ccv2_async.transport.calls.deadline import Deadline
@@ -586,7 +585,7 @@ class Session:
         redact = self.credentials.redact_content
         if len(content) <= _SMALL:
             return redact(content)
-        return await anyio.to_thread.run_sync(redact, content, abandon_on_cancel=True)
+        return await in_thread(redact, content)
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         why = self._judge.described(failure)
@@ -613,12 +612,7 @@ class Session:
         )
 
     async def _prepare_retry(
-        self,
-        call: Call,
-        failed: Failed,
-        tries: Tries,
-        ends: float | None,
-        report: CallReport,
+        self, call: Call, failed: Failed, tries: Tries, ends: float | None, report: CallReport
     ) -> None:
         """Wait as the retry table says, or raise."""
         decision = tries.decide(failed.kind, call.effect)

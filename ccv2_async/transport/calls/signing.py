@@ -109,11 +109,7 @@ class RequestMaker:
             _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions={
-                **self.extensions,
-                "connected": connected,
-                "fresh_connection": resend,
-            },
+            extensions={**self.extensions, "connected": connected, "fresh_connection": resend},
         )
         if attempt is None:
             request.read()  # engines that see an unread body send it in chunks

@@ -272,10 +272,7 @@ def shows_visible_url(client: UsersClient) -> bool:
     The transports of httpx send `raw_path`. Others, such as that of httpx-aiohttp, read `str(url)`,
     so the key must be in it.
     """
-    transports = [
-        getattr(client, "_transport", None),
-        *getattr(client, "_mounts", {}).values(),
-    ]
+    transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
     return not all(transport is None or _writes_raw_target(transport) for transport in transports)
 
 

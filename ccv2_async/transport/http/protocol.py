@@ -300,11 +300,7 @@ async def _hand_over(
         await loop.create_connection(lambda: stream, sock=sock)
         return
     await loop.create_connection(
-        lambda: stream,
-        sock=sock,
-        ssl=tls,
-        server_hostname=host,
-        ssl_handshake_timeout=_NO_LIMIT,
+        lambda: stream, sock=sock, ssl=tls, server_hostname=host, ssl_handshake_timeout=_NO_LIMIT
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _log = logging.getLogger("ccv2_async.transport")
 
@@ -37,12 +37,19 @@ def path_of_day_count() -> Path:
     if os.path.isabs(given):  # noqa: PTH117  # the specification ignores relative paths
         base = Path(given)
     elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = _home() / "Library" / "Application Support"
     else:
-        base = Path.home() / ".local" / "state"
+        base = _home() / ".local" / "state"
     return base / "ccv2" / "calls.json"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # the system does not know it, so there is no file
+        return Path(os.devnull)
 
 
 class DayCount:
@@ -79,7 +86,7 @@ class DayCount:
         Args:
             day: The day, in days since 1970 (UTC).
         """
-        await asyncio.wrap_future(self._executor.submit(self._write, day))
+        await self._in_turn(self._write, day)
         self._warn()
 
     def note(self, day: int, calls: int) -> None:
@@ -100,11 +107,19 @@ class DayCount:
 
     async def flush(self) -> None:
         """Return once all calls that were noted so far are written."""
-        await asyncio.wrap_future(self._executor.submit(lambda: None))
+        await self._in_turn(lambda: None)
 
     def of_others(self, day: int) -> int:
         """Return how many calls of a day were made earlier or by other processes."""
         return self._others.get(day, 0)
+
+    async def _in_turn(self, work: Callable[..., None], *args: object) -> None:
+        try:
+            done = self._executor.submit(work, *args)
+        except RuntimeError as error:  # the system starts no more threads
+            self._problem = f"cannot be used ({error})"
+        else:
+            await asyncio.wrap_future(done)
 
     def _write(self, day: int) -> None:
         with self._lock:

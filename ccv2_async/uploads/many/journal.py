@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 import attrs
 import orjson
 
 from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, UsageError
+from ccv2_async.tasks import in_thread, uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.reading import open_regular
@@ -358,7 +358,7 @@ async def retry_files(
     """
     if state not in (BulkState.AMBIGUOUS, BulkState.FAILED):
         raise InvalidField("state", state, "it must be ambiguous or failed")
-    return await anyio.to_thread.run_sync(_mark, checked_path(path, "path"), state)
+    return await uninterrupted(in_thread(_mark, checked_path(path, "path"), state))
 
 
 def _mark(path: str, state: BulkState) -> list[str]:

@@ -162,3 +162,31 @@ def test_the_file_is_in_the_state_directory_of_the_user(
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert path_of_day_count() == tmp_path / ".local" / "state" / "ccv2" / "calls.json"
+
+
+async def test_calls_continue_if_the_home_directory_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unknown(_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", classmethod(unknown))
+    budget = Budget(None, 100)
+    await budget.remember(DayCount(KEY))
+    await use(budget, 1)
+    assert caplog.text.count("cannot be used") == 1
+
+
+async def test_calls_continue_if_the_system_starts_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    budget, count = Budget(None, 100), DayCount(KEY, path=tmp_path / "calls.json")
+    await budget.remember(count)
+    await use(budget, 1)
+    await count.flush()
+    assert caplog.text.count("cannot be used (can't start new thread)") == 1
