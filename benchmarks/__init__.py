@@ -1,1 +1,1 @@
-"""What the client costs, measured beside its peers: `python -m benchmarks --json FILE`."""
+"""Measure the client against its peers: `python -m benchmarks --json FILE`."""

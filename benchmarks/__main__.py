@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--only P1,P2] [--quick] --json FILE`."""
+"""Run the benchmarks: `python -m benchmarks [--only P1,P2] [--quick] --json FILE`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Measure what was asked for and leave the outcome behind. Returns the exit code."""
+    """Run the benchmarks, write the results, and return the exit code."""
     options = _options()
     outcome = asyncio.run(_measure(options.only, options.quick))
     show(outcome)
@@ -58,17 +58,21 @@ def _tell(began: float, what: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the client beside its peers, against the same cheap server.",
+        description="Measure the client and its peers against the same simple server.",
     )
     parser.add_argument(
         "--only",
         type=_targets,
         default=list(TARGETS),
         metavar="P1,P2",
-        help=f"these targets only, of {', '.join(TARGETS)}",
+        help=f"only these targets, of {', '.join(TARGETS)}",
     )
-    parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="the outcome")
+    parser.add_argument(
+        "--quick", action="store_true", help="a quick check; its figures mean little"
+    )
+    parser.add_argument(
+        "--json", type=Path, required=True, metavar="FILE", help="the file for the results"
+    )
     parser.add_argument(
         "--results",
         type=Path,

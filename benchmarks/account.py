@@ -1,7 +1,7 @@
-"""A sandbox with a large account, in a process of its own: `python -m benchmarks.account 10 5`.
+"""Run a sandbox with a large account in its own process: `python -m benchmarks.account 10 5`.
 
-The numbers are those of its contacts and of its files of 4 MB. It prints the options of a client as
-a line of JSON, and the end of stdin ends it.
+The arguments are the number of contacts and the number of 4 MB files. The program prints the
+client's options as a line of JSON, and ends when its stdin is closed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The server and the clients in processes of their own, and the check of what arrived.
+"""Run the server and each client in its own process, and check what arrived.
 
-Every measurement goes through an `Arena`: one server, any number of contestants, one order at a
-time, so that no two clients ever compete for the cores.
+Every measurement goes through an `Arena`: one server, any number of contestants, and one order at a
+time, so that no two clients compete for the cores.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ PATIENCE = 10.0
 
 
 class BytesDifferError(Exception):
-    """What the server received is not what was sent: no figure of this run can be trusted."""
+    """The server did not receive what was sent, so no figure of this run can be trusted."""
 
 
 class ContestantError(Exception):
-    """A client could not do what was asked; carries its traceback."""
+    """A client failed. The message holds its traceback."""
 
 
 def child(module: str, *arguments: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
-    """A module of this package as a process that ends when its stdin does."""
+    """Run a module of this package as a process that ends when its stdin is closed."""
     return process(sys.executable, "-m", module, *arguments)
 
 
 @asynccontextmanager
 async def process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that ends when its stdin does."""
+    """Run a process that ends when its stdin is closed."""
     started = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -78,8 +78,8 @@ class Contestant:
     """One client in its process.
 
     Attributes:
-        name: Which one, by its name in the list of clients.
-        slow_reads: How often it has read its slow disk, if it was given one.
+        name: Its name in the list of clients.
+        slow_reads: The number of reads from its slow disk, if it has one.
     """
 
     def __init__(self, opening: Opening, process: asyncio.subprocess.Process) -> None:
@@ -95,7 +95,7 @@ class Contestant:
         self._orders.write(json.dumps(order).encode() + b"\n")
 
     async def call(self, function: str, **args: object) -> Any:
-        """The result of a coroutine function (`module:name`) that is given the open client."""
+        """Call a coroutine function (`module:name`) with the open client, and return the result."""
         self._tell({"call": function, "args": args})
         line = await self._answers.readline()
         if not line:
@@ -108,7 +108,7 @@ class Contestant:
 
 
 def build_sink(directory: Path) -> Path | None:
-    """Compile the server in C; None when this machine cannot: no compiler, or no OpenSSL."""
+    """Compile the server in C; return None if there is no compiler or no OpenSSL."""
     compiler, program = shutil.which("cc"), directory / "sink"
     if compiler is None:
         return None
@@ -123,7 +123,7 @@ def build_sink(directory: Path) -> Path | None:
 
 @attrs.define
 class Arena:
-    """A running server and whoever was let in.
+    """A running server and its contestants.
 
     Attributes:
         site: Where the server listens.
@@ -139,11 +139,11 @@ class Arena:
     async def open(
         cls, directory: Path, *, tls: bool = False, sink: Path | None = None
     ) -> AsyncIterator[Self]:
-        """Start the server; `directory` takes the certificates of a TLS one.
+        """Start the server.
 
         Args:
-            directory: Takes the certificates.
-            tls: Whether to speak TLS.
+            directory: Where to write the certificates.
+            tls: Whether to use TLS.
             sink: The compiled server; None for the one in Python.
         """
         authority, certificate = _certificates(directory) if tls else (None, None)
@@ -157,23 +157,23 @@ class Arena:
             yield cls(Site(origin, authority), sink is not None, held)
 
     async def admit(self, name: str, **options: Any) -> Contestant:
-        """A client in a process of its own, until the arena closes."""
+        """Start a client in its own process, until the arena closes."""
         return await self._held.enter_async_context(self.guest(name, **options))
 
     @asynccontextmanager
     async def guest(self, name: str, **options: Any) -> AsyncIterator[Contestant]:
-        """A client in a process of its own, for one measurement; options as in `Opening`."""
+        """Start a client in its own process for one measurement, with the options of `Opening`."""
         opening = Opening(name, self.site.origin, self.site.authority, **options)
         async with child("benchmarks.contestant") as started:
             yield Contestant(opening, started)
 
     async def verify(self, sent: Sequence[Sample]) -> None:
-        """Check that exactly these files arrived since the last time.
+        """Check that exactly these files have arrived since the last check.
 
-        A server that only counts can tell their number, and whether there were enough bytes.
+        For a server that only counts, check their number, and that there were enough bytes.
 
         Raises:
-            BytesDifferError: They did not.
+            BytesDifferError: Something else arrived.
         """
         ledger = await self.received()
         if self.counts:
@@ -189,7 +189,7 @@ class Arena:
             )
 
     async def received(self) -> Any:
-        """What the server noted since it was last asked."""
+        """Return what the server has recorded since the last request."""
         return await asyncio.to_thread(self._received)
 
     def _received(self) -> Any:
@@ -199,7 +199,7 @@ class Arena:
 
 
 def absences(names: Sequence[str]) -> dict[str, str]:
-    """Which of these clients cannot be measured here, and why."""
+    """Return the clients that cannot be measured here, with the reasons."""
     told = {name: CLIENTS[name].absence() for name in names}
     return {name: reason for name, reason in told.items() if reason}
 

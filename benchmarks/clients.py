@@ -1,7 +1,7 @@
-"""Who is measured: this library and its peers, each behind the same two calls.
+"""The clients that are measured: this library and its peers, behind the same two calls.
 
-A peer is used as its own documentation shows it, with its default pool. Time-outs are off on all
-sides, so that a slow machine shows as a low rate and never as an error.
+Each peer is used as its documentation shows, with its default pool. Timeouts are off for all, so
+that a slow machine lowers the rate and never causes an error.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Client(Protocol):
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc_info: object) -> None: ...
     async def upload(self, path: Path) -> float | None:
-        """Return once the upload is accepted; seconds when the client keeps its own time."""
+        """Return once the upload is accepted; return the seconds if the client measures them."""
 
 
 class Downloader(Protocol):
@@ -87,7 +87,7 @@ def expect_accepted(status: int) -> None:
 
 
 class Held:
-    """What a client opens once and holds until it leaves."""
+    """The resources that a client opens once and keeps until it is closed."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -101,11 +101,11 @@ class Held:
         await self._held.aclose()
 
     async def open(self) -> None:
-        """Open what the uploads share."""
+        """Open the resources that all uploads share."""
 
 
 class Ours(Held):
-    """`ConstantContact.library.begin_upload`: the whole public path."""
+    """`ConstantContact` with `begin_upload`, called like a user would call it."""
 
     async def open(self) -> None:
         from ccv2_async import ConstantContact
@@ -132,11 +132,11 @@ class Ours(Held):
         await self._cc.library.download(file, path)
 
     async def begin(self, path: Path) -> UploadPoller:
-        """The poller of an upload that was accepted."""
+        """Upload a file, and return its poller."""
         return await self._cc.library.begin_upload(path, folder_id="0", description="")
 
     def resume(self, token: str) -> Poller[Any]:
-        """The poller of an upload that another process began."""
+        """Return the poller of an upload that another process began."""
         return self._cc.resume(token)
 
     async def wait_all(self, pollers: Sequence[Poller[Any]]) -> None:
@@ -145,7 +145,7 @@ class Ours(Held):
 
 
 class HttpxFiles(Held):
-    """`httpx.AsyncClient.post(files=...)` with an opened file."""
+    """`httpx.AsyncClient.post(files=...)` with an open file."""
 
     async def open(self) -> None:
         import httpx
@@ -172,7 +172,7 @@ class HttpxFiles(Held):
 
 
 class Httpx2Files(HttpxFiles):
-    """`httpx2.AsyncClient.post(files=...)` with an opened file."""
+    """`httpx2.AsyncClient.post(files=...)` with an open file."""
 
     async def open(self) -> None:
         import httpx2
@@ -208,7 +208,7 @@ class Pyreqwest(Held):
 
 
 class Raw(Held):
-    """asyncio's streams and requests made beforehand: what no library can be faster than."""
+    """asyncio's streams with requests made in advance. No library can be faster."""
 
     async def open(self) -> None:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
@@ -253,7 +253,7 @@ class Raw(Held):
 
 
 class AiohttpForm(Held):
-    """`aiohttp.FormData` with an opened file."""
+    """`aiohttp.FormData` with an open file."""
 
     async def open(self) -> None:
         import aiohttp
@@ -284,7 +284,7 @@ class AiohttpForm(Held):
 
 
 class Toolbelt(Held):
-    """requests with requests-toolbelt's `MultipartEncoder`, a session in each thread."""
+    """requests with requests-toolbelt's `MultipartEncoder`, with a session in each thread."""
 
     async def open(self) -> None:
         import requests
@@ -318,7 +318,7 @@ class Toolbelt(Held):
 
 
 class Curl(Held):
-    """The `curl` command; its own clock, since starting a process is no part of an upload."""
+    """The `curl` command. It measures its own time, without the start of the process."""
 
     async def upload(self, path: Path) -> float:
         forms = [f"{name}={value}" for name, value in fields(path).items()]
@@ -338,14 +338,14 @@ class Curl(Held):
 
 @attrs.frozen
 class Entry:
-    """A line of the list of clients."""
+    """An entry in the list of clients."""
 
     build: Callable[[Site], Client]
     packages: tuple[str, ...] = ()
     command: str | None = None
 
     def absence(self) -> str | None:
-        """Why this client cannot be measured here, or None."""
+        """Return why this client cannot be measured here, or None."""
         if self.command and not shutil.which(self.command):
             return f"{self.command} is not installed"
         for package in self.packages:

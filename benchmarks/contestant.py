@@ -1,8 +1,8 @@
-"""One client in a process of its own: `python -m benchmarks.contestant`, spoken to by JSON lines.
+"""Run one client in its own process: `python -m benchmarks.contestant`. It reads JSON lines.
 
 The first line is an `Opening`. Each further line names a coroutine function of this package,
 ``{"call": "module:function", "args": {...}}``; it is awaited with the open client, and its result
-is the answer. The end of stdin ends the process.
+is the answer. The process ends when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINE_LIMIT = 1 << 22
 
 @attrs.frozen
 class Opening:
-    """Which client to open against which server, and what its disk is like."""
+    """Which client to open, for which server, and on which disk."""
 
     client: str
     origin: str
@@ -51,7 +51,7 @@ async def perform(client: Client, order: dict[str, Any]) -> dict[str, Any]:
 
 
 async def main() -> None:
-    """Open the client that the first line asks for and follow orders to the end of stdin."""
+    """Open the client that the first line names, and carry out orders until stdin is closed."""
     orders = asyncio.StreamReader(limit=LINE_LIMIT)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
@@ -59,7 +59,7 @@ async def main() -> None:
     opening = Opening(**json.loads(await orders.readline()))
     site = Site(opening.origin, opening.authority)
     slow = opening.slow_directory
-    # The disk first: the client is imported when it is opened.
+    # Set up the disk first: opening the client imports it.
     with slow_disk(Path(slow), opening.read_seconds) if slow else nullcontext() as disk:
         async with CLIENTS[opening.client].build(site) as client:
             while line := await orders.readline():

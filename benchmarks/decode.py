@@ -1,6 +1,7 @@
-"""P13: what structuring a page of library files costs, over `orjson.loads` of the same bytes.
+"""P13: the cost of structuring a page of library files, relative to `orjson.loads`.
 
-Ours is `decode`, parsing included: the whole of what a listing pays once its bytes are there.
+Ours is `decode`, which includes parsing: everything that a listing does after the bytes have
+arrived.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def page(rows: int) -> bytes:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """The case of P13, in microseconds a page; ours and the peer take turns."""
+    """Return the case of P13, in microseconds per page. Ours and the peer take turns."""
     content = page(ROWS)
     wanted: Any = Page[LibraryFile]
     read = decode(wanted, content)
     if [file.id for file in read.results] != [
         row["id"] for row in orjson.loads(content)["results"]
     ]:
-        raise RuntimeError("the page was not read as it is")
+        raise RuntimeError("the page was not read correctly")
 
     ours: list[float] = []
     peer: list[float] = []

@@ -1,4 +1,4 @@
-"""P13: see `decode`; here its figures become a case like the others."""
+"""P13: run `decode`, and make a case of its figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PEER = "orjson.loads"
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The case of P13."""
+    """Return the case of P13."""
     plan.tell("structuring a page of 500 rows")
     cases = [
         Case(

@@ -1,8 +1,8 @@
-"""P16 to P18: how fast files come in, what the loop notices of it, and what it holds in memory.
+"""P16 to P18: the speed of downloads, the lag of the event loop, and the memory.
 
-Ours hashes each file, syncs it to the disk, and puts it in its place. The peers write their pieces
-to an opened file and do neither: httpx on the loop, as its documentation shows it, and aiohttp in a
-thread, as a program does that must not block its loop.
+Ours hashes each file, syncs it to disk, and renames it. The peers only write the pieces to an open
+file: httpx on the event loop, as its documentation shows, and aiohttp in a thread, like a program
+that must not block its loop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OURS = "ours"
 
 @attrs.frozen
 class Load:
-    """Files that are downloaded at the same time, and how often; amounts are (quick, full)."""
+    """Files to download at the same time, and the number of rounds; amounts are (quick, full)."""
 
     name: str
     size: tuple[int, int]
@@ -42,7 +42,7 @@ SMALL = Load("", (4 * MB,) * 2, 1, (1, 1))
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P16 to P18; each client is measured once for all of them."""
+    """Return the cases of P16 to P18. Each client is measured once for all of them."""
     missing = absences((OURS, *STREAMS))
     names = [name for name in (OURS, *STREAMS) if name not in missing]
     told: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -53,7 +53,7 @@ async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
         for load in LOADS:
             for turn in range(plan.either(*load.rounds)):
                 plan.tell(f"downloads, {load.name}")
-                # Each round begins with another client, so that none always follows the same one.
+                # Each round begins with a different client, so that none always follows the same.
                 for name in names[turn % len(names) :] + names[: turn % len(names)]:
                     told[load.name, name].append(await _fetch(arena, name, load, plan))
         for name in {OURS, HTTPX_STREAM} - missing.keys():

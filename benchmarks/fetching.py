@@ -1,4 +1,4 @@
-"""How a contestant downloads: a number of files of one size, all at the same time."""
+"""Download a number of files of one size at the same time; runs in a contestant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def fetch(client: Downloader, directory: str, size: int, number: int) -> dict[str, Any]:
-    """Seconds for `number` files of `size` bytes, the loop's p99 lag in ms, and the peak in MB."""
+    """Return the seconds, the loop's p99 lag in ms, and the peak memory in MB."""
     paths = [Path(directory) / f"{client.__class__.__name__}-{index}" for index in range(number)]
     probe = LagProbe()
     started = time.perf_counter()
@@ -35,7 +35,7 @@ async def fetch(client: Downloader, directory: str, size: int, number: int) -> d
 
 
 def _check(path: Path, size: int) -> None:
-    """Raise unless the file holds the server's bytes."""
+    """Raise unless the file holds the bytes that the server sent."""
     with path.open("rb") as file:
         left = size
         while left:

@@ -1,4 +1,4 @@
-"""What a contestant's process holds in memory, told by the kernel."""
+"""The memory of a contestant's process, as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Tasks = list[asyncio.Task[Any]]
 
 
 def held(entry: str) -> float:
-    """Bytes: `VmRSS` is held now, `VmHWM` was held at most.
+    """Return a figure in bytes: `VmRSS` is the current memory, `VmHWM` the peak.
 
-    Not `getrusage`: on Linux its maximum begins with that of the process it was forked from.
+    `getrusage` does not do: on Linux, a child process inherits the peak of its parent.
     """
     for line in _STATUS.read_text().splitlines():
         name, _, value = line.partition(":")
@@ -35,13 +35,13 @@ def held(entry: str) -> float:
 
 
 async def peak_of_sending(client: Client, paths: Sequence[str], in_flight: int) -> float:
-    """MB that this process held at most, once all of these were sent at the same time."""
+    """Send all of these at the same time, and return the peak memory in MB."""
     await send(client, paths, in_flight)
     return held("VmHWM") / 1e6
 
 
 async def tokens_of_uploads(client: Ours, path: str, number: int, in_flight: int) -> list[str]:
-    """Resume tokens of as many uploads of one file."""
+    """Upload one file many times, and return the resume tokens."""
     waiting = iter(range(number))
 
     async def upload_some() -> list[str]:
@@ -53,19 +53,19 @@ async def tokens_of_uploads(client: Ours, path: str, number: int, in_flight: int
 
 
 async def held_by_awaited(client: Ours, tokens: Sequence[str]) -> float:
-    """KB for each poller, with a task for each that awaits it."""
+    """Return the KB per poller if a task awaits each."""
     return await _held_by_pollers(client, tokens, _await_each)
 
 
 async def held_by_gathered(client: Ours, tokens: Sequence[str]) -> float:
-    """KB for each poller, with one task that waits for all of them."""
+    """Return the KB per poller if one task waits for all."""
     return await _held_by_pollers(client, tokens, _await_together)
 
 
 async def held_by_plain_tasks(_: Client, number: int) -> float:
-    """KB for each of as many tasks that sleep between looks, with a time-out, and look at nothing.
+    """Return the KB per task if each sleeps between looks, with a timeout, but never looks.
 
-    This is what a client costs that polls every job by itself, without the polling.
+    This is the cost of a client that polls each job separately, without the requests.
     """
 
     async def follow() -> None:
@@ -84,7 +84,7 @@ async def _held_by_pollers(
     tokens: Sequence[str],
     wait: Callable[[Ours, Sequence[Poller[Any]]], Tasks],
 ) -> float:
-    # The first few set up whatever is made only once: imports, connections, decoders.
+    # The first few set up everything that is made only once: imports, connections, decoders.
     first = wait(client, [client.resume(token) for token in tokens[:AT_FIRST]])
     await asyncio.sleep(SETTLING)
     await _cancel(first)
@@ -106,7 +106,7 @@ def _await_together(client: Ours, pollers: Sequence[Poller[Any]]) -> Tasks:
 
 
 async def _grown(before: float, tasks: Tasks) -> float:
-    """KB that were added while these tasks wait; they are cancelled."""
+    """Return the KB that were added while these tasks wait, then cancel them."""
     gc.collect()
     grown = held("VmRSS") - before
     await _cancel(tasks)

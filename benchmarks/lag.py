@@ -1,4 +1,4 @@
-"""How long the event loop keeps others waiting while a contestant uploads."""
+"""The lag of the event loop while a contestant uploads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TICK = 0.001
 
 
 class LagProbe:
-    """A call that asks for its turn every millisecond and notes how late it gets it."""
+    """A timer that fires every millisecond and records how late it was."""
 
     def __init__(self) -> None:
         self.lateness: list[float] = []
@@ -34,7 +34,7 @@ class LagProbe:
         self._handle.cancel()
 
     def p99(self) -> float:
-        """Seconds; 99 of 100 turns came no later than this."""
+        """Return the lag in seconds that 99 of 100 timers did not exceed."""
         ordered = sorted(self.lateness)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
@@ -42,7 +42,7 @@ class LagProbe:
 async def lag_while_sending(
     client: Client, paths: Sequence[str], in_flight: int, seconds: float
 ) -> dict[str, Any]:
-    """The p99 lag in ms, and whether all was sent within `seconds`, after which it is given up."""
+    """Return the p99 lag in ms, and whether everything was sent within `seconds`."""
     probe = LagProbe()
     finished = True
     try:
@@ -56,7 +56,7 @@ async def lag_while_sending(
 
 
 async def lag_of_idle_loop(_: Client, seconds: float) -> float:
-    """The p99 lag in ms while nothing is sent: what the machine and the timers make of it."""
+    """Return the p99 lag in ms while nothing is sent: that of the machine and its timers."""
     probe = LagProbe()
     await asyncio.sleep(seconds)
     probe.stop()

@@ -1,6 +1,6 @@
-"""P8, P12, and P15: what uploads, waiting pollers and backups hold in memory.
+"""P8, P12, and P15: the memory of uploads, waiting pollers, and backups.
 
-Each runs in a fresh process.
+Each runs in a new process.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ WAITS = {
     "10,000 waiting in one task": "benchmarks.footprint:held_by_gathered",
 }
 SMALL_ACCOUNT = (10, 1)  # contacts, and files of 4 MB
-PLAIN = "sleep and time-out, a task each"
+PLAIN = "sleep and timeout, a task each"
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P8, P12, and P15 that are wanted."""
+    """Return the requested cases of P8, P12, and P15."""
     cases: dict[str, list[Case]] = {}
     if "P15" in wanted:
         cases["P15"] = await _backups(plan)
@@ -64,7 +64,7 @@ async def _uploads(arena: Arena, plan: Plan) -> list[Case]:
 
 
 async def _peak(arena: Arena, name: str, sent: Sequence[Sample]) -> float:
-    """MB that a fresh process held at most while it sent these files, all at once."""
+    """Send these files at once in a new process, and return its peak memory in MB."""
     async with arena.guest(name) as contestant:
         peak: float = await contestant.call(
             "benchmarks.footprint:peak_of_sending",
@@ -88,7 +88,7 @@ async def _pollers(arena: Arena, plan: Plan) -> list[Case]:
         )
     await arena.verify([sample] * len(tokens))
     plan.tell(f"memory of {number:,} waiting pollers")
-    # All at once: it takes a while until each was looked at, and nothing here depends on time.
+    # All at once: the first look at each takes a while, and nothing here depends on time.
     held, *ours = await asyncio.gather(
         _call(arena, HTTPX, "benchmarks.footprint:held_by_plain_tasks", number=number),
         *(_call(arena, "ours", function, tokens=tokens) for function in WAITS.values()),
@@ -122,7 +122,7 @@ async def _backups(plan: Plan) -> list[Case]:
 
 
 async def _peak_of_backup(plan: Plan, contacts: int, files: int) -> float:
-    """MB that a fresh process held at most while it backed up an account."""
+    """Back up an account in a new process, and return its peak memory in MB."""
     directory = plan.directory / "backup"
     async with child("benchmarks.account", str(contacts), str(files)) as account:
         assert account.stdout is not None

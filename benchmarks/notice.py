@@ -1,32 +1,33 @@
-"""How soon an end can be noticed for how many calls: `python -m benchmarks.notice`.
+"""How soon completions can be noticed, and at what cost: `python -m benchmarks.notice`.
 
-A status request and an upload take the same quota, so calls a file and seconds until an end is
-noticed cannot both shrink. Let the quota be R calls a second, and let a run spend `1 + x` calls a
-file: one for its upload, and `x` for its share of the status requests. While uploads use the whole
-quota, R / (1 + x) files end a second, and R x / (1 + x) status requests are made a second. Each
-reports the ends since the one before, which are 1 / x. Even a client that is told the moment of
-every end, and asks at the moment of each (1 / x)th one, lets the first of them wait for the last:
+Status requests and uploads share one quota, so the calls per file and the time until a completion
+is noticed cannot both shrink. Let the quota be R calls per second, and let a run use `1 + x` calls
+per file: one for the upload, and `x` for its share of the status requests. While uploads use the
+whole quota, R / (1 + x) files are completed and R x / (1 + x) status requests are made per second.
+Each request reports the completions since the previous one, 1 / x on average. Even a client that
+knows when each file is completed, and asks at every (1 / x)th completion, makes the first of them
+wait for the last:
 
-- half of the ends are noticed after more than `(1 / x - 1) (1 + x) / (2 R)` seconds,
+- half of the completions are noticed after more than `(1 / x - 1) (1 + x) / (2 R)` seconds,
 - one in twenty after more than `0.95 (1 / x - 1) (1 + x) / R` seconds.
 
-At 4 calls a second and 1.04 calls a file, that is 3.12 s and 5.93 s. A client that only knows how
-long files usually take sees ends come evenly, and can do no better than to ask at equal distances:
-`(1 + x) / (R x)` seconds apart, 6.5 s here, which gives 3.25 s and 6.18 s. So 1.04 calls a file and
-a median of 3 s exclude each other. The client asks once in 5.8 s: 1.045 calls a file while uploads
-wait, with 2.91 s and 5.52 s. The looks after the last upload come on top. They use quota that
-nothing else needs.
+At 4 calls per second and 1.04 calls per file, that is 3.12 s and 5.93 s. A client that knows only
+how long files usually take has to expect completions at an even rate, so it does best with requests
+at equal intervals of `(1 + x) / (R x)` seconds, 6.5 s here. That gives 3.25 s and 6.18 s. So a
+client cannot have both 1.04 calls per file and a median of 3 s. This client asks every 5.8 s: 1.045
+calls per file while uploads wait, with 2.91 s and 5.52 s. The looks after the last upload are
+extra, but they use quota that nothing else needs.
 
 The picture compares:
 
-- *fixed*: a request every so many seconds,
-- *knows the distribution*: a request when as many ends are expected as pay for it,
-- *told*: a request at the end of every so many files; nothing can do better,
+- *fixed*: a request every n seconds,
+- *knows the distribution*: a request whenever n completions are expected,
+- *told*: a request at every nth completion; no client can do better,
 - *ours*: `upload_many`, with several values of `POLL_SHARE`; the default is circled.
 
-A second picture is for times in which a tenth of the files take ten times as long. In a third,
-five processes share the key. Each sees only its own files, so each needs its own requests, and five
-times as many give the same notice. Workers share one queue of jobs, so they pay for one process.
+In a second picture, a tenth of the files take ten times as long. In a third, five processes share
+the key. Each knows only its own files and makes its own requests, so the same delay takes five
+times as many. Workers share one queue of jobs, so they make the requests of one process.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ ENDS = (8, 12, 16, 24, 32, 48)
 
 @attrs.frozen
 class Times:
-    """How long files take: log-normal, and a part of them ten times as long.
+    """How long files take: a log-normal distribution, with some that take ten times as long.
 
     Attributes:
         name: A title for the picture.
         seconds: The median.
-        slow: One file in so many takes ten times as long; 0 for none.
+        slow: If it is n, one file in n takes ten times as long; 0 for none.
     """
 
     name: str
@@ -96,11 +97,11 @@ SKEWED = Times("a tenth take ten times as long", 6.0, slow=10)
 
 @attrs.frozen
 class Point:
-    """What a rule comes to.
+    """The result of a rule.
 
     Attributes:
-        calls: Calls a file.
-        late: Seconds until each end was noticed, in order.
+        calls: Calls per file.
+        late: Seconds until each completion was noticed, sorted.
     """
 
     calls: float
@@ -117,12 +118,12 @@ class Point:
 
 @attrs.define
 class Waiting:
-    """The files of one process that are not known to have ended.
+    """The files of one process that are not known to be completed.
 
     Attributes:
         times: How long files usually take.
         uploaded: When each of them was uploaded.
-        ends: When each of them really ends.
+        ends: When each of them is really completed.
         last_look: When the last status request was made.
     """
 
@@ -132,11 +133,11 @@ class Waiting:
     last_look: float = 0.0
 
     def ended(self, now: float) -> int:
-        """Return how many have really ended."""
+        """Return how many are really completed."""
         return sum(end <= now for end in self.ends)
 
     def expected(self, now: float) -> float:
-        """Return how many have probably ended since the last request."""
+        """Return how many have probably been completed since the last request."""
         total = 0.0
         for start in self.uploaded:
             before = self.times.done_by(self.last_look - start)
@@ -144,7 +145,7 @@ class Waiting:
         return total
 
     def look(self, now: float) -> list[float]:
-        """Ask for all; return how late each end is noticed."""
+        """Ask for all, and return how late each completion is noticed."""
         late = [now - end for end in self.ends if end <= now]
         left = [(s, e) for s, e in zip(self.uploaded, self.ends, strict=True) if e > now]
         self.uploaded, self.ends = [s for s, _ in left], [e for _, e in left]
@@ -153,24 +154,24 @@ class Waiting:
 
 
 def fixed(seconds: float) -> Callable[[Waiting, float], bool]:
-    """Ask every so many seconds."""
+    """Ask at equal intervals."""
     return lambda waiting, now: now - waiting.last_look >= seconds
 
 
 def expecting(ends: float) -> Callable[[Waiting, float], bool]:
-    """Ask when so many ends are expected, or half of the files that are left."""
+    """Ask when this many completions are expected, or half of the files that are left."""
     return lambda waiting, now: waiting.expected(now) >= min(ends, len(waiting.ends) / 2)
 
 
 def told(ends: int) -> Callable[[Waiting, float], bool]:
-    """Ask when so many have ended, or all that are left."""
+    """Ask when this many files are completed, or all that are left."""
     return lambda waiting, now: waiting.ended(now) >= min(ends, len(waiting.ends))
 
 
 def play(
     rule: Callable[[Waiting, float], bool], times: Times, processes: int = 1, files: int = FILES
 ) -> Point:
-    """Follow a rule through a run in which each slot of the quota is an upload or a request."""
+    """Apply a rule to a run in which each slot of the quota is an upload or a request."""
     all_waiting = [Waiting(times) for _ in range(processes)]
     takes = times.draw(files)
     slot, uploads, looks = 0, 0, 0
@@ -199,10 +200,10 @@ def ours(share: float, times: Times, processes: int = 1) -> Point:
 
 
 def main() -> None:
-    """Draw the pictures, and print what the default comes to."""
+    """Draw the pictures, and print the result of the default."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.notice",
-        description="Draw how soon an end is noticed for how many calls.",
+        description="Draw how soon completions are noticed, and at what cost in calls.",
     )
     parser.add_argument("--picture", type=Path, default=RESULTS / "notice.png")
     options = parser.parse_args()
@@ -223,8 +224,8 @@ def main() -> None:
         title = times.name if processes == 1 else f"{processes} processes of one key"
         default = curves["ours"][SHARES.index(schedule.POLL_SHARE)]
         print(
-            f"{title}: {default.calls:.3f} calls a file, noticed after {default.median:.2f} s "
-            f"(95 %: {default.p95:.2f} s)"
+            f"{title}: {default.calls:.3f} calls per file, noticed after {default.median:.2f} s "
+            f"(95%: {default.p95:.2f} s)"
         )
         for axes, figure_name in zip(rows[:, column], ("median", "p95"), strict=True):
             for name, points in curves.items():
@@ -246,9 +247,9 @@ def main() -> None:
             axes.grid(visible=True, alpha=0.3)
             axes.set_ylim(bottom=0)
         rows[0, column].set_title(title)
-        rows[1, column].set_xlabel("calls a file, upload to Active")
-    rows[0, 0].set_ylabel("s until an end is noticed, median")
-    rows[1, 0].set_ylabel("s until an end is noticed, 95 %")
+        rows[1, column].set_xlabel("calls per file, upload to Active")
+    rows[0, 0].set_ylabel("seconds until noticed, median")
+    rows[1, 0].set_ylabel("seconds until noticed, 95%")
     rows[0, 0].legend()
     figure.tight_layout()
     figure.savefig(options.picture, dpi=110)

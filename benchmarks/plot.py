@@ -1,4 +1,4 @@
-"""The outcome as a picture: how far each case lies above or below what it must reach."""
+"""Draw the outcome: how far each case is above or below the figure that it must reach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLOOR = 1e-2
 
 @attrs.frozen
 class Bar:
-    """One bounded case: 1.0 is "must", more is better."""
+    """One case with a bound: 1.0 means "must", and more is better."""
 
     label: str
     text: str
@@ -30,7 +30,7 @@ class Bar:
 
 
 def draw(outcome: Outcome, file: Path) -> None:
-    """Write the picture as PNG. Nothing is written when no bounded case was measured."""
+    """Write the picture as PNG, unless no case with a bound was measured."""
     bars = [bar for name, cases in outcome.items() for bar in _bars(TARGETS[name], cases)]
     if not bars:
         return

@@ -1,13 +1,13 @@
-"""P9 to P11: thousands of uploads under a quota of a few calls a second, in simulated time.
+"""P9 to P11: thousands of uploads under a quota of a few calls per second, in simulated time.
 
-Client and sandbox run in one process on a loop whose time is simulated, with a network that takes
-80 ms there and back, so that an hour passes in seconds and a seed gives the same run each time.
-The sandbox keeps the same quota and refuses what is above it.
+The client and the sandbox run in one process, on an event loop with simulated time and a network
+with a round trip of 80 ms. An hour passes in seconds, and a seed always gives the same run. The
+sandbox has the same quota, and refuses calls beyond it.
 
 - *ours*: `upload_many`, whose files share one status request.
-- *per file*: each file polls for itself, as clients do: after 1 s, then 1.5 times as long each
-  time up to 10 s, through the same budget, polls before uploads.
-- *oracle*: is told when each file is done and reads no status: a bound that nobody reaches.
+- *per file*: each file is polled separately, as by most clients: after 1 s, then after 1.5 times as
+  long each time, up to 10 s. The budget is the same, and polls go before uploads.
+- *oracle*: knows when each file is done, and reads no status. No client can be better.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ DAYS_QUOTA = 10_000
 
 @attrs.frozen
 class Load:
-    """How many files, under which quota, by which seed.
+    """The number of files, the quota, and the seed.
 
     Attributes:
-        seconds: How long a file takes, in the median.
-        slow: One file in so many takes ten times as long; 0 for none.
+        seconds: The median time that the service takes for a file.
+        slow: If it is n, one file in n takes ten times as long; 0 for none.
         processes: How many clients share the key and the files.
     """
 
@@ -70,7 +70,7 @@ class Load:
 
 @attrs.frozen
 class Outcome:
-    """What a run came to: calls of the API, seconds until all was known, lateness of each file."""
+    """The result of a run: API calls, seconds until all was known, and the delay of each file."""
 
     calls: int
     seconds: float
@@ -85,7 +85,7 @@ class Outcome:
 
 
 class _Wire(httpx.AsyncBaseTransport):
-    """The sandbox, in process, behind a network that takes its time."""
+    """The sandbox in this process, behind a network with latency."""
 
     def __init__(self, sandbox: Sandbox, seed: int) -> None:
         self._inner = httpx.ASGITransport(app=sandbox.app)
@@ -116,7 +116,7 @@ class _World:
         self.known_at[file_id] = asyncio.get_running_loop().time()
 
     def really_done(self) -> dict[str, float]:
-        """When each file became Active at the service, on the loop's clock."""
+        """Return when each file became Active on the server, on the loop's clock."""
         files = self.sandbox._world.library.files.values()  # noqa: SLF001  # no API tells the future
         return {file.id: (file.plan.due() or START) - START for file in files}
 
@@ -172,7 +172,7 @@ def _files(load: Load, process: int = 0) -> Iterator[FileToUpload]:
 
 
 async def ours(world: _World, load: Load) -> None:
-    """`upload_many`, as anybody would call it."""
+    """Call `upload_many` like a user would."""
 
     async def upload(process: int, client: ConstantContact) -> None:
         async for result in client.upload_many(_files(load, process), concurrency=AT_ONCE):
@@ -184,7 +184,7 @@ async def ours(world: _World, load: Load) -> None:
 
 
 async def oracle(world: _World, load: Load) -> None:
-    """The same uploads, with every completion known the moment it happens."""
+    """Make the same uploads, and know of each completion immediately."""
     bulk = world.client.upload_many(_files(load), concurrency=AT_ONCE, wait=False)
     async for _ in bulk:
         pass
@@ -192,7 +192,7 @@ async def oracle(world: _World, load: Load) -> None:
 
 
 async def per_file(world: _World, load: Load) -> None:
-    """Each file polls for itself, as an ordinary client does it."""
+    """Poll for each file separately, like an ordinary client."""
     client = world.client
 
     async def follow(file_id: str) -> None:
@@ -218,7 +218,7 @@ WAYS = {"ours": ours, "per file": per_file, "oracle": oracle}
 
 
 def simulate(load: Load, way: str) -> Outcome:
-    """One run, in simulated time."""
+    """Run once, in simulated time."""
     gc.collect()
     return virtual_time.run(_play(load, WAYS[way]))
 
@@ -229,7 +229,7 @@ GROWTH = (100, 300, 1000, 3000, 10_000)
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P9, P10 and P11, and the picture of how calls and time grow."""
+    """Return the cases of P9, P10, and P11, and draw how calls and time grow."""
     loads = [Load(200, 4)] if plan.quick else TARGET_LOADS
     cases: dict[str, list[Case]] = {id_: [] for id_ in ("P9", "P10", "P11")}
     for load in loads:
@@ -248,7 +248,7 @@ async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
 
 
 def draw_growth() -> None:
-    """Calls and minutes from 100 to 10,000 files at 4/s, ours beside the others, as a PNG."""
+    """Draw the calls and minutes for 100 to 10,000 files at 4/s, of ours and the others, as PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,8 +1,8 @@
-"""Checking what arrives, cheaply: one multipart body is read as it comes, and never kept.
+"""A cheap check of multipart bodies, which are read as they arrive and never kept.
 
-The clients that are compared share two cores with the server, so the check must cost little and
-still be honest: every byte of the file part goes through CRC-32 (3 GB a second), the length is
-exact, and the closing boundary must stand where the announced length says.
+The clients share two cores with the server, so the check must cost little and still be honest:
+every byte of the file part goes through CRC-32 (3 GB per second), the length must be exact, and the
+closing boundary must be where the announced length says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEAD_LIMIT = 16 * 1024
 
 
 class Receipt(NamedTuple):
-    """What one upload turned out to be: equal receipts are equal uploads."""
+    """A summary of one upload. Equal receipts mean equal uploads."""
 
     file_name: str
     size: int
@@ -23,11 +23,11 @@ class Receipt(NamedTuple):
 
 
 class BadBodyError(Exception):
-    """A body that is not the form it announces to be."""
+    """The body is not the form that its headers announce."""
 
 
 class UploadBody:
-    """Reads one form body of known length whose file part comes last, as all peers send it."""
+    """Reads one form of known length whose file part comes last, which is how all peers send it."""
 
     def __init__(self, boundary: bytes, length: int) -> None:
         self._delimiter = b"--" + boundary
@@ -40,7 +40,7 @@ class UploadBody:
         self._file_name = ""
 
     def feed(self, data: memoryview) -> int:
-        """How many of the bytes belong to this body; they are taken in."""
+        """Read the bytes that belong to this body, and return how many there were."""
         taken = min(len(data), self._left)
         self._left -= taken
         chunk = data[:taken]
@@ -58,7 +58,7 @@ class UploadBody:
         return self._left == 0
 
     def receipt(self) -> Receipt:
-        """The verdict on a complete body. Raises `BadBodyError` when the form does not hold."""
+        """Return the receipt of a complete body. Raise `BadBodyError` if the form is wrong."""
         if self._head is not None:
             raise BadBodyError("the form has no file part")
         if bytes(self._tail) != b"\r\n" + self._delimiter + b"--\r\n":

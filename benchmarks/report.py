@@ -1,4 +1,4 @@
-"""The outcome as a table for the terminal, a table in Markdown, and JSON."""
+"""Show the outcome as a table in the terminal, a table in Markdown, and JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERDICTS = {True: "yes", False: "NO", None: "-"}
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Targets by id, each with its cases, its bounds by case, and whether they are met."""
+    """Return the targets by ID, each with its cases, their bounds, and whether they are met."""
     return {
         target_id: {
             "title": TARGETS[target_id].title,
@@ -74,7 +74,7 @@ def show(outcome: Outcome) -> None:
 
 
 def as_markdown(outcome: Outcome) -> str:
-    """The table in Markdown, with what it was measured on."""
+    """Return the table in Markdown, with the versions and the machine."""
     lines = [
         "| | workload | case | ours | peer | ratio | must | aim | met |",
         "|---|---|---|--:|--:|--:|--:|--:|---|",

@@ -1,4 +1,4 @@
-"""P7: what the rest of a program notices while files are uploaded."""
+"""P7: how uploads delay the rest of a program."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 UPLOADS = 16
 PATIENCE = 15.0
-"""Seconds after which a run is aborted: `files=` on the slow disk would take minutes."""
+"""The seconds after which a run is aborted: `files=` on the slow disk would take minutes."""
 
 
 @attrs.frozen
 class Scene:
-    """What the disk is like, and how often all files go out in one run; amounts (quick, full)."""
+    """The disk, and how often all files are sent in one run; amounts are (quick, full)."""
 
     case: str
     read_seconds: float
@@ -41,7 +41,7 @@ IDLE = "nothing sent: the machine itself"
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P7, and the lag of a loop that sends nothing, to read them by."""
+    """Return the cases of P7, and for comparison the lag of a loop that sends nothing."""
     samples = make(plan.directory, UPLOADS, 5 * MB)
     async with Arena.open(plan.directory) as arena:
         cases = [await _case(arena, scene, samples, plan) for scene in SCENES]

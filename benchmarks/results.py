@@ -1,4 +1,4 @@
-"""What a measurement comes to: series of figures, cases made of two of them, and the plan."""
+"""The result of a measurement: series of figures, cases of two series, and the plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Series:
 
 @attrs.frozen
 class Case:
-    """Ours beside one peer. `skipped` says why there are no figures."""
+    """Ours and one peer. `skipped` says why there are no figures."""
 
     name: str
     ours: Series = Series(())
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def ratio(self) -> float | None:
-        """Ours to the peer, by their medians."""
+        """The ratio of our median to the peer's."""
         if self.skipped or self.peer is None or not self.peer.median:
             return None
         return self.ours.median / self.peer.median
@@ -51,12 +51,12 @@ class Case:
 
 @attrs.frozen
 class Plan:
-    """How thoroughly to measure, where the files go, and whom to tell what is being done."""
+    """How thoroughly to measure, where to write files, and how to report progress."""
 
     quick: bool
     directory: Path
     tell: Callable[[str], None]
 
     def either(self, quick: int, full: int) -> int:
-        """The amount for this run."""
+        """Return the amount for this run."""
         return quick if self.quick else full

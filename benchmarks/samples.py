@@ -1,4 +1,4 @@
-"""The files that are uploaded: made on the spot, each with the receipt it must leave behind."""
+"""The files to upload. They are made when needed, each with the receipt that it must produce."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _BLOCK = 4 * MB
 
 @attrs.frozen
 class Sample:
-    """A file on disk and what the server must see of it."""
+    """A file on disk, and the receipt that the server must return for it."""
 
     path: Path
     receipt: Receipt
 
 
 def make(directory: Path, count: int, size: int) -> list[Sample]:
-    """`count` different files of `size` bytes of noise, the same on every run."""
+    """Make `count` different files of `size` random bytes, the same in every run."""
     return [_write(directory / f"{size}-{index}.pdf", size, index) for index in range(count)]
 
 
 def make_sparse(directory: Path, size: int) -> Sample:
-    """One file of `size` zero bytes that takes no room on the disk."""
+    """Make a file of `size` zero bytes that takes no space on the disk."""
     path = directory / f"{size}-sparse.pdf"
     with path.open("wb") as file:
         file.truncate(size)
@@ -47,12 +47,12 @@ def make_sparse(directory: Path, size: int) -> Sample:
 
 
 def cycle(samples: Sequence[Sample], uploads: int) -> list[Sample]:
-    """`uploads` samples in turn, beginning again at the end."""
+    """Return `uploads` samples, and repeat them if there are fewer."""
     return [samples[index % len(samples)] for index in range(uploads)]
 
 
 def receipts(sent: Sequence[Sample]) -> Counter[Receipt]:
-    """What the server must have noted once all of these have been sent."""
+    """Return the receipts that the server must have once all of these have been sent."""
     return Counter(sample.receipt for sample in sent)
 
 

@@ -1,4 +1,4 @@
-"""One backup in a process of its own: prints the MB that the process held at most."""
+"""Run one backup in its own process, and print its peak memory in MB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ccv2_async import ConstantContact
 
 
 async def main() -> None:
-    """Back up the account of the options in the first argument into the second one."""
+    """Back up an account: the first argument has its options, the second names the directory."""
     options, directory = sys.argv[1:]
     async with ConstantContact(**json.loads(options)) as cc:
         await cc.backup(directory)

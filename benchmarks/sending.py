@@ -1,4 +1,4 @@
-"""How a contestant sends: a number of uploads, so many of them at a time."""
+"""Send a number of uploads, several at a time; runs in a contestant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def send(client: Client, paths: Sequence[str], in_flight: int) -> tuple[float, float]:
-    """Upload all of these, `in_flight` at a time; the seconds and the CPU seconds that it took."""
+    """Upload all of these, `in_flight` at a time; return the seconds and the CPU seconds."""
     used = time.process_time()
     if len(paths) == 1:
         seconds = await _send_one(client, Path(paths[0]))

@@ -1,12 +1,13 @@
-"""The cheap server that every client is measured against: `python -m benchmarks.server`.
+"""The simple server that every client is measured against: `python -m benchmarks.server`.
 
-It speaks just enough HTTP/1.1 for an upload and a status look, in one process of its own on a
-free port of 127.0.0.1 (printed on the first line), and ends when its parent closes its stdin.
+It supports just enough HTTP/1.1 for an upload and a status request. It runs in its own process,
+prints its URL with a free port of 127.0.0.1 on the first line, and ends when its parent closes its
+stdin.
 
 * ``POST /v2/library/files`` answers 202 with `Location` and `Id`, as the service does.
-* ``GET /v2/library/files/uploadstatus/{ids}`` answers that each is still Processing.
-* ``GET /__bench__/file/{size}`` answers with that many bytes of `BLOCK`, again and again.
-* ``GET /__bench__/received`` tells what arrived since it was last asked.
+* ``GET /v2/library/files/uploadstatus/{ids}`` answers that each file is still Processing.
+* ``GET /__bench__/file/{size}`` answers with that many bytes: `BLOCK`, repeated.
+* ``GET /__bench__/received`` returns what has arrived since the last such request.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BLOCK = bytes(range(256)) * 4096
 
 
 class Ledger:
-    """Everything that arrived since it was last read."""
+    """Everything that has arrived since it was last read."""
 
     def __init__(self) -> None:
         self.receipts: Counter[Receipt] = Counter()
@@ -40,7 +41,7 @@ class Ledger:
         self.next_id = 1000
 
     def read(self) -> bytes:
-        """The entries as JSON; they are forgotten."""
+        """Return the entries as JSON, and forget them."""
         told = {
             "files": [[*receipt, count] for receipt, count in self.receipts.items()],
             "faults": self.faults,
@@ -91,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self._send()
 
     def _send(self) -> None:
-        """Write the rest of a file as far as the client takes it."""
+        """Write as much of the rest of a file as the client accepts."""
         while self._unsent and not self._paused:
             block = BLOCK[: self._unsent]
             self._unsent -= len(block)
@@ -165,7 +166,7 @@ def _processing(file_id: str) -> dict[str, Any]:
 
 
 async def serve(certificate: str | None) -> None:
-    """Serve until stdin ends. `certificate` is a PEM file with key and chain: TLS is spoken."""
+    """Serve until stdin is closed; over TLS if `certificate` is a PEM file with key and chain."""
     loop = asyncio.get_running_loop()
     context = None
     if certificate:

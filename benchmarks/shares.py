@@ -33,15 +33,15 @@ PARTS = (
     ("ccv2_async/transport/http", "the connection: writes, reads, the pool"),
     ("ccv2_async/transport/files", "reading files, and the multipart body"),
     ("ccv2_async/transport/quota", "the quota"),
-    ("ccv2_async/transport/calls", "the call: signing, retries, events, the answer"),
-    ("ccv2_async", "the upload: checks, the lock of a name, the poller"),
+    ("ccv2_async/transport/calls", "the call: signing, retries, events, the response"),
+    ("ccv2_async", "the upload: checks, the lock for a name, the poller"),
     ("httpx/", "httpx's requests, responses, and URLs"),
     ("benchmarks/", "the benchmark itself"),
     ("selectors.py", "waiting for sockets (system call), and the threads that read files"),
     ("concurrent/futures", "handing work to the threads that read files"),
     ("asyncio/", "the event loop: tasks, timeouts, sockets (system calls)"),
 )
-"""The parts of the client, each with a piece of its path; the first that fits counts."""
+"""The parts of the client, each with a piece of its path. The first match counts."""
 
 
 def part_of(frame: FrameType | None) -> str:
@@ -80,7 +80,7 @@ def main() -> int:
     """Print the shares as a Markdown table."""
     cost, samples = asyncio.run(measure())
     lines = [
-        f"20 KB files, {IN_FLIGHT} in flight, {cost:.0f} us of CPU time an upload",
+        f"20 KB files, {IN_FLIGHT} in flight, {cost:.0f} us of CPU time per upload",
         "",
         "| part | share | us |",
         "|---|--:|--:|",

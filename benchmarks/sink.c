@@ -1,14 +1,14 @@
-/* A server that costs next to nothing, so that the clients are what is measured.
+/* A server that costs almost nothing, so that the benchmarks measure only the clients.
  *
  *     cc -O2 -o sink sink.c -lssl -lcrypto
  *     ./sink [CERTIFICATE.pem]
  *
- * Prints its origin, and ends when its stdin does. It answers as benchmarks/server.py does, but only
- * counts the bytes of bodies; server.py checks them.
+ * Prints its origin, and ends when its stdin is closed. It answers as benchmarks/server.py does, but
+ * only counts the bytes of bodies; server.py checks them.
  *
  *   POST /v2/library/files        202 with Location and Id
- *   GET  /__bench__/file/SIZE     SIZE bytes: 0 to 255, again and again
- *   GET  /__bench__/received      {"uploads": N, "bytes": N, "faults": N} since it was last asked
+ *   GET  /__bench__/file/SIZE     SIZE bytes: 0 to 255, repeated
+ *   GET  /__bench__/received      {"uploads": N, "bytes": N, "faults": N} since the last request
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -55,7 +55,7 @@ static void hang_up(struct connection *c) {
     free(c);
 }
 
-/* The bytes read or written; 0 when the other side has closed or failed; -1 when it is too soon. */
+/* Return the bytes read or written; 0 if the other side closed or failed; -1 if it is too soon. */
 static int settle(struct connection *c, int result) {
     if (result > 0)
         return result;
@@ -66,7 +66,7 @@ static int settle(struct connection *c, int result) {
     return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? -1 : 0;
 }
 
-/* What one connection left in the queue of errors must not count against the next. */
+/* Clear the queue, so that errors of one connection do not count against the next. */
 static int take(struct connection *c, char *into, int size) {
     ERR_clear_error();
     return settle(c, c->tls ? SSL_read(c->tls, into, size) : (int)read(c->fd, into, size));
@@ -77,7 +77,7 @@ static int give(struct connection *c, const char *from, int size) {
     return settle(c, c->tls ? SSL_write(c->tls, from, size) : (int)write(c->fd, from, size));
 }
 
-/* Write the rest of a file as far as the client takes it; 0 when the connection is gone. */
+/* Write as much of the rest of a file as the client accepts; 0 if the connection is gone. */
 static int send_file(struct connection *c) {
     while (c->unsent) {
         int size = c->unsent < BLOCK ? (int)c->unsent : BLOCK;
@@ -115,7 +115,7 @@ static int finish_upload(struct connection *c) {
     return give(c, answer, size) > 0;
 }
 
-/* Answer a request whose head is whole; 0 when the connection has to be closed. */
+/* Answer a request whose head is complete; 0 if the connection has to be closed. */
 static int route(struct connection *c) {
     char answer[512], body[128];
     int size;
@@ -196,7 +196,7 @@ static void ready(struct connection *c) {
             return;
         }
         if (!c->tls && size < BLOCK)
-            break; /* the socket is empty: spare a call */
+            break; /* the socket is empty: save a call */
     }
     if (c->unsent && !send_file(c))
         hang_up(c);

@@ -1,10 +1,10 @@
-"""A disk that takes its time: every read of a file in one directory sleeps in the reading thread.
+"""A slow disk: every read of a file in one directory sleeps in the thread that reads.
 
-The sleep stands where the system call would block: in the raw file below Python's buffers, or in
-`os.read` and its kin. Whoever reads on the event loop stalls the loop, whoever reads in a thread
-stalls that thread, and the number of waits is the number of reads that reach the disk. Nothing of
-it knows which client is reading; but a client that subclasses `io.FileIO` must be imported after
-it is in place, and so the reads are counted, for the measurement to check.
+The sleep is where the system call would block: in the raw file below Python's buffers, or in
+`os.read` and similar functions. A client that reads on the event loop blocks the loop, and one that
+reads in a thread blocks that thread. There is one sleep for each read that reaches the disk. The
+disk does not know which client is reading, but a client that subclasses `io.FileIO` must be
+imported after the disk is set up. The reads are counted, so that the measurement can check this.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DESCRIPTOR_READS = {
 
 
 class Disk:
-    """What is slow, by how much, and how often it was read.
+    """The slow directory, the delay, and the number of reads.
 
     Attributes:
-        reads: How many reads have waited so far.
+        reads: The number of reads so far.
     """
 
     def __init__(self, directory: Path, seconds: float) -> None:
@@ -40,18 +40,18 @@ class Disk:
         self._seconds = seconds
 
     def holds(self, descriptor: int) -> bool:
-        """Whether an open file lies on this disk."""
+        """Return whether an open file is on this disk."""
         return self._directory in Path(f"/proc/self/fd/{descriptor}").readlink().parents
 
     def wait(self) -> None:
-        """Take the time of one read."""
+        """Sleep for the time of one read."""
         self.reads += 1
         time.sleep(self._seconds)
 
 
 @contextmanager
 def slow_disk(directory: Path, seconds: float) -> Iterator[Disk]:
-    """Let every read below `directory` take `seconds` longer."""
+    """Make every read below `directory` take `seconds` longer."""
     disk = Disk(directory, seconds)
     slow_file = _file_class(disk)
     opened = _opener(slow_file)

@@ -1,4 +1,4 @@
-"""P14: what an import costs in a cold process, over one that imports nothing."""
+"""P14: the time of an import in a new process, beyond that of a process that imports nothing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CLASS = "from ccv2_async import ConstantContact"
 PEERS = {
     "import ccv2_async": "import httpx",
     CLASS: "import httpx",
-    # The class is imported without its parts, which come with the first client.
+    # Importing the class does not import its parts; the first client does that.
     f"{CLASS} as C; C(api_key='k', access_token='t')": "import httpx; httpx.AsyncClient()",
 }
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases of P14: the package alone, its main class, and httpx, which it builds on."""
-    plan.tell("imports in cold processes")
+    """Return the cases of P14: the package, its main class, and httpx, which it builds on."""
+    plan.tell("imports in new processes")
     with tempfile.TemporaryDirectory() as cache:
         return dict.fromkeys(wanted, _cases(plan, cache))
 
@@ -45,7 +45,7 @@ def _cases(plan: Plan, cache: str) -> list[Case]:
 
 
 def _run(statement: str, cache: str) -> float:
-    """Milliseconds from the start of an interpreter to its end, with bytecode in `cache`."""
+    """Return the milliseconds that an interpreter runs, with bytecode in `cache`."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()

@@ -25,7 +25,7 @@ class Row:
     """A row of the table.
 
     Attributes:
-        title: What is measured, and its unit.
+        title: The quantity that is measured, and its unit.
         ours: The target and the case of each of our figures.
         peers: For each peer, its name and the target and case of each of its figures.
     """
@@ -76,7 +76,7 @@ ROWS = (
         ((STREAM, (("P16", f"{AT_ONCE}, {STREAM}"), ("P16", f"{LARGE}, {STREAM}"))),),
     ),
     Row(
-        "calls per file / median seconds until its end is noticed, 3,000 files at 4 calls/s",
+        "calls per file / median seconds until its completion is noticed, 3,000 files at 4 calls/s",
         (("P9", _AT_4), ("P11", f"{_AT_4}, median")),
         (("per-file polling", (("P9", _AT_4), ("P11", f"{_AT_4}, median"))),),
     ),
@@ -91,7 +91,7 @@ ROWS = (
 def main() -> int:
     """Print the table, and draw the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.summary", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="the outcomes of `python -m benchmarks`")
+    parser.add_argument("runs", nargs="+", type=Path, help="results of `python -m benchmarks`")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     options = parser.parse_args()
     runs = [json.loads(path.read_text()) for path in options.runs]

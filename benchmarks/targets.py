@@ -1,7 +1,7 @@
-"""What is measured and what must come out: one row a target, one module a workload family.
+"""The targets: what is measured, and the figures to reach.
 
-To add a target, add its row here and let `measure` of its family return cases with the names
-that its bounds have. A family is a module of this package with::
+Each target has a row here. To add one, add its row, and make `measure` of its family return cases
+with the names of its bounds. A family is a module of this package with::
 
     async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]
 """
@@ -22,7 +22,7 @@ Sense = Literal["ratio at least", "ratio at most", "ours at most"]
 
 @attrs.frozen
 class Bound:
-    """The figure that must be reached, and the one to aim for."""
+    """The figure that must be reached, and the better one to aim for."""
 
     must: float
     aim: float
@@ -30,7 +30,7 @@ class Bound:
 
 @attrs.frozen
 class Target:
-    """One workload: what is bounded, in which sense, by how much in each case."""
+    """One workload, with the kind of its bounds and the bound of each case."""
 
     id: str
     title: str
@@ -40,20 +40,20 @@ class Target:
     bounds: Mapping[str, Bound]
 
     def figure(self, case: Case) -> float | None:
-        """The figure of a case that its bound speaks of."""
+        """Return the figure of a case that its bound limits."""
         if case.skipped:
             return None
         return case.ours.median if self.sense == "ours at most" else case.ratio
 
     def reaches(self, case: Case, limit: float) -> bool | None:
-        """Whether a case keeps to a limit; None when it was not measured."""
+        """Return whether a case meets a limit; None if it was not measured."""
         figure = self.figure(case)
         if figure is None:
             return None
         return figure >= limit if self.sense == "ratio at least" else figure <= limit
 
     def met(self, cases: list[Case]) -> bool | None:
-        """Whether every bounded case that was measured reaches "must"; None without any."""
+        """Return whether every measured case with a bound reaches "must"; None if there is none."""
         verdicts = [
             self.reaches(case, self.bounds[case.name].must)
             for case in cases
@@ -75,7 +75,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             "P1",
-            "20 KB uploads a second, against the client in Rust",
+            "20 KB uploads per second, against a client in Rust",
             "uploads/s",
             "uploads",
             "ratio at least",
@@ -91,7 +91,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P3",
-            "20 KB uploads a second, against others",
+            "20 KB uploads per second, against other clients",
             "uploads/s",
             "uploads",
             "ratio at least",
@@ -139,7 +139,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P8",
-            "growth of memory over one upload of 4 MB",
+            "memory growth, compared with one 4 MB upload",
             "MB",
             "memory",
             "ours at most",
@@ -147,17 +147,17 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P9",
-            "calls of the API for each file, upload to Active (simulated time)",
+            "API calls per file, from upload to Active (simulated time)",
             "calls",
             "quota",
             "ours at most",
             {name: Bound(1.06, 1.04) for name in QUOTA_LOADS}
-            # The calls left of a day's 10,000 decide this one.
+            # This bound is 10,000 calls, those of a day, divided by the files.
             | {"9,400 files at 4/s in one day": Bound(10_000 / 9_400, 1.04)},
         ),
         Target(
             "P10",
-            "time until the last Active is known, over an oracle (simulated time)",
+            "time until all files are known to be Active, against an oracle (simulated time)",
             "s",
             "quota",
             "ratio at most",
@@ -165,17 +165,17 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P11",
-            "completion noticed after it happened (simulated time)",
+            "time until a completion is noticed (simulated time)",
             "s",
             "quota",
             "ours at most",
-            # `benchmarks/notice.py` shows that less than 3 s needs more than 1.04 calls a file.
+            # `benchmarks/notice.py` shows that less than 3 s needs more than 1.04 calls per file.
             {f"{name}, median": Bound(3.0, 2.5) for name in QUOTA_LOADS}
             | {f"{name}, p95": Bound(6.0, 5.0) for name in QUOTA_LOADS},
         ),
         Target(
             "P12",
-            "memory for each of 10,000 pollers that wait",
+            "memory per waiting poller, of 10,000",
             "KB",
             "memory",
             "ours at most",
@@ -183,7 +183,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P13",
-            "a page of 500 rows structured, against orjson.loads of it",
+            "structuring a page of 500 rows, against orjson.loads",
             "us",
             "decoding",
             "ratio at most",
@@ -191,7 +191,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P14",
-            "import in a cold process, over an empty one, against httpx",
+            "import in a new process, beyond an empty one, against httpx",
             "ms",
             "startup",
             "ratio at most",
@@ -202,7 +202,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P15",
-            "growth of memory over a backup of 10 contacts and one file of 4 MB",
+            "memory growth, compared with a backup of 10 contacts and one 4 MB file",
             "MB",
             "memory",
             "ours at most",
@@ -231,7 +231,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             "P18",
-            "growth of memory over one download of 4 MB",
+            "memory growth, compared with one 4 MB download",
             "MB",
             "downloads",
             "ours at most",

@@ -1,8 +1,8 @@
-"""P1 to P6 and P19: how fast files go out, and what each costs the client's CPU.
+"""P1 to P6 and P19: the speed of uploads, and the CPU time that each takes.
 
-The server is compiled on the spot, so that the client is what is measured. It only counts, so each
-client first sends some files to the server in Python, which checks every byte. Without a C compiler
-the server in Python takes both parts, and with them a part in the result.
+The server is written in C and compiled for each run, so that it does not slow the clients down. It
+only counts, so each client first sends some files to the server in Python, which checks every byte.
+Without a C compiler, the server in Python does both, and affects the results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Figure = Literal["rate", "cpu"]
 
 @attrs.frozen
 class Workload:
-    """Files of one size, so many at a time; amounts as (quick, full)."""
+    """Files of one size, and how many are sent at a time; amounts are (quick, full)."""
 
     size: tuple[int, int]
     different: int
@@ -42,7 +42,7 @@ class Workload:
     by_bytes: bool = True
 
 
-# As many names as uploads: ours sends files with the same name to one folder one after another.
+# As many names as uploads: ours sends files with the same name to a folder one after another.
 SMALL = {
     f"{level} in flight{', TLS' * tls}": Workload(
         (20 * KB,) * 2, 400, (100, 2000), level, (2, 5), tls=tls, by_bytes=False
@@ -57,7 +57,7 @@ LARGE = Workload((32 * MB, 256 * MB), 1, (1, 1), 1, (2, 5))
 
 @attrs.frozen
 class Duel:
-    """A case of a target: against whom on what, and which figure counts."""
+    """A case of a target: the peer, the workload, and the figure that counts."""
 
     target: str
     case: str
@@ -84,18 +84,18 @@ DUELS = (
 
 @attrs.frozen
 class Measured:
-    """One client on one workload, round by round."""
+    """The figures of one client on one workload, one per round."""
 
     rate: Series
     cpu: Series
 
 
 async def measure(wanted: frozenset[str], plan: Plan) -> dict[str, list[Case]]:
-    """The cases that are wanted; a client is measured once for all of them."""
+    """Return the requested cases. Each client is measured once for all of them."""
     duels = [duel for duel in DUELS if duel.target in wanted]
     sink = build_sink(plan.directory)
     if sink is None:
-        plan.tell("no C compiler with OpenSSL: the server in Python takes part in the result")
+        plan.tell("no C compiler with OpenSSL: the server in Python affects the results")
     measured: dict[tuple[Workload, str], Measured] = {}
     for tls in (False, True):
         here = [duel for duel in duels if duel.workload.tls is tls]
@@ -142,7 +142,7 @@ async def _contest(
 async def _check(
     entries: Mapping[Workload, Mapping[str, None]], present: Sequence[str], plan: Plan, tls: bool
 ) -> None:
-    """Let each client send some files to the server that checks every byte."""
+    """Make each client send some files to the server that checks every byte."""
     plan.tell(f"checking every byte{', TLS' * tls}")
     async with Arena.open(plan.directory, tls=tls) as arena:
         for name in present:
@@ -177,7 +177,7 @@ async def _rounds(
     rates: dict[str, list[float]] = defaultdict(list)
     costs: dict[str, list[float]] = defaultdict(list)
     for turn in range(plan.either(*workload.rounds)):
-        # Each round begins with another client, so that none always follows the same one.
+        # Each round begins with a different client, so that none always follows the same.
         order = [contestants[(turn + i) % len(contestants)] for i in range(len(contestants))]
         for contestant in order:
             await _send(contestant, workload, warm_up)

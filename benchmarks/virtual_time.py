@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Jumping(selectors.BaseSelector):
-    """A selector that moves the loop's time on instead of waiting."""
+    """A selector that advances the loop's time instead of waiting."""
 
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
@@ -36,7 +36,7 @@ class _Jumping(selectors.BaseSelector):
         self._real.close()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        # Without a timer only another thread can go on, so that is waited for in earnest.
+        # Without a timer, only another thread can continue, so wait for it in real time.
         in_earnest = timeout is None or len(self._real.get_map()) > 1  # the loop's own pipe is one
         ready = self._real.select(None if timeout is None else 0) if in_earnest else []
         if not ready and timeout is not None and timeout > 0:
@@ -45,19 +45,19 @@ class _Jumping(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """For programs without sockets: every wait takes no time, and time passes all the same."""
+    """An event loop for programs without sockets: waits take no real time, but time passes."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Simulated seconds since the loop was made."""
+        """Return the simulated seconds since the loop was created."""
         return self._jumping.now
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """The result of `main`, run in simulated time."""
+    """Run `main` in simulated time, and return its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
 
