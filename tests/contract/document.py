@@ -21,40 +21,40 @@ STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
 INTRODUCTION = """\
 # Every operation, and the method that makes it
 
-A table of all {count} operations of the API, by the group of the client that offers them. Made from
-the contract in `tests/contract`, against which client and sandbox are tested; to write it again:
-`python -m tests.contract.document`.
+This table lists all {count} operations of the API, by the group of the client that has them. It is
+generated from the contract in `tests/contract`, which both the client and the sandbox are tested
+against. To update it, run `python -m tests.contract.document`.
 
-- Arguments with `=` may be left out.
-- What gives a `Listing` is iterated, `async for row in client.contacts.all(): ...`, and follows
-  the pages by itself; it also has `.pages()`, `.first()` and `.collect(limit=)`. Everything else
-  is awaited.
-- `replace` sends a whole resource, and the service erases what that leaves out. `update` reads
-  first and changes only what it is given.
-- Besides the codes below, any call may be answered 403 (quota, inactive key, or a missing
-  privilege), 429 or 503.
-- Not every page of the service's documentation shows its codes: some are those of its sibling pages
-  or of the official SDKs.
+- Arguments with `=` are optional.
+- Iterate a method that returns a `Listing`: `async for row in client.contacts.all(): ...`. It
+  fetches the pages for you; it also has `.pages()`, `.first()`, and `.collect(limit=)`. Await all
+  other methods.
+- `replace` methods send a whole resource, and the service erases the fields that are missing.
+  `update` methods read the resource first, and change only the given fields.
+- In addition to the codes below, any call may get 403 (quota, inactive key, or a missing
+  privilege), 429, or 503.
+- Some pages of the service's documentation list no codes. Their codes here come from sibling pages
+  or the official SDKs.
 """
 
 
 NOTES = {
     "events": """\
-The service has announced that it withdrew these endpoints: every POST and PUT since 2024-04-01, and
-every GET since 2024-06-01, is answered 400 `http.status.gone`, which raises
-{py:exc}`~ccv2_async.errors.EndpointRetired`. `ccv2 sandbox --retire events` plays it."""
+The service has announced that it withdrew these endpoints. Every POST and PUT since 2024-04-01, and
+every GET since 2024-06-01, gets 400 `http.status.gone`, which raises
+{py:exc}`~ccv2_async.errors.EndpointRetired`. `ccv2 sandbox --retire events` simulates that."""
 }
-"""What stands above the table of a group."""
+"""The text above the table of a group."""
 
 
 def group_class(group: str) -> type[Any]:
-    """The class behind `client.<group>`."""
+    """Return the class behind `client.<group>`."""
     found: type[Any] = getattr(import_module(f"ccv2_async.resources.{group}"), group.capitalize())
     return found
 
 
 def page() -> str:
-    """The whole document."""
+    """Return the whole document."""
     parts = [INTRODUCTION.format(count=len(OPERATIONS))]
     for group, count in COUNTS.items():
         rows = [row for row in OPERATIONS if row.area == group]
@@ -64,13 +64,13 @@ def page() -> str:
         parts.append("\n".join(table(rows)))
         others = sorted(name for name in MADE_OF_OTHERS if name.startswith(f"{group}."))
         if others:
-            parts.append("Made of those:\n")
+            parts.append("Methods that combine these:\n")
             parts.append("\n".join(f"- {call_of(name)}: {first_line(name)}" for name in others))
     return "\n".join(f"{part}\n" if not part.endswith("\n") else part for part in parts)
 
 
 def table(rows: Iterable[Operation]) -> Iterator[str]:
-    """The rows of one group as a table."""
+    """Return the rows of one group as a table."""
     yield "| method | returns | request | responses |"
     yield "| --- | --- | --- | --- |"
     for row in rows:
@@ -84,13 +84,13 @@ def table(rows: Iterable[Operation]) -> Iterator[str]:
 
 
 def method_of(name: str) -> Any:
-    """The function behind `group.method`."""
+    """Return the function behind `group.method`."""
     group, _, method = name.partition(".")
     return inspect.unwrap(getattr(group_class(group), method))
 
 
 def call_of(name: str) -> str:
-    """How the method is called, in short."""
+    """Return the method's call in short form."""
     parameters = list(inspect.signature(method_of(name)).parameters.values())[1:]
     shown = (
         STARS.get(p.kind.name, "") + p.name + ("=" if p.default is not p.empty else "")
