@@ -170,10 +170,10 @@ def retry_table() -> str:
     lines += ["", *(f"- {badge(decision)} {decision.value}" for decision in retry.Decision), ""]
     lines.append(
         f"A call is sent at most {retry.ATTEMPTS} times, and waits for the quota at "
-        f"most {retry.RATE_WAITS} times. Between attempts it waits a random part of "
-        f"{2 * retry.BASE_DELAY:g} s, then of {4 * retry.BASE_DELAY:g} s and so on up to "
-        f"{retry.MAX_DELAY:g} s. It waits at least as long as the service asks for; if that is "
-        f"more than {retry.LONGEST_HINT:g} s, you get the error immediately."
+        f"most {retry.RATE_WAITS} times. The pause before the second attempt is a random time of "
+        f"up to {retry.backoff(1, 1.0):g} s, and before the third of up to "
+        f"{retry.backoff(2, 1.0):g} s. It is at least as long as the service asks for; if that "
+        f"is more than {retry.LONGEST_HINT:g} s, you get the error immediately."
     )
     return "\n".join([*lines, ""])
 
