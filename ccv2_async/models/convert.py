@@ -219,7 +219,8 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
         raise DecodeError(
-            f"{what or 'the response'} contains more than a million values. None of it was used."
+            f"{what or 'the response'} contains more than a million values. None of it was used.",
+            reason="the response contains more than a million values",
         )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
@@ -227,9 +228,10 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError as problem:
         excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
+        flaw = f"is not JSON ({problem.msg} at byte {problem.pos}): {excerpt!r}"
         raise DecodeError(
-            f"{what or 'the response'} is not JSON ({problem.msg} at byte {problem.pos}): "
-            f"{excerpt!r}. None of it was used.",
+            f"{what or 'the response'} {flaw}. None of it was used.",
+            reason=f"the response {flaw}",
             excerpt=excerpt,
         ) from None
 

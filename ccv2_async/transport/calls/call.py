@@ -180,9 +180,10 @@ class Response:
             return None
         text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
         excerpt = one_line(self.redact(text, 80))
-        return errors.DecodeError(
-            f"{self.what}: the service returned {self.status} with "
-            f"{self.redact(kind, 80)!r} instead of JSON: {excerpt!r}.",
+        found = f"{self.redact(kind, 80)!r} instead of JSON: {excerpt!r}"
+        return errors.DecodeError.from_parts(
+            self.what,
+            f"the service returned {self.status} with {found}",
             excerpt=excerpt,
             status=self.status,
         )
@@ -202,8 +203,9 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
         odd = described(error)
-    raise errors.DecodeError(
-        f"{response.what}: the service returned {response.status} in an unknown format "
-        f"({response.redact(odd, 200)}).",
+    odd = response.redact(odd, 200)
+    raise errors.DecodeError.from_parts(
+        response.what,
+        f"the service returned {response.status} in an unknown format ({odd})",
         status=response.status,
     )

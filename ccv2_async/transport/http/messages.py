@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import anyio.lowlevel
@@ -177,12 +178,10 @@ async def unpacked(
     response: httpx.Response, limit: int | None, what: str
 ) -> AsyncGenerator[bytes, None]:
     """Yield the body in pieces of limited size, so that a small one cannot unpack to a huge one."""
+    unreadable = partial(errors.DecodeError.from_parts, what, status=response.status_code)
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
-        raise errors.DecodeError(
-            f"{what}: the response has an encoding that was not requested.",
-            status=response.status_code,
-        )
+        raise unreadable("the response has an encoding that was not requested")
     # A user's event hook or stand-in transport may have read, and unpacked, it already.
     is_read = response.is_stream_consumed
     unpacker = _Unpacker() if "gzip" in encoding and not is_read else None
@@ -193,8 +192,9 @@ async def unpacked(
             for piece in unpacker.feed(raw) if unpacker is not None else (raw,):
                 size += len(piece)
                 if limit is not None and size > limit:
-                    raise errors.ResponseTooLarge(
-                        f"{what}: the response is larger than {limit:,} bytes. "
+                    raise errors.ResponseTooLarge.from_parts(
+                        what,
+                        f"the response is larger than {limit:,} bytes",
                         "The rest was not read.",
                         status=response.status_code,
                     )
@@ -204,10 +204,8 @@ async def unpacked(
             if unpacker is not None and unpacker.broken:
                 break
     if unpacker is not None and not unpacker.whole:
-        raise errors.DecodeError(
-            f"{what}: the response claims to be gzip, but it is invalid, truncated, or followed by "
-            "more data.",
-            status=response.status_code,
+        raise unreadable(
+            "the response claims to be gzip, but it is invalid, truncated, or followed by more data"
         )
 
 

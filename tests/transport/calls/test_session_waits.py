@@ -279,6 +279,38 @@ async def test_a_quota_wait_before_a_retry_counts(
 
 
 @pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"<p>down</p>"),
+        ("application/json", b"{"),
+        ("application/json", b"[" * 300_000),
+        ("application/json\r\nContent-Encoding: gzip", b"not gzip"),
+        ("application/json\r\nContent-Encoding: br", b"what?"),
+    ],
+)
+async def test_an_unreadable_answer_before_the_time_is_up_names_the_call_once(
+    open_session: Callable[..., Any], manual_clock: ManualClock, kind: str, body: bytes
+) -> None:
+    budget = Budget(4, clock=manual_clock)
+
+    async def garble(wire: Wire, _: Request) -> None:
+        budget.pause(500)
+        await wire.answer("200 OK", body, f"Content-Type: {kind}", json=False)
+
+    async with serving(garble) as server:
+        session = await open_session(server, clock=manual_clock, budget=budget)
+        call = Call("GET", "/x", Effect.SAFE, "the thing", deadline=10)
+        task = asyncio.create_task(session.read(call, lambda response: response.read(str)))
+        await until(lambda: manual_clock.slept)
+        await manual_clock.advance(5)
+        await until(lambda: budget._queue)
+        await manual_clock.advance(6)
+        with pytest.raises(errors.DeadlineExceeded, match="no time left to send") as caught:
+            await task
+    assert caught.value.message.count("the thing") == 1
+
+
+@pytest.mark.parametrize(
     ("hint", "waited"), [("0", 0.0), ("7", 7.0), ("1.5", 1.5), ("120", 120.0), ("soon", 0.0)]
 )
 @pytest.mark.parametrize("status", ["503 Busy", "500 Oops"])
