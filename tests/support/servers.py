@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from tests.support.lasting_ports import lasting_port
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -207,7 +209,5 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def unused_port() -> int:
-    """A port on which nobody is listening."""
-    with socket.create_server((HOST, 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+    """A port on which nobody listens, nor will: the server of another test cannot get it."""
+    return lasting_port()
