@@ -1,11 +1,11 @@
-"""Makes the sample files next to it: pictures and documents as real encoders write them.
+"""Make the sample files: pictures and documents from real encoders.
 
-They are committed, so nobody has to run this; it is here to show where they come from. It needs
-Pillow, which the package itself does not: `pip install pillow`, then
-`python examples/make_samples.py`. The same files come out each time with the same Pillow.
+The files are in the repository, so nobody has to run this script; it shows where they come from. It
+needs Pillow, which the package does not: run `pip install pillow`, then
+`python examples/make_samples.py`. The same version of Pillow always makes the same files.
 """
 
-# ruff: noqa: S311  # a script on its own, whose pictures are no secrets
+# ruff: noqa: S311  # random numbers for pictures need not be secure
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ HERE = Path(__file__).parent / "files"
 SKY = ((24, 32, 78), (236, 120, 92), (255, 214, 150))
 RIDGES = ((88, 62, 110), (58, 44, 92), (34, 28, 66), (14, 14, 36))
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
-def blend(colours: tuple[Colour, ...], at: float) -> Colour:
-    """The colour at a place from 0 to 1 along a row of colours."""
-    place = min(max(at, 0.0), 1.0) * (len(colours) - 1)
-    low = min(int(place), len(colours) - 2)
+def blend(colors: tuple[Color, ...], at: float) -> Color:
+    """Return the color at a place from 0 to 1 along a row of colors."""
+    place = min(max(at, 0.0), 1.0) * (len(colors) - 1)
+    low = min(int(place), len(colors) - 2)
     part = place - low
-    first, second = colours[low], colours[low + 1]
+    first, second = colors[low], colors[low + 1]
     mixed = [round(a + (b - a) * part) for a, b in zip(first, second, strict=True)]
     return mixed[0], mixed[1], mixed[2]
 
 
 def grain(picture: Image.Image, seed: int, strength: float) -> Image.Image:
-    """The picture with the noise of a sensor, which is what makes photographs large."""
+    """Add the noise of a sensor to a picture, because that makes photographs large."""
     width, height = picture.size
     noise = Image.frombytes(
         "RGB", (width, height), random.Random(seed).randbytes(width * height * 3)
@@ -42,20 +42,20 @@ def grain(picture: Image.Image, seed: int, strength: float) -> Image.Image:
 
 
 def sunrise(width: int, height: int, seed: int) -> Image.Image:
-    """Mountain ridges before a morning sky."""
+    """Draw mountain ridges in front of a morning sky."""
     picture = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(picture)
     for y in range(height):
         draw.line([(0, y), (width, y)], fill=blend(SKY, y / height * 1.3))
-    centre, radius = (width * 0.62, height * 0.52), height * 0.09
+    center, radius = (width * 0.62, height * 0.52), height * 0.09
     draw.ellipse(
-        [centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius],
+        [center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius],
         fill=(255, 238, 200),
     )
     picture = picture.filter(ImageFilter.GaussianBlur(height / 120))
     draw = ImageDraw.Draw(picture)
     chance = random.Random(seed)
-    for number, colour in enumerate(RIDGES):
+    for number, color in enumerate(RIDGES):
         waves = [
             (chance.uniform(1, 4) * 2**k, chance.uniform(0, math.tau), 0.11 / 1.9**k)
             for k in range(7)
@@ -65,12 +65,12 @@ def sunrise(width: int, height: int, seed: int) -> Image.Image:
             (x, height * (base - sum(a * math.sin(f * x / width * 6 + p) for f, p, a in waves)))
             for x in range(width + 1)
         ]
-        draw.polygon([*line, (width, height), (0, height)], fill=colour)
+        draw.polygon([*line, (width, height), (0, height)], fill=color)
     return picture
 
 
 def chart(width: int, height: int) -> Image.Image:
-    """A bar chart, as a newsletter would hold one."""
+    """Draw a bar chart, like one in a newsletter."""
     picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
     title, small = ImageFont.load_default(34), ImageFont.load_default(20)
@@ -83,14 +83,14 @@ def chart(width: int, height: int) -> Image.Image:
         draw.text((30, y - 11), str(mark), fill=(120, 120, 135), font=small)
     for month, value in enumerate(values):
         x, top = left + month * step + 8, bottom - (bottom - 110) * value / 100
-        colour = blend(((86, 120, 230), (240, 110, 120)), value / 100)
-        draw.rounded_rectangle([x, top, x + step - 16, bottom], 8, fill=colour)
+        color = blend(((86, 120, 230), (240, 110, 120)), value / 100)
+        draw.rounded_rectangle([x, top, x + step - 16, bottom], 8, fill=color)
         draw.text((x + step / 2 - 16, bottom + 12), "JFMAMJJASOND"[month], "black", small)
     return picture
 
 
 def pulse(size: int) -> list[Image.Image]:
-    """The frames of a moving logo."""
+    """Draw the frames of a moving logo."""
     frames = []
     for number in range(24):
         frame = Image.new("RGB", (size, size), (250, 250, 252))
@@ -98,15 +98,15 @@ def pulse(size: int) -> list[Image.Image]:
         for ring in range(4):
             phase = (number / 24 + ring / 4) % 1.0
             radius = size * 0.46 * phase
-            colour = blend(((60, 90, 220), (250, 250, 252)), phase)
+            color = blend(((60, 90, 220), (250, 250, 252)), phase)
             box = [size / 2 - radius, size / 2 - radius, size / 2 + radius, size / 2 + radius]
-            draw.ellipse(box, outline=colour, width=max(2, size // 40))
+            draw.ellipse(box, outline=color, width=max(2, size // 40))
         frames.append(frame)
     return frames
 
 
 def page(number: int, pages: int) -> Image.Image:
-    """A page of a printed brochure."""
+    """Draw a page of a printed brochure."""
     sheet = Image.new("RGB", (1240, 1754), "white")
     sheet.paste(grain(sunrise(1080, 700, 40 + number), number, 0.05), (80, 90))
     draw = ImageDraw.Draw(sheet)

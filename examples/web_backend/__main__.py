@@ -1,4 +1,4 @@
-"""`python -m examples.web_backend --sandbox`: the backend with a service of its own, to try."""
+"""Run the backend, here with an embedded sandbox: `python -m examples.web_backend --sandbox`."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ HOST = "127.0.0.1"
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which waits for open requests before it stops: so the streams of news end first."""
+    """uvicorn waits for open requests before it stops, so this ends the event streams first."""
 
     loop: asyncio.AbstractEventLoop
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal comes."""
+        """Serve until a signal arrives."""
         self.loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, streams first."""
+        """End the event streams, then stop."""
         self.loop.call_soon_threadsafe(stop_streams, self.config.app)
         super().handle_exit(sig, frame)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; returns the exit code."""
+    """Serve until interrupted, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.web_backend", description=__doc__)
     parser.add_argument(
         "--sandbox", action="store_true", help="upload to a service embedded in this process"
     )
-    parser.add_argument("--port", type=int, default=8000, help="0 for a free one")
-    parser.add_argument("--database", default="uploads.db", help="keeps the uploads' tokens")
+    parser.add_argument("--port", type=int, default=8000, help="the port; 0 for a free one")
+    parser.add_argument("--database", default="uploads.db", help="the file for the uploads' tokens")
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         given: dict[str, Any] = {}

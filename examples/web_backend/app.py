@@ -1,7 +1,6 @@
-"""The application: one client for all requests, one request for each file, one stream of news.
+"""The application: one client for all requests, one request per file, one event stream per page.
 
-Run it with `python -m examples.web_backend --sandbox`, or give `create_app` to a server of your
-own.
+Run it with `python -m examples.web_backend --sandbox`, or pass `create_app` to your own server.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ LARGEST = 5 * 1024 * 1024
 logger = logging.getLogger("web_backend")
 
 _SAFE = {
-    # Whatever a file is called, the page loads and runs nothing that is not ours.
+    # No matter what a file is named, the page loads and runs only our own files.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -58,8 +57,8 @@ class Backend:
 
     Attributes:
         client: The one client.
-        board: Where news of uploads go.
-        largest: Bytes of the largest file that is taken.
+        board: Where updates of uploads are published.
+        largest: The maximum size of a file in bytes.
     """
 
     client: ConstantContact
@@ -73,13 +72,12 @@ def create_app(
     database: str | Path = "uploads.db",
     largest: int = LARGEST,
 ) -> FastAPI:
-    """The application.
+    """Create the application.
 
     Args:
         open_client: Makes the client when the server starts.
         database: The SQLite file that keeps the uploads' tokens.
-        largest: Bytes of the largest file that is taken; `library.info()` says what the account
-            allows.
+        largest: The maximum size of a file in bytes; `library.info()` says what the account allows.
     """
 
     @asynccontextmanager
@@ -97,20 +95,20 @@ def create_app(
 
 
 async def backend_of(request: Request) -> Backend:
-    """What all requests share. Async, since FastAPI calls what is not in a thread."""
+    """Return what all requests share. It is async, so FastAPI does not run it in a thread."""
     backend: Backend = request.app.state.backend
     return backend
 
 
 async def visitor_of(visitor: Annotated[str, Cookie()] = "") -> str:
-    """Who asks. A real application has its own log-in here."""
+    """Return the visitor. A real application would check its own login here."""
     if not visitor:
         raise HTTPException(403, "Open the page first: it sets the cookie that tells you apart.")
     return visitor
 
 
 async def page(visitor: Annotated[str, Cookie()] = "") -> FileResponse:
-    """The page, and a cookie that makes the visitor's uploads theirs."""
+    """Return the page, with a cookie that connects the uploads to the visitor."""
     response = FileResponse(STATIC / "index.html", headers=_SAFE)
     response.set_cookie(
         COOKIE,
@@ -125,7 +123,7 @@ async def page(visitor: Annotated[str, Cookie()] = "") -> FileResponse:
 async def live(
     backend: Annotated[Backend, Depends(backend_of)], visitor: Annotated[str, Depends(visitor_of)]
 ) -> Live:
-    """The visitor's uploads and all news of them, as server-sent events."""
+    """Stream the visitor's uploads and their updates as server-sent events."""
     return Live(backend.client, backend.board, visitor)
 
 
@@ -138,8 +136,8 @@ async def send_on(
     """Forward the body of this request to the library while it arrives.
 
     The response is sent as soon as the library has accepted the file; the event stream reports what
-    happens next. If the browser disconnects, the upload to the library is aborted,
-    and the library keeps none of it.
+    happens next. If the browser disconnects, the upload to the library is aborted, and the library
+    keeps none of it.
     """
     upload = Upload(owner=visitor, name=name, size=int(request.headers.get("content-length", 0)))
     board = backend.board
@@ -158,7 +156,7 @@ async def send_on(
     except errors.UsageError as error:
         status, message = 422, str(error)
     except errors.ConstantContactError as error:
-        logger.warning("%s could not be sent on: %s", upload.name, error)
+        logger.warning("%s could not be forwarded: %s", upload.name, error)
         status, message = 502, str(error)
     else:
         await board.put(accepted)
@@ -170,7 +168,7 @@ async def send_on(
 
 
 async def _passed_on(request: Request, backend: Backend, upload: Upload) -> Upload:
-    """The upload, once the library has accepted it."""
+    """Return the upload once the library has accepted it."""
 
     def progress(now: Progress) -> None:
         backend.board.show(attrs.evolve(upload, sent=now.sent, size=now.total))
@@ -189,10 +187,10 @@ async def _passed_on(request: Request, backend: Backend, upload: Upload) -> Uplo
 
 
 def stop_streams(app: Any) -> None:
-    """End the streams of all open pages; call it in the event loop when the server is to stop.
+    """End the event streams of all open pages. Call it in the event loop when the server stops.
 
     Args:
-        app: What `create_app` made; before it has started up there is nothing to end.
+        app: The application that `create_app` returned. Before its startup, there are no streams.
     """
     backend: Backend | None = getattr(app.state, "backend", None)
     if backend is not None:

@@ -1,4 +1,4 @@
-"""Who gets the news of an upload: every page that its owner has open."""
+"""Send the updates of an upload to every page that its owner has open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mailbox:
-    """The news for one open page. A slow page gets fewer, newer news; the box never overflows."""
+    """The updates for one page. A slow page gets only the latest, so the mailbox stays small."""
 
     def __init__(self) -> None:
         self._news: dict[str, Upload] = {}
@@ -22,17 +22,17 @@ class Mailbox:
         self._closed = False
 
     def put(self, upload: Upload) -> None:
-        """Leave the latest news of an upload."""
+        """Put in the latest update of an upload."""
         self._news[upload.id] = upload
         self._arrived.set()
 
     def close(self) -> None:
-        """No more news will come."""
+        """Announce that there are no more updates."""
         self._closed = True
         self._arrived.set()
 
     async def get(self) -> list[Upload] | None:
-        """What is new, once something is; None when the server is about to stop."""
+        """Wait for updates, and return them; None when the server is about to stop."""
         await self._arrived.wait()
         if self._closed:
             return None
@@ -42,7 +42,7 @@ class Mailbox:
 
 
 class Board:
-    """Stores news and hands them on.
+    """Stores updates, and forwards them to open pages.
 
     Args:
         store: Where uploads are kept.
@@ -54,18 +54,18 @@ class Board:
         self._closed = False
 
     async def put(self, upload: Upload) -> None:
-        """Store news and show them."""
+        """Store an update and show it."""
         await self.store.save(upload)
         self.show(upload)
 
     def show(self, upload: Upload) -> None:
-        """Show news that are not worth storing, such as progress."""
+        """Show an update without storing it, such as progress."""
         for mailbox in self._mailboxes.get(upload.owner, ()):
             mailbox.put(upload)
 
     @contextmanager
     def watching(self, owner: str) -> Iterator[Mailbox]:
-        """A mailbox for one page of this visitor."""
+        """Open a mailbox for one page of this visitor."""
         mailbox = Mailbox()
         if self._closed:
             mailbox.close()

@@ -1,10 +1,9 @@
-"""The body of a request as a source for the library: passed on as it comes, or spooled.
+"""The body of a request as a source for the library: forwarded as it arrives, or spooled.
 
-A page sends each file as a request of its own, whose Content-Length is the file's. Such a body is
-passed on block by block as it comes in; none of it is kept. A body without a length, such as
-`curl -T -` sends, has to be read to its end first, since the service wants to know the length
-beforehand: up to `IN_MEMORY` it stays in memory, beyond that it goes to a temporary file, written
-by a thread.
+A page sends each file as its own request, whose Content-Length is that of the file. Such a body is
+forwarded block by block as it arrives, and is not stored. A body without a length, such as one from
+`curl -T -`, has to be read completely first, because the service needs the length in advance. Up to
+`IN_MEMORY` bytes stay in memory; a larger body goes to a temporary file, which a thread writes.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ IN_MEMORY = 1024 * 1024
 
 
 class TooLarge(Exception):  # noqa: N818  # it reads as what happened
-    """The body is larger than the library takes."""
+    """The body is too large for the library."""
 
 
 @attrs.frozen
 class Incoming:
-    """A body that is ready to be passed on.
+    """A body that is ready to be forwarded.
 
     Attributes:
-        source: What `begin_upload` takes: an async stream, or a function that opens a new one.
-        length: Its exact length in bytes.
+        source: An argument for `begin_upload`: an async stream, or a function that opens a new one.
+        length: The exact length in bytes.
     """
 
     source: Any
@@ -44,7 +43,7 @@ class Incoming:
 
 @asynccontextmanager
 async def incoming(request: Request, *, largest: int) -> AsyncIterator[Incoming]:
-    """The request's body as a source.
+    """Make a source of the request's body.
 
     Raises:
         TooLarge: It is larger than `largest` bytes.
@@ -56,7 +55,7 @@ async def incoming(request: Request, *, largest: int) -> AsyncIterator[Incoming]
             raise TooLarge
         yield Incoming(request.stream(), int(announced))
         return
-    # Past its limit it writes to disk, but then only a thread touches it.
+    # Beyond its limit it writes to disk, but then only a thread uses it.
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
         spool = _Spool(file)
         async for block in request.stream():
@@ -87,6 +86,6 @@ class _Spool:
     async def _run(self, action: Any, argument: Any) -> Any:
         if self.size <= IN_MEMORY:
             return action(argument)
-        # Waited for even when the request is cancelled: the file must not be closed under it.
+        # Wait even if the request is cancelled: the file must not be closed while it is in use.
         with anyio.CancelScope(shield=True):
             return await to_thread.run_sync(action, argument)

@@ -1,9 +1,9 @@
-"""A visitor's uploads as server-sent events, and the following of them while a page is open.
+"""Stream a visitor's uploads as server-sent events, and follow them while a page is open.
 
-Nobody asks the service about an upload that nobody looks at: each open page follows its uploads
-by `async for update in poller`, and when it goes away its tasks end with it. All pages share the
-client, whose pollers ask for up to a hundred uploads in one request however many pages wait. When
-a page comes back, in this process or after a restart, it goes on from the stored tokens.
+An upload that nobody watches is not polled: each open page follows its uploads with
+`async for update in poller`, and its tasks end when it is closed. All pages share one client, whose
+pollers check up to a hundred uploads in one request, no matter how many pages wait. When a page is
+opened again, in this process or after a restart, it continues from the stored tokens.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from .uploads import Upload
 
 SILENCE = 15.0
-"""Seconds after which a line is sent so that no proxy considers the stream dead."""
+"""The seconds without an update after which a line is sent, so that no proxy closes the stream."""
 
 _ENDS: dict[type[Exception], str] = {
     errors.VirusFound: "A virus was found in the file, so the library refused it.",
-    errors.UploadFailed: "The library could not process the file. Is it whole?",
+    errors.UploadFailed: "The library could not process the file. Is it complete?",
     errors.JobNotFound: "The library no longer knows this file.",
 }
 
 
 async def follow(client: ConstantContact, board: Board, upload: Upload) -> None:
-    """Tell the board of each change of an upload's status until the last one."""
+    """Report each change of an upload's status to the board, until the last one."""
     try:
         poller = client.resume_upload(upload.token)
         async for update in poller:
@@ -47,7 +47,7 @@ async def follow(client: ConstantContact, board: Board, upload: Upload) -> None:
                 await board.put(attrs.evolve(upload, status=update.status or ""))
         file = await poller
     except (errors.PollTimeout, errors.TransportError) as error:
-        board.show(attrs.evolve(upload, message=f"No news of it right now. {error}"))
+        board.show(attrs.evolve(upload, message=f"Its status is not known right now. {error}"))
     except (errors.JobError, errors.TokenError) as error:
         await board.put(
             attrs.evolve(
@@ -65,12 +65,12 @@ async def follow(client: ConstantContact, board: Board, upload: Upload) -> None:
 
 
 class Live(Response):
-    """A page's stream of news, until the page goes away or the server stops.
+    """The event stream of a page, until the page is closed or the server stops.
 
     Args:
         client: Follows the uploads.
-        board: Where the news come from.
-        owner: Whose uploads they are.
+        board: Where updates come from.
+        owner: The owner of the uploads.
     """
 
     def __init__(self, client: ConstantContact, board: Board, owner: str) -> None:
@@ -80,7 +80,7 @@ class Live(Response):
             {
                 "Content-Type": "text/event-stream; charset=utf-8",
                 "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",  # nginx would hold the news back
+                "X-Accel-Buffering": "no",  # otherwise nginx would delay the events
             }
         )
         self._client = client
@@ -88,7 +88,7 @@ class Live(Response):
         self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
-        """Serve the stream; every task of it has ended when this returns."""
+        """Serve the stream. All its tasks have ended when this returns."""
         await send(
             {
                 "type": "http.response.start",
@@ -120,7 +120,7 @@ class Live(Response):
         async def say(text: bytes) -> None:
             await send({"type": "http.response.body", "body": text, "more_body": True})
 
-        # The mailbox first: nothing that happens while the rows are read is missed.
+        # Open the mailbox first, so that no update is missed while the rows are read.
         with self._board.watching(self._owner) as mailbox:
             uploads = await self._board.store.of(self._owner)
             await say(_event("uploads", [upload.shown() for upload in uploads]))

@@ -1,4 +1,4 @@
-"""What the backend knows of each upload, kept in SQLite so that a restart loses nothing."""
+"""The backend's record of each upload, in SQLite, so that a restart loses nothing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Phase(enum.StrEnum):
-    """Where an upload stands, as the page shows it.
+    """The phase of an upload, as the page shows it.
 
     ::
 
         SENDING ──> PROCESSING ──> ACTIVE
-           │             └───────> REFUSED    by the service: a virus, a broken file
+           │             └───────> REFUSED    the service refused it: a virus, a broken file
            ├─────────────────────> REFUSED    it could not be sent
-           └─────────────────────> BROKEN     the browser, or this server, went away
+           └─────────────────────> BROKEN     the browser disconnected, or this server stopped
     """
 
     SENDING = "sending"
@@ -38,16 +38,16 @@ class Upload:
     """One upload of one visitor.
 
     Attributes:
-        owner: Whose it is: the visitor's cookie.
+        owner: The visitor's cookie.
         name: The file's name.
-        size: Bytes; 0 while a body without a length is still coming in.
-        id: Our own name for it.
-        sent: Bytes that the service's connection has taken; not stored.
-        phase: Where it stands.
-        status: The service's own word for that, once it has one.
-        message: What the visitor should know.
+        size: The size in bytes; 0 while a body without a length is still arriving.
+        id: Our own ID of the upload.
+        sent: The bytes that were sent to the service; not stored.
+        phase: The phase that the page shows.
+        status: The service's own status, once there is one.
+        message: A message for the visitor.
         token: Resumes the poller, in this process or the next; the browser never sees it.
-        url: Where the file is served, once it is Active.
+        url: The URL of the file, once it is Active.
     """
 
     owner: str
@@ -62,7 +62,7 @@ class Upload:
     url: str = ""
 
     def shown(self) -> dict[str, Any]:
-        """What the browser gets to see."""
+        """Return the fields that the browser may see."""
         return attrs.asdict(self, filter=attrs.filters.exclude("owner", "token"))
 
 
@@ -81,8 +81,8 @@ _SAVE = f"""
 _OF = f"SELECT {', '.join(_COLUMNS)} FROM uploads WHERE owner = ? ORDER BY number DESC LIMIT ?"  # noqa: S608  # the same
 _MOST_SHOWN = 100
 _STOPPED = (
-    "The server stopped while this file was on its way. "
-    "Look into the library before you send it again."
+    "The server stopped while this file was being sent. "
+    "Look in the library before you send it again."
 )
 
 
@@ -99,9 +99,9 @@ class Store:
     @classmethod
     @asynccontextmanager
     async def opened(cls, path: str | Path) -> AsyncIterator[Self]:
-        """The store in this file, made if it is missing.
+        """Open the store in this file, and create it if it is missing.
 
-        What was being sent when the last process ended is marked as interrupted.
+        Uploads that were being sent when the last process ended are marked as interrupted.
         """
         async with aiosqlite.connect(path) as database:
             await database.execute("PRAGMA journal_mode = WAL")
@@ -114,12 +114,12 @@ class Store:
             yield cls(database)
 
     async def save(self, upload: Upload) -> None:
-        """Remember the upload as it is now."""
+        """Store the current state of the upload."""
         values = attrs.asdict(upload)
         await self._database.execute(_SAVE, [str(values[name]) for name in _COLUMNS])
         await self._database.commit()
 
     async def of(self, owner: str) -> list[Upload]:
-        """The visitor's last uploads, oldest first."""
+        """Return the visitor's latest uploads, oldest first."""
         rows = await self._database.execute_fetchall(_OF, (owner, _MOST_SHOWN))
         return [Upload(**dict(zip(_COLUMNS, row, strict=True))) for row in rows][::-1]

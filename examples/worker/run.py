@@ -26,7 +26,7 @@ SAMPLES = Path(__file__).parents[1] / "files"
 def settings_of(stack: contextlib.ExitStack) -> WorkerSettings:
     """Return the settings of the environment, or those of an embedded sandbox without a key."""
     settings = WorkerSettings.from_env()
-    if settings.api_key or settings.redis_url:  # workers elsewhere cannot reach a sandbox in here
+    if settings.api_key or settings.redis_url:  # workers elsewhere cannot reach a sandbox here
         return settings
     from ccv2_async.sandbox import Sandbox  # noqa: PLC0415  # only without a key
 

@@ -161,7 +161,7 @@ async def test_a_refusal_by_the_service_is_shown_to_the_visitor(site: Site) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("virus.png", "virus"), ("fail.pdf", "whole"), ("deleted.pdf", "process")]
+    ("name", "says"), [("virus.png", "virus"), ("fail.pdf", "complete"), ("deleted.pdf", "process")]
 )
 async def test_the_outcome_of_a_bad_file_is_shown(site: Site, name: str, says: str) -> None:
     async with visitor(site) as http:

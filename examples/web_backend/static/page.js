@@ -1,7 +1,7 @@
-// Sends each file as the body of a request of its own, and shows what the server tells of it.
-// The server keeps the state: everything on this page can be drawn anew from its stream of news.
+// Sends each file as the body of its own request, and shows what the server reports about it.
+// The server keeps the state: everything on this page can be drawn again from its event stream.
 
-const AT_ONCE = 3; // a browser keeps six connections to a host; the stream of news holds one
+const AT_ONCE = 3; // a browser opens six connections to a host; the event stream uses one
 const LARGEST = 5 * 1024 * 1024;
 const WORDS = {
   sending: "Sending",
@@ -10,7 +10,7 @@ const WORDS = {
   refused: "Refused",
   broken: "Interrupted",
 };
-const SPELLED = { VirusFound: "Virus found" }; // states of the service, in plain words
+const SPELLED = { VirusFound: "Virus found" }; // statuses of the service, in plain words
 const TILES = [
   [/^(png|jpe?g|gif)$/, "#3457d5"],
   [/^pdf$/, "#c2334d"],
@@ -101,7 +101,7 @@ function count() {
   $("count").textContent = phases.length ? `${active} of ${phases.length} active` : "";
 }
 
-// The news. The browser comes back by itself when the server was away.
+// The event stream. The browser reconnects by itself after the server was down.
 
 function link(state, text) {
   $("link").dataset.state = state;
