@@ -41,8 +41,8 @@ def draw(outcome: Outcome, file: Path) -> None:
 
     places = range(len(bars))
     figure, axes = plt.subplots(figsize=(10, 1.4 + 0.36 * len(bars)), layout="constrained")
-    colours = [_MET if bar.reached >= 1 else _SHORT for bar in bars]
-    axes.barh(places, [bar.reached - _FLOOR for bar in bars], left=_FLOOR, color=colours)
+    colors = [_MET if bar.reached >= 1 else _SHORT for bar in bars]
+    axes.barh(places, [bar.reached - _FLOOR for bar in bars], left=_FLOOR, color=colors)
     axes.scatter([bar.aim for bar in bars], places, marker="|", s=220, color=_AIM, label="aim")
     axes.axvline(1.0, color="black", linewidth=1.0, label="must")
     for place, bar in zip(places, bars, strict=True):

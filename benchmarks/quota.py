@@ -5,7 +5,7 @@ with a round trip of 80 ms. An hour passes in seconds, and a seed always gives t
 sandbox has the same quota, and refuses calls beyond it.
 
 - *ours*: `upload_many`, whose files share one status request.
-- *per file*: each file is polled separately, as by most clients: after 1 s, then after 1.5 times as
+- *per file*: each file is polled separately, as in most clients: after 1 s, then after 1.5 times as
   long each time, up to 10 s. The budget is the same, and polls go before uploads.
 - *oracle*: knows when each file is done, and reads no status. No client can be better.
 """

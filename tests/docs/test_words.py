@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATHS = [
     *(path for path in sorted(ROOT.glob("*.md"))),
+    *(path for path in sorted((ROOT / ".github").rglob("*.md"))),
+    *(path for path in sorted((ROOT / "benchmarks").rglob("*.[mpc]*")) if path.suffix != ".png"),
     *(path for path in sorted((ROOT / "ccv2_async").rglob("*.py"))),
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts),
     *(path for path in sorted((ROOT / "docs").rglob("*.rst")) if "_build" not in path.parts),
@@ -83,6 +85,7 @@ ODD = {
     r"\bwhat JSON can\b": "a value that JSON can",
     r": one begins with\b": "a ... begins with",
     r"(?-i:(?<!ied.)\be-mail\b)": "email",
+    r"\b(colour\w*|centre[sd]?|licence)\b": "the American spelling",
     r"\b(behaviour|(synchron|summar|recogn|normal|serial|initial)is(e|ed|es|ing|ation))\b": (
         "the American spelling"
     ),
