@@ -34,7 +34,7 @@ FAST = (
 """Tests that take a few minutes and touch every dependency."""
 
 PARALLEL = ("-n", "2", "--dist", "worksteal")
-"""Run two tests at a time; arguments of a session replace it, so `--pdb` works there."""
+"""Run two tests at a time. Arguments of a session replace this, so `--pdb` works there."""
 
 EXTRAS = {
     "": ("ccv2_async.ConstantContact", "ccv2_async.models.LibraryFile", "ccv2_async.webhooks"),
@@ -55,17 +55,17 @@ PINS = "constraints.txt"
 """The versions that all sessions but `interpreter`, `lowest`, and `package` install."""
 
 LIMITS = {".whl": 1_000_000, ".gz": 2_500_000}
-"""The largest size of a distribution in bytes."""
+"""The maximum size of a distribution in bytes."""
 
 
 def groups(*names: str) -> list[str]:
-    """Return the requirements of dependency groups; an old pip cannot install groups itself."""
+    """Return the requirements of dependency groups. An old pip cannot install groups itself."""
     return list(nox.project.dependency_groups(PROJECT, *names))
 
 
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
-    """Run the tests and measure branch coverage; arguments narrow them and skip the gate."""
+    """Run the tests and measure branch coverage. With arguments, any coverage passes."""
     session.install("-e", ".[all,examples]", *groups("test", "docs", "bench"), "-c", PINS)
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or PARALLEL))
@@ -85,7 +85,7 @@ def interpreter(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def lowest(session: nox.Session) -> None:
-    """Run the fast tests with the lowest versions that pyproject.toml admits."""
+    """Run the fast tests with the lowest versions that pyproject.toml allows."""
     constraints = Path(session.create_tmp()) / "lowest.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in lowest_pins()), "utf-8")
     session.install(
@@ -95,7 +95,7 @@ def lowest(session: nox.Session) -> None:
 
 
 def lowest_pins() -> list[str]:
-    """Return `name==version` for the lower bound of each dependency, extra and group."""
+    """Return `name==version` for the lower bound of each dependency, extra, and group."""
     project = PROJECT["project"]
     texts = [*project["dependencies"], *groups("test", "docs", "bench")]
     for extra in project["optional-dependencies"].values():
@@ -132,7 +132,7 @@ def package(session: nox.Session) -> None:
         wanted = f"{wheel}[{extra}]" if extra else str(wheel)
         session.run(python, "-m", "pip", "install", "-q", wanted, external=True)
         check = f"import pkgutil; [pkgutil.resolve_name(name) for name in {promised!r}]"
-        # Outside of the checkout, so that the package can only be the installed one.
+        # Outside of the checkout, so that the installed package is imported.
         with session.chdir(home):
             session.run(python, "-W", "error", "-c", check, external=True)
             session.run(python, "-m", "pip", "check", external=True)
@@ -140,7 +140,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
-    """Style, format, import contracts, and the size of the package."""
+    """Check style, format, import contracts, and the size of the package."""
     session.install(*groups("lint"), "-c", PINS)
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
@@ -150,8 +150,8 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def types(session: nox.Session) -> None:
-    """Strict types, and that everything public has one."""
-    # Not editable: completeness is that of the package as its users have it.
+    """Check types strictly, and check that all public names are typed."""
+    # Not editable, so that the check sees the package as it is installed for users.
     session.install(".[all,examples]", *groups("test", "docs", "bench", "lint"), "nox", "-c", PINS)
     session.run("mypy")
     session.run("basedpyright", "--verifytypes", "ccv2_async", "--ignoreexternal")
@@ -169,7 +169,7 @@ def pin(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def bench(session: nox.Session) -> None:
-    """Measure against the peers: `nox -s bench -- --only P1,P2 --quick`."""
+    """Measure against other clients: `nox -s bench -- --only P1,P2 --quick`."""
     session.install(".[all]", *groups("bench"), "-c", PINS)
     arguments = session.posargs or ["--json", "benchmarks/results/all.json"]
     session.run("python", "-m", "benchmarks", *arguments)
@@ -177,7 +177,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def mutation(session: nox.Session) -> None:
-    """Change the modules that decide, and see whether their tests notice: `-- settle retry`."""
+    """Change the modules that make decisions, and check that tests notice: `-- settle retry`."""
     session.install("-e", ".[all]", *groups("test", "mutation"), "-c", PINS)
     session.run("python", "-m", "tests.mutation", *session.posargs)
 

@@ -1,4 +1,4 @@
-"""How the documentation is built: `nox -s docs`, or `sphinx-build -W docs docs/_build/html`."""
+"""Build the documentation: `nox -s docs`, or `sphinx-build -W docs docs/_build/html`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "drawn/*.md"]
 
-# Links to what this package documents have to lead somewhere; what others document is not there.
+# Every link to this package must have a target; links to other packages need none.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),  # a word in back-quotes may be anything
@@ -44,7 +44,7 @@ autodoc_typehints = "both"
 autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
-# A copied session of a shell has neither prompts nor output.
+# Copied shell sessions contain neither prompts nor output.
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 python_use_unqualified_type_names = True

@@ -1,7 +1,7 @@
-"""The pictures and tables of the documentation, drawn from the code: its tables and its imports.
+"""Draw the pictures and tables of the documentation from the code: its tables and its imports.
 
-`python docs/drawings.py` writes `docs/drawn/`; the build of the documentation does it too, and
-`tests/docs` fails when what is committed there is not what the code says.
+`python docs/drawings.py` writes `docs/drawn/`, and so does the build of the documentation.
+`tests/docs` fails if the committed files differ from the code.
 """
 
 # ruff: noqa: INP001  # a script next to conf.py, not part of a package
@@ -56,7 +56,7 @@ BULK_ARROWS = (
     (BulkState.ACCEPTED, BulkState.FAILED),
     (BulkState.FAILED, BulkState.SENDING),
 )
-"""How a row of the journal moves; `tests/docs` watches real runs and compares."""
+"""The transitions of a row in the journal. `tests/docs` compares them with real runs."""
 
 
 class Sheet:
@@ -104,7 +104,7 @@ class Sheet:
         )
 
     def arrow(self, path: str) -> None:
-        """A line with a tip at its end."""
+        """A line with an arrowhead at its end."""
         self._parts.append(
             f'<path d="{path}" fill="none" stroke="{FAINT}" stroke-width="1.6" '
             'marker-end="url(#tip)"/>'
@@ -117,7 +117,7 @@ class Sheet:
         )
 
     def dot(self, x: float, y: float, fill: str, line: str = "none", r: float = 5) -> None:
-        """A dot; with a line around it and paper inside, a ring."""
+        """A dot, or with a stroke and a white fill, a ring."""
         self._parts.append(
             f'<circle cx="{x:g}" cy="{y:g}" r="{r:g}" fill="{fill}" stroke="{line}" '
             'stroke-width="1.6"/>'
@@ -183,7 +183,7 @@ def _heading(effects: Iterable[retry.Effect]) -> str:
 
 
 def poller_states(kind: JobKind, result: str) -> str:
-    """What each status of a kind of job means, and what awaiting gives."""
+    """Draw what each status of a kind of job means, and what awaiting its poller gives."""
     by_outcome = {
         outcome: [str(status) for status, meant in kind.outcomes.items() if meant is outcome]
         for outcome in Outcome
@@ -261,7 +261,7 @@ def looks() -> str:
 
 
 def bulk_states() -> str:
-    """How a file of a bulk upload moves through the journal."""
+    """Draw how a file of a bulk upload moves through the journal."""
     sheet = Sheet(760, 250, "The states of a file in a bulk upload")
     places = {
         BulkState.PENDING: (20, 95, GREY, "nothing sent"),
@@ -298,7 +298,7 @@ def bulk_states() -> str:
 
 
 def next_run() -> str:
-    """What the next run does about a file, by its row in the journal, as Markdown."""
+    """Return what the next run does with a file, by its row in the journal, as Markdown."""
     lines = ["| the journal says | the file is as it was | the file has changed |"]
     lines.append("| --- | --- | --- |")
     rows: list[tuple[str, Entry | None]] = [("nothing about it", None)]
@@ -318,7 +318,7 @@ def next_run() -> str:
 
 
 class _DrawnClock:
-    """Time for the simulation: it moves from one thing that is due to the next."""
+    """Simulated time, which advances from the end of one wait to the next."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -346,7 +346,7 @@ class _DrawnClock:
                 self._limits.remove(waiting)
 
     def advance(self, at_most: float) -> None:
-        """Go on to the next wait that ends, or to `at_most` if that comes first."""
+        """Advance to the end of the next wait, or to `at_most` if that comes first."""
         self.now = min([at_most, *(due for due, _ in self._limits)])
         for due, limit in self._limits:
             if due <= self.now:
@@ -361,11 +361,11 @@ ASKED = (
     (2.2, Lane.INTERACTIVE),
     (2.2, Lane.POLL),
 )
-"""The simulated calls: when they are asked for, and in which lane."""
+"""The simulated calls: when each is made, and in which lane."""
 
 
 async def _simulate() -> list[tuple[float, float, Lane]]:
-    """When each call was asked for and when it went, by a real `Budget`."""
+    """Return when each call was made and when a real `Budget` let it through."""
     clock = _DrawnClock()
     budget = Budget(4, clock=clock)
     sent: list[tuple[float, float, Lane]] = []
@@ -386,7 +386,7 @@ async def _simulate() -> list[tuple[float, float, Lane]]:
 
 
 def lanes() -> str:
-    """Who goes when several lanes want more than the quota, as a real budget decides it."""
+    """Draw which calls go first if several lanes need more than the quota, from a real budget."""
     sheet = Sheet(760, 236, "Calls in three lanes under a quota of four a second")
     left, right, until = 130.0, 736.0, 4.5
     simulated = asyncio.run(_simulate())
@@ -519,10 +519,10 @@ def room(name: str) -> str:
 
 
 def _floors(graph: _Graph, title: str, note: str) -> str:
-    """Draw a graph without circles in floors: each box stands above all that it imports.
+    """Draw a graph without cycles in rows: each box is above everything that it imports.
 
     Raises:
-        RecursionError: The graph has a circle.
+        RecursionError: The graph has a cycle.
     """
 
     @functools.cache
@@ -533,14 +533,14 @@ def _floors(graph: _Graph, title: str, note: str) -> str:
     def reach(name: str) -> frozenset[str]:
         return frozenset(graph[name]).union(*(reach(other) for other in graph[name]))
 
-    # An arrow that others imply would only add ink.
+    # Leave out an arrow that others imply.
     arrows = [
         (name, other)
         for name in sorted(graph)
         for other in sorted(graph[name])
         if not any(other in reach(between) for between in graph[name])
     ]
-    # Where an arrow passes a floor, it takes a place there, so that it crosses no box.
+    # An arrow that passes a row takes a place in it, so that it crosses no box.
     rows: list[list[tuple[str, str]]] = [[] for _ in range(max(map(floor, graph)) + 1)]
     for name in sorted(graph):
         rows[floor(name)].append((name, name))
@@ -564,7 +564,7 @@ def _untangle(
     ways: Mapping[tuple[str, str], list[tuple[str, str]]],
     floor: Callable[[str], int],
 ) -> None:
-    """Order each row so that a box stands near those it has arrows to."""
+    """Order each row so that a box is near the boxes that it has arrows to."""
     near: dict[tuple[int, tuple[str, str]], list[tuple[int, tuple[str, str]]]] = {}
     for (name, _), way in ways.items():
         steps = [(floor(name) - passed, point) for passed, point in enumerate(way)]

@@ -1,10 +1,10 @@
-"""Takes the pictures of the terminal next to it, from real runs against the sandbox.
+"""Take the pictures of the terminal in this directory, from real runs against the sandbox.
 
-`python docs/images/shoot.py` takes all of them, with a name only that one. It needs tmux, and the
-package installed with its extras `cli` and `sandbox` in the Python that runs it.
+`python docs/images/shoot.py` takes all of them, and arguments select single ones. It needs tmux,
+and the package with its extras `cli` and `sandbox`.
 """
 
-# ruff: noqa: INP001, S603, T201  # a script on its own, which runs tmux and says what it does
+# ruff: noqa: INP001, S603, T201  # a script that runs tmux and prints what it does
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.D
 
 
 class Terminal:
-    """A terminal of a fixed size that nobody looks at, in a folder."""
+    """A hidden terminal of a fixed size, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._tmux = ["tmux", "-L", f"shoot-{os.getpid()}", "-f", "/dev/null"]
@@ -62,11 +62,11 @@ class Terminal:
         self._do("send-keys", command, "Enter")
 
     def screen(self) -> str:
-        """What is on it, with its colours."""
+        """Return the screen with its colors."""
         return self._do("capture-pane", "-e", "-p").rstrip()
 
     def wait(self, ready: Callable[[str], bool]) -> str:
-        """What is on it as soon as it is as wanted."""
+        """Wait until the screen meets a condition, and return it."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             screen = self.screen()
@@ -76,13 +76,13 @@ class Terminal:
         raise SystemExit(f"It never came to that:\n{self.screen()}")
 
     def close(self) -> None:
-        """End it and all that runs in it."""
+        """End it and everything that runs in it."""
         self._do("kill-server")
 
 
 @contextmanager
 def terminal(folder: Path) -> Iterator[Terminal]:
-    """A terminal for the length of the block."""
+    """Open a terminal for the duration of the block."""
     made = Terminal(folder)
     try:
         made.wait(lambda screen: screen.strip() == "$")
@@ -101,7 +101,7 @@ def draw(screen: str, name: str, title: str) -> None:
 
 
 def upload() -> None:
-    """Some of the sample files are Active, others are still at the service."""
+    """Draw an upload of the sample files, some of which are Active."""
     command = "ccv2 upload examples/files --sandbox"
     with terminal(ROOT) as shell:
         shell.run(command)
@@ -110,7 +110,7 @@ def upload() -> None:
 
 
 def bulk() -> None:
-    """Half of five hundred files are done, under a quota."""
+    """Draw an upload of five hundred files under a quota, half of them done."""
     command = "ccv2 upload pictures --tree --journal upload.db --rate 20 --sandbox"
     with tempfile.TemporaryDirectory() as folder:
         pictures(Path(folder) / "pictures", 500)
@@ -121,7 +121,7 @@ def bulk() -> None:
 
 
 def pictures(folder: Path, count: int) -> None:
-    """Real pictures, in a folder for each season."""
+    """Write pictures into a folder for each season."""
     samples = sorted((ROOT / "examples" / "files").glob("*.[pg][ni][gf]"))
     for number in range(count):
         sample = samples[number % len(samples)]
@@ -131,7 +131,7 @@ def pictures(folder: Path, count: int) -> None:
 
 
 def backup() -> None:
-    """The account of the demo is on the disk, and nothing is missing."""
+    """Draw a backup of the demo account, and its verification."""
     command = "ccv2 backup bakery"
     with tempfile.TemporaryDirectory() as folder, Sandbox(seed="demo") as sandbox:
         options = sandbox.client_options()
