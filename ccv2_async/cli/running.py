@@ -71,28 +71,20 @@ def _run(command: Callable[[], Coroutine[Any, Any, Exit]], output: Output) -> Ex
     task = loop.create_task(command())
 
     def end(number: int, _frame: object) -> None:
-        seconds = _REPORT if ending else _PATIENCE
-        ending.append(_ENDINGS[number])
-        if timed:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the command has ended
-            if not timed:
-                loop.call_soon_threadsafe(loop.call_later, seconds, os._exit, ending[0])
-            if len(ending) == 1:
+        # The system's timer: a write that nobody reads blocks the event loop and its timers.
+        signal.setitimer(signal.ITIMER_REAL, _REPORT if ending else _PATIENCE)
+        if not ending:
+            ending.append(_ENDINGS[number])
+            with contextlib.suppress(RuntimeError):  # it is closed: the command has ended
                 loop.call_soon_threadsafe(task.cancel)
 
-    handlers: dict[int, Callable[[int, object], None]] = dict.fromkeys(_ENDINGS, end)
-    # A write that nobody reads blocks the event loop and its timers. Windows has no others.
-    timed = hasattr(signal, "setitimer")
-    if timed:
-        handlers[signal.SIGALRM] = lambda *_: os._exit(ending[0])
+    handlers = {**dict.fromkeys(_ENDINGS, end), signal.SIGALRM: lambda *_: os._exit(ending[0])}
     try:
         with contextlib.ExitStack() as undo:
             with contextlib.suppress(ValueError):  # outside the main thread, they are not ours
                 for number, handler in handlers.items():
                     undo.callback(signal.signal, number, signal.signal(number, handler))
-                if timed:
-                    undo.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+                undo.callback(signal.setitimer, signal.ITIMER_REAL, 0)
             with runner:
                 runner.run(asyncio.wait({task}))
                 interrupted = ending and task.cancelled()

@@ -201,34 +201,6 @@ def test_a_signal_ends_a_run_whose_output_nobody_reads(
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize(("patience", "signals"), [(0.05, 1), (600, 2)])
-def test_a_signal_ends_a_run_where_the_system_has_no_timer(patience: float, signals: int) -> None:
-    code = f"""
-        import asyncio, signal, sys
-
-        del signal.SIGALRM, signal.ITIMER_REAL, signal.setitimer  # as on Windows
-        from ccv2_async.cli import running
-        from ccv2_async.cli.output import Output
-
-        running._PATIENCE = {patience}
-
-        async def stubborn():
-            while True:
-                try:
-                    print("ready", file=sys.stderr, flush=True)
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    pass
-
-        sys.exit(running.run(stubborn, Output()))
-    """
-    with python(code) as process:
-        for _ in range(signals):
-            read_until(process, "ready")
-            process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == Exit.INTERRUPTED
-
-
 def test_a_cancellation_without_a_signal_is_not_hidden() -> None:
     from ccv2_async.cli.output import Output
     from ccv2_async.cli.running import run
