@@ -19,7 +19,7 @@ from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from ccv2_async.errors import ConstantContactError, UsageError
-from ccv2_async.transport.quota.redis_window import open_redis
+from ccv2_async.transport.quota.redis_window import ONE_MORE_TRY, open_redis
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -36,7 +36,7 @@ _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
 # redis-py keeps a limit by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
 # that comes just when a command has been sent: a worker that should stop would never do it.
-_LIMITS: dict[str, Any] = {"socket_keepalive": True}
+_LIMITS: dict[str, Any] = {"socket_keepalive": True, "retry": ONE_MORE_TRY}
 if sys.version_info < (3, 12):
     _LIMITS["socket_timeout"] = None
 

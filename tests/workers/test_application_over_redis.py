@@ -150,6 +150,19 @@ async def test_a_request_while_redis_is_down_says_so(
             await office.__aenter__()
 
 
+async def test_a_request_over_connections_that_redis_closed_while_idle_succeeds(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    async with Workers(settings_for(sandbox, redis_server)) as office:
+        for path in paths:
+            path.write_bytes(b"\x89PNG" + path.name.encode())
+            await office.enqueue_upload(path)
+            with redis.Redis(port=redis_server.port) as client:  # as its setting `timeout` does
+                assert client.client_kill_filter(_type="normal", skipme=True) > 0
+            await asyncio.sleep(0.1)
+
+
 async def test_idle_workers_can_be_stopped(
     redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -37,6 +37,9 @@ SEEN_SECONDS = 60
 CLAIM_SECONDS = 0.25
 """Seconds for which a slot is kept for a call of a higher lane after it was due."""
 
+ONE_MORE_TRY: Retry = Retry(NoBackoff(), 1)
+"""One more try of a command, for a connection that broke while it was idle."""
+
 _MOST_SEEN = 1_000_000
 _WORDS = ("go", "wait", "over")
 
@@ -296,7 +299,7 @@ def open_redis(url: str, *, connect_timeout: float) -> Redis:
             url,
             socket_timeout=None,
             socket_connect_timeout=connect_timeout,
-            retry=Retry(NoBackoff(), 1),  # one more try, for a connection that broke while idle
+            retry=ONE_MORE_TRY,
         )
     except (ValueError, AttributeError):  # the latter if it is not a string
         raise UsageError(
