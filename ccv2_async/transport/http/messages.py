@@ -184,7 +184,9 @@ async def unpacked(
         raise unreadable("the response has an encoding that was not requested")
     # A user's event hook or stand-in transport may have read, and unpacked, it already.
     is_read = response.is_stream_consumed
-    unpacker = _Unpacker() if "gzip" in encoding and not is_read else None
+    has_length = "content-length" in response.headers or "transfer-encoding" in response.headers
+    may_be_empty = has_length or limit is not None  # or else a file may have been cut off
+    unpacker = _Unpacker(may_be_empty) if "gzip" in encoding and not is_read else None
     source = response.aiter_bytes() if is_read else response.aiter_raw()
     size = 0
     async with aclosing(cast("AsyncGenerator[bytes, None]", source)) as packed:
@@ -243,15 +245,16 @@ async def streamed(
 class _Unpacker:
     """Unpack gzip in blocks of limited size."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_be_empty: bool) -> None:
+        self._may_be_empty = may_be_empty
         self._zlib = zlib.decompressobj(wbits=31)
         self._fed = False
         self.broken = False
 
     @property
     def whole(self) -> bool:
-        """Whether the data is complete or empty."""
-        return not self.broken and (self._zlib.eof or not self._fed)
+        """Whether the data is complete."""
+        return not self.broken and (self._zlib.eof or (self._may_be_empty and not self._fed))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the unpacked content of the next piece of data."""

@@ -229,6 +229,32 @@ async def test_the_first_part_of_a_compressed_file_is_not_mistaken_for_all_of_it
                     pass
 
 
+@pytest.mark.parametrize(
+    ("framing", "rest", "whole"),
+    [
+        ("Connection: close", b"", False),
+        ("Content-Length: 0", b"", True),
+        ("Transfer-Encoding: chunked", b"0\r\n\r\n", True),
+    ],
+)
+async def test_a_compressed_file_that_is_cut_off_before_its_first_byte_is_an_error(
+    open_session: Callable[..., Any], framing: str, rest: bytes, whole: bool
+) -> None:
+    async def empty(wire: Wire, _: Request) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n{framing}\r\n\r\n"
+        await wire.write(head.encode() + rest)
+        wire.writer.close()
+
+    async with serving(empty) as server:
+        session = await open_session(server)
+        async with session.stream(read()) as pieces:
+            if whole:
+                assert [piece async for piece in pieces] == []
+            else:
+                with pytest.raises(errors.DecodeError, match="gzip"):
+                    await anext(aiter(pieces))
+
+
 async def test_data_after_a_compressed_answer_is_not_kept_in_memory(
     open_session: Callable[..., Any],
 ) -> None:
