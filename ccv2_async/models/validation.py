@@ -304,7 +304,8 @@ def _kind(name: str, shape: Shape) -> Callable[[Any], Problem | None]:
 
     def many(value: Any) -> Problem | None:
         if not isinstance(value, tuple | list):
-            return "", value, f"it must be a list or tuple; each entry {expected[3:]}"
+            must = expected.removeprefix("it ")
+            return "", value, f"it must be a list or tuple; each entry {must}"
         for index, entry in enumerate(value):
             if entry is None or not fits(entry):
                 return f"[{index}]", entry, expected

@@ -145,7 +145,7 @@ def export_of(session: Session, activity: Activity) -> Download:
     async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
         async with (
             session.download(link, what) as pieces,
-            aclosing(_without_page(pieces, what, "a CSV file")) as checked,
+            aclosing(_without_page(pieces, what)) as checked,
         ):
             yield checked
 
@@ -169,9 +169,7 @@ def _link_of_export(activity: Activity) -> str:
     raise errors.InvalidField("activity", activity.id, rule)
 
 
-async def _without_page(
-    pieces: AsyncIterator[bytes], what: str, instead_of: str
-) -> AsyncGenerator[bytes, None]:
+async def _without_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerator[bytes, None]:
     """Yield the pieces, but raise for an HTML page before yielding any of it.
 
     Raises:
@@ -182,5 +180,5 @@ async def _without_page(
         if not begun and piece.strip():
             begun = True
             if piece.lstrip().startswith(b"<"):
-                raise errors.DecodeError(f"{what}: an HTML page arrived instead of {instead_of}.")
+                raise errors.DecodeError(f"{what}: an HTML page arrived instead of a CSV file.")
         yield piece

@@ -150,7 +150,7 @@ def _read_parameter(name: str, field: Field, given: str | None) -> Any:
     except (ValueError, KeyError):
         raise bad_query(name, f"{given[:40]} is not valid.") from None
     except Refusal as problem:
-        raise bad_query(name, problem.message.removeprefix(f"{name}: ")) from None
+        raise Refusal(400, problem.message, f"query.param.{name}.invalid") from None
 
 
 async def read_json(request: Request, limit: int) -> Any:

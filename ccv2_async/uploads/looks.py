@@ -242,7 +242,7 @@ async def _fetched(
     head, length, digest = b"", 0, blake2b()
     async with session.download(file.url or "", f"library file {file.id}") as pieces:
         async for piece in pieces:
-            head, length = (head + piece)[:4], length + len(piece)
+            head, length = (head + piece[:4])[:4], length + len(piece)
             if length > most:
                 break
             await threads.run(digest.update, piece)
