@@ -25,7 +25,7 @@ def answer(status: str, body: bytes, *headers: str) -> Any:
     return say
 
 
-async def test_an_answer_has_its_headers_and_the_number_of_its_call(sandbox: Sandbox) -> None:
+async def test_a_response_has_its_headers_and_the_number_of_its_call(sandbox: Sandbox) -> None:
     sent: list[Any] = []
     async with ConstantContact(**sandbox.client_options(), on_event=sent.append) as cc:
         with cc.responses() as seen:
@@ -97,7 +97,7 @@ async def test_a_block_does_not_see_the_calls_of_another_client(
     assert seen == []
 
 
-async def test_only_the_newest_answers_are_kept(client: ConstantContact) -> None:
+async def test_only_the_newest_responses_are_kept(client: ConstantContact) -> None:
     with client.responses(limit=2) as seen:
         for path in ("/account/info", "/lists", "/contacts"):
             await client.request("GET", path)

@@ -311,7 +311,7 @@ async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) 
         ("200 OK", b'{"access_token": "token-7", "filler": "' + b"x" * 100_000, errors.DecodeError),
     ],
 )
-async def test_an_answer_without_a_token_raises_an_error_of_the_package(
+async def test_a_response_without_a_token_raises_an_error_of_the_package(
     status: str, body: bytes, kind: type[errors.ConstantContactError]
 ) -> None:
     async with serving(answering(status, body)) as server:

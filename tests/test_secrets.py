@@ -207,7 +207,7 @@ ODD_ANSWERS: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
-async def test_secrets_are_hidden_when_a_malformed_answer_has_them(
+async def test_secrets_are_hidden_when_a_malformed_response_has_them(
     watch: Watch, options: dict[str, Any], kind: str
 ) -> None:
     status, body, headers = ODD_ANSWERS[kind]
@@ -411,7 +411,7 @@ async def test_secrets_are_hidden_when_the_rate_variable_is_invalid(
     await watch.failing(make(), errors.InvalidField)
 
 
-async def test_secrets_are_hidden_in_a_stored_answer(options: dict[str, Any]) -> None:
+async def test_secrets_are_hidden_in_a_stored_response(options: dict[str, Any]) -> None:
     async def echo(wire: Wire, _: Request) -> None:
         await wire.answer("200 OK", ECHO.encode(), f"X-Echo: {ECHO}")
 
@@ -428,7 +428,7 @@ def spelled(text: str) -> str:
 
 @pytest.mark.parametrize("echo", [KEY, TOKEN])
 @pytest.mark.parametrize("write", [lambda text: json.dumps(text)[1:-1], spelled])
-async def test_secrets_are_hidden_when_a_successful_answer_echoes_them(
+async def test_secrets_are_hidden_when_a_successful_response_echoes_them(
     watch: Watch, options: dict[str, Any], echo: str, write: Callable[[str], str]
 ) -> None:
     told = write(echo)

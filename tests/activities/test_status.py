@@ -271,7 +271,7 @@ PENDING = {"id": "7", "status": "PENDING"}
         ({"id": "7", "status": []}, Row("", unreadable='{"id":"7","status":[]}')),
     ],
 )
-async def test_the_answer_for_one_activity_becomes_its_row(
+async def test_the_response_for_one_activity_becomes_its_row(
     service: Told, told: Any, row: Row
 ) -> None:
     assert await service.rows(["7"], {"7": told}) == {"7": row}

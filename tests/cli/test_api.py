@@ -27,7 +27,7 @@ def test_a_get_prints_indented_json(ccv2: Callable[..., Ran], service: Sandbox) 
     assert ran.err == ""
 
 
-def test_with_json_the_answer_is_one_line(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+def test_with_json_the_response_is_one_line(ccv2: Callable[..., Ran], service: Sandbox) -> None:
     ran = ccv2("api", "GET", "/lists", "--json")
     assert len(ran.out.splitlines()) == 1
     assert json.loads(ran.out)

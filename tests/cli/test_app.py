@@ -185,7 +185,7 @@ def test_poll_without_a_usable_token_says_so(ccv2: Callable[..., Ran], service: 
     assert (ran.code, ran.out) == (Exit.SOME_FAILED, "")
 
 
-def test_a_token_of_other_credentials_is_refused(
+def test_a_token_from_other_credentials_is_refused(
     ccv2: Callable[..., Ran],
     service: Sandbox,
     picture: Callable[..., Path],

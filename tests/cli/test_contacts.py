@@ -244,7 +244,7 @@ def test_an_interrupted_export_prints_its_token(
     assert json.loads(out)["token"].startswith("ccv2p1.")
 
 
-def test_an_import_interrupted_before_its_answer_explains_what_that_means(
+def test_an_import_interrupted_before_its_response_explains_what_that_means(
     start: Callable[..., subprocess.Popen[str]], service: Sandbox, people: Callable[..., Path]
 ) -> None:
     service.admin.fault("hang", "POST", "/activities/addcontacts", times=None)

@@ -75,7 +75,7 @@ def test_a_signal_ends_an_upload_and_prints_usable_tokens(  # noqa: PLR0917  # f
     assert {row["id"] for row in waited.rows} == {row["id"] for row in rows}
 
 
-def test_an_interrupted_file_without_an_answer_is_reported_as_uncertain(
+def test_an_interrupted_file_without_a_response_may_have_arrived(
     start: Callable[..., subprocess.Popen[str]],
     service: Sandbox,
     picture: Callable[..., Path],

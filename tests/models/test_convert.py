@@ -254,7 +254,7 @@ def test_unknown_fields_are_kept_in_extra_and_sent_back() -> None:
     assert json.loads(encode(changed)) == {"id": "4", "name": "y", "colour": {"deep": [1, 2]}}
 
 
-def test_decoding_an_answer_twice_gives_equal_models_with_equal_hashes() -> None:
+def test_decoding_a_response_twice_gives_equal_models_with_equal_hashes() -> None:
     content = b'{"id":"4","name":"x","colour":[1],"created_date":"2013-06-19T11:36:43.000Z"}'
     first, second = decode(LibraryFile, content), decode(LibraryFile, content)
     assert first == second

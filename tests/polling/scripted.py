@@ -1,4 +1,4 @@
-"""Jobs whose status requests are answered by the test, without a socket."""
+"""Jobs whose status requests the test answers, without a socket."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Service:
     """A service that answers when the test says so.
 
     Attributes:
-        statuses: The true status of each job; None for one that is not known.
-        on_their_way: The requests that have no answer yet.
-        requests: Every request there was: kind and ids.
-        fetched: The ids whose result was got.
-        busiest: The most requests of one kind that were on their way at a time.
-        by_itself: Whether requests are answered at once.
+        statuses: The true status of each job; None for an unknown job.
+        on_their_way: The requests without a response so far.
+        requests: All requests: kind and IDs.
+        fetched: The IDs whose result was fetched.
+        busiest: The maximum number of requests of one kind that were in flight at a time.
+        by_itself: Whether requests are answered immediately.
     """
 
     def __init__(self, clock: ManualClock) -> None:

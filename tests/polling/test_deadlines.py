@@ -27,7 +27,7 @@ def service(manual_clock: ManualClock) -> Service:
 
 
 class Waits:
-    """Tasks that wait for an upload each, and when each was given up."""
+    """Tasks that each wait for an upload, and the times at which they gave up."""
 
     def __init__(self, service: Service, clock: ManualClock) -> None:
         self._service = service
@@ -59,7 +59,7 @@ def waits(service: Service, manual_clock: ManualClock) -> Waits:
 
 
 def timers(clock: ManualClock) -> int:
-    """How many timers end in a minute or later; the leader's next look is nearer."""
+    """Return how many timers end in a minute or later. The leader's next look is sooner."""
     return sum(due > clock.now + 60 for due, *_ in clock._due)
 
 
@@ -175,7 +175,7 @@ async def test_a_timeout_that_is_not_a_number_leaves_nothing_behind(service: Ser
 
 
 @pytest.mark.parametrize("limit", [3.0, None])
-async def test_waits_that_end_one_after_the_other_let_a_slow_request_end(
+async def test_waits_that_end_one_after_another_let_a_slow_request_end(
     service: Service, manual_clock: ManualClock, limit: float | None
 ) -> None:
     service.by_itself = False
@@ -204,7 +204,7 @@ async def test_waits_that_end_one_after_the_other_let_a_slow_request_end(
     assert len(service.requests) <= 40
 
 
-async def test_waits_that_end_one_after_the_other_let_a_slow_fetch_end(
+async def test_waits_that_end_one_after_another_let_a_slow_fetch_end(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = True

@@ -39,7 +39,7 @@ def file(id_: str) -> dict[str, Any]:
 
 
 class Service:
-    """Answers status requests with those that `told` returns, and file requests with files."""
+    """A server that answers status requests with `told()`, and file requests with files."""
 
     def __init__(self, told: Callable[[list[str]], Any]) -> None:
         self.told = told
@@ -57,7 +57,7 @@ class Service:
 
 
 def instead(bad: Any) -> Callable[[list[str]], Any]:
-    """The rows, with `bad` in the place of that of one job."""
+    """Return the rows, with `bad` in place of the row of one job."""
     return lambda ids: [bad if id_ == BAD else active(id_) for id_ in ids]
 
 
@@ -160,7 +160,7 @@ async def test_a_job_that_makes_every_batch_fail_is_polled_alone(
 
 
 @pytest.mark.parametrize("kind", GARBLED)
-async def test_a_single_poller_survives_garbled_answers(
+async def test_a_single_poller_survives_garbled_responses(
     connect: Callable[..., Any], kind: str
 ) -> None:
     def told(ids: list[str]) -> Any:
@@ -245,7 +245,7 @@ async def test_upload_many_gives_each_file_its_result(
 
 
 class Activities:
-    """Answers the summary and single activities."""
+    """A server that answers requests for the summary and for single activities."""
 
     def __init__(self, summary: Any, single: Callable[[str], Any]) -> None:
         self.summary = summary

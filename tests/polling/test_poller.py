@@ -50,7 +50,7 @@ async def begin_many(client: ConstantContact, number: int) -> list[UploadPoller]
 
 
 def looks(sandbox: Sandbox) -> list[list[str]]:
-    """The ids of each status request."""
+    """Return the IDs of each status request."""
     return [
         entry.path.rpartition("/")[2].split(",") for entry in sandbox.admin.requests("GET", STATUS)
     ]
@@ -375,7 +375,7 @@ async def test_a_file_that_never_becomes_known_is_lost_after_a_while(
 
 
 def status_server(*bodies: bytes | int) -> Any:
-    """A server that accepts an upload with id 7 and then answers these to status requests."""
+    """A server that accepts an upload with ID 7, then answers status requests with these."""
     left = list(bodies)
 
     async def answer(wire: Wire, request: Request) -> None:
@@ -410,7 +410,7 @@ ACTIVE = b'[{"file_id": "7", "status": "Active", "description": "Active"}]'
     ],
     ids=["number", "foreign row", "only foreign", "null", "[]", "nothing", "404", "other case"],
 )
-async def test_a_status_is_found_in_every_form_of_the_answer(
+async def test_a_status_is_found_in_every_form_of_the_response(
     connect: Callable[..., Any], answers: tuple[bytes | int, ...]
 ) -> None:
     async with status_server(*answers) as server:
@@ -420,7 +420,7 @@ async def test_a_status_is_found_in_every_form_of_the_answer(
     assert file.id == "7"
 
 
-async def test_a_description_of_any_length_is_cut(connect: Callable[..., Any]) -> None:
+async def test_a_description_of_any_length_is_truncated(connect: Callable[..., Any]) -> None:
     text = "a line\\n" * 10_000
     row = f'[{{"file_id": "7", "status": "Failed", "description": "{text}"}}]'.encode()
     async with status_server(row) as server:
@@ -522,7 +522,7 @@ async def test_pollers_of_one_job_in_one_client_share_its_state(
     assert len(looks(sandbox)) == 3
 
 
-async def test_an_upload_is_resumed_by_its_token_as_an_upload(
+async def test_an_upload_is_resumed_from_its_token_as_an_upload(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     poller = await begin(client)
@@ -552,7 +552,7 @@ async def test_a_clock_that_fails_makes_a_token_with_a_date(
     assert client.resume(upload.token()).id == upload.id
 
 
-async def test_a_token_of_other_credentials_is_refused(
+async def test_a_token_from_other_credentials_is_refused(
     connect: Callable[..., Any], client: ConstantContact, sandbox: Sandbox
 ) -> None:
     other = await connect(sandbox, access_token="somebody-else's")

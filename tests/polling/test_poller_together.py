@@ -22,14 +22,14 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 async def two_uploads(client: ConstantContact) -> tuple[UploadPoller, UploadPoller]:
-    """Begin an upload that becomes Active and one that never does."""
+    """Begin two uploads: one becomes Active, the other never does."""
     ends = await client.library.begin_upload(PICTURE, name="ends.png")
     never = await client.library.begin_upload(PICTURE, name="never.png")
     return ends, never
 
 
 async def half_active(wire: Wire, request: Request) -> None:
-    """Answer as a service where only the first of two uploads becomes Active."""
+    """Answer like a service where only the first of two uploads becomes Active."""
     if request.method == "POST":
         await wire.answer("201 Created", b"", f"Id: {1 if b'ends.png' in request.body else 2}")
     elif "uploadstatus" in request.target:

@@ -315,7 +315,7 @@ def test_a_job_is_started_once_and_named_by_its_label_or_its_id(
 
 @pytest.mark.parametrize(("later", "wait"), [(-5.0, 0.0), (0.0, 0.0), (0.5, 0.5), (50.0, 10.0)])
 @pytest.mark.parametrize("status", [None, "Processing", "Active"])
-def test_a_resumed_job_is_as_its_token_says_and_not_final(
+def test_a_resumed_job_has_the_status_in_its_token_and_is_not_final(
     service: Service, manual_clock: ManualClock, later: float, wait: float, status: str | None
 ) -> None:
     kind, due = service.kinds["upload"], manual_clock.time() + later

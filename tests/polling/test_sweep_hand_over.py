@@ -1,4 +1,4 @@
-"""A model check of the sweep: every waiter gets an answer for any order of events."""
+"""Check the sweep with a model: in any order of events, every waiter gets a result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Waiting:
 
 
 class HandOver(RuleBasedStateMachine):
-    """Waiters come, go, time out and are cancelled while requests succeed and fail."""
+    """Waiters arrive, leave, time out, and are cancelled while requests succeed and fail."""
 
     jobs = Bundle("jobs")
 
@@ -286,7 +286,7 @@ class HandOver(RuleBasedStateMachine):
             assert not left
 
     def end_well(self) -> None:
-        """Every job ends and every request is answered: then nobody is left waiting."""
+        """End every job and answer every request: then nobody waits anymore."""
         for id_, kind in self.kind_of.items():
             if self.service.statuses[id_] not in BAD[kind]:
                 self.service.statuses[id_] = GOOD[kind]

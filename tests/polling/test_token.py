@@ -134,7 +134,7 @@ def test_whitespace_around_a_token_is_ignored() -> None:
     assert read(f" {token_of(A_TOKEN)}\n") == A_TOKEN
 
 
-def test_a_token_of_other_credentials_says_so() -> None:
+def test_a_token_from_other_credentials_is_reported_as_such() -> None:
     with pytest.raises(TokenError, match="other credentials"):
         read(token_of(A_TOKEN), credentials=OTHERS)
 
@@ -159,7 +159,7 @@ def test_a_token_with_foreign_characters_is_damaged(foreign: str) -> None:
         read(f"{version}.{payload[:20]}{foreign}{payload[20:]}.{checksum}")
 
 
-def test_an_expired_token_says_so() -> None:
+def test_an_expired_token_is_reported_as_expired() -> None:
     token = token_of(A_TOKEN)
 
     assert read(token, now=A_TOKEN.expires)
@@ -167,7 +167,7 @@ def test_an_expired_token_says_so() -> None:
         read(token, now=A_TOKEN.expires + 1)
 
 
-def test_a_token_of_another_version_says_so() -> None:
+def test_a_token_of_another_version_is_reported_as_such() -> None:
     with pytest.raises(TokenError, match="another version"):
         read(token_of(A_TOKEN).replace("ccv2p1", "ccv2p2"))
 

@@ -62,7 +62,7 @@ async def test_adding_an_unconfirmed_address_again_works_and_a_confirmed_one_con
         await client.account.add_verified_email(OWNER)
 
 
-async def test_an_answer_without_the_address_raises_an_error_that_says_it_was_carried_out(
+async def test_a_response_without_the_address_raises_an_error_that_says_it_was_carried_out(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=json.dumps([]))

@@ -477,7 +477,7 @@ async def test_an_unanswered_import_is_sent_once_more(
     ],
     ids=["removal", "export", "clearing"],
 )
-async def test_the_effect_of_a_call_decides_how_often_a_lost_answer_is_retried(
+async def test_the_effect_of_a_call_decides_how_often_a_lost_response_is_retried(
     client: ConstantContact, sandbox: Sandbox, begin: Callable[..., Any], attempts: int
 ) -> None:
     sandbox.admin.fault("lose_response", "POST", "/activities/*", times=None)
@@ -520,7 +520,7 @@ async def test_the_id_comes_from_the_body_or_else_from_location(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"id": ""}'])
-async def test_an_answer_without_an_activity_id_raises_and_is_not_resent(
+async def test_a_response_without_an_activity_id_raises_and_is_not_resent(
     connect: Callable[..., Any], body: bytes
 ) -> None:
     seen = []

@@ -161,7 +161,7 @@ async def test_an_unscheduled_campaign_is_a_draft_again(
     assert (await client.campaigns.get(stock["campaignId"])).status == "DRAFT"
 
 
-async def test_a_lost_answer_to_a_schedule_never_sends_the_campaign_twice(
+async def test_a_lost_response_to_a_schedule_never_sends_the_campaign_twice(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     campaign_id = await stock.id("campaignId")

@@ -184,7 +184,7 @@ async def test_a_signup_form_has_a_url(client: ConstantContact, stock: Stock) ->
     assert (form.signup_form_url or "").startswith("http")
 
 
-async def test_a_lost_answer_to_create_makes_no_second_contact(
+async def test_a_lost_response_to_create_makes_no_second_contact(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     list_id = await stock.id("listId")
@@ -195,7 +195,7 @@ async def test_a_lost_answer_to_create_makes_no_second_contact(
     assert await client.contacts.all(email="ann@example.com").first() is not None
 
 
-async def test_a_lost_answer_to_a_replacement_is_retried(
+async def test_a_lost_response_to_a_replacement_is_retried(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     await stock.bring(["contactId"])

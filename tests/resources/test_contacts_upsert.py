@@ -172,7 +172,7 @@ async def test_lists_replaced_by_another_process_are_written_again(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_a_lost_answer_is_settled_by_looking_again(
+async def test_a_lost_response_is_settled_by_looking_again(
     client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, method: str
 ) -> None:
     news, _ = await two_lists(client)
@@ -238,7 +238,7 @@ async def test_a_call_for_the_same_address_waits_no_longer_than_its_deadline(
         first.cancel()
 
 
-async def test_a_lost_answer_at_the_deadline_is_an_unknown_outcome(
+async def test_a_lost_response_at_the_deadline_is_an_unknown_outcome(
     sandbox: Sandbox, connect: Callable[..., Any], manual_clock: ManualClock
 ) -> None:
     cc: ConstantContact = await connect(sandbox, clock=manual_clock)

@@ -49,7 +49,7 @@ async def test_no_other_event_status_can_be_set(
     assert ear.calls == []
 
 
-async def test_a_lost_answer_to_publish_is_retried(
+async def test_a_lost_response_to_publish_is_retried(
     client: ConstantContact, stock: Stock, sandbox: Sandbox
 ) -> None:
     event_id = await stock.id("eventId")

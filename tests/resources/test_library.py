@@ -344,7 +344,7 @@ async def test_ids_that_cannot_be_joined_are_refused(cc: ConstantContact, ids: l
 
 
 @pytest.mark.parametrize("kind", ["empty", "null"])
-async def test_an_empty_status_answer_is_an_empty_list(
+async def test_an_empty_status_response_is_an_empty_list(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
 ) -> None:
     sandbox.admin.fault(kind)

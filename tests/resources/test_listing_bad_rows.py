@@ -294,7 +294,7 @@ async def test_a_skipped_row_is_one_printable_line_of_the_log(
 
 
 @pytest.mark.parametrize("body", ["\x1b[31m\u202e", '{"results": "\u202e"}'])
-async def test_the_excerpt_of_an_answer_is_printable(
+async def test_the_excerpt_of_a_response_is_printable(
     connect: Callable[..., Any], body: str
 ) -> None:
     async def say(wire: Wire, _: Request) -> None:

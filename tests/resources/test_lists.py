@@ -211,7 +211,7 @@ async def test_a_dict_in_place_of_a_model_is_refused_with_argument_and_model(
 
 
 @pytest.mark.parametrize("body", ["<html>", "", '{"id": "7"', '{"name": 5}'])
-async def test_an_unreadable_answer_error_says_that_the_list_was_created(
+async def test_an_unreadable_response_error_says_that_the_list_was_created(
     client: ConstantContact, sandbox: Sandbox, ear: Ear, body: str
 ) -> None:
     sandbox.admin.fault("answer", status=201, headers=JSON, body=body)
@@ -224,7 +224,7 @@ async def test_an_unreadable_answer_error_says_that_the_list_was_created(
     assert ear.requests == ["POST /lists"]
 
 
-async def test_an_unreadable_answer_to_a_read_does_not_mention_a_change(
+async def test_an_unreadable_response_to_a_read_does_not_mention_a_change(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("answer", status=200, headers=JSON, body="<html>", times=3)

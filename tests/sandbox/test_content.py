@@ -110,7 +110,7 @@ def test_faults_of_downloads_strike_no_calls_and_the_reverse(
     assert [entry.fault for entry in sandbox.admin.downloads()] == ["server_error", None]
 
 
-def test_a_shortened_answer_is_well_formed(api: httpx.Client, sandbox: Sandbox) -> None:
+def test_a_shortened_response_is_well_formed(api: httpx.Client, sandbox: Sandbox) -> None:
     url = upload(api)["url"]
     sandbox.admin.fault("shorten", path="/content/*")
     answer = get(url)
@@ -120,7 +120,7 @@ def test_a_shortened_answer_is_well_formed(api: httpx.Client, sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize(("kind", "status"), [("page", 200), ("range", 416)])
-def test_answers_in_place_of_the_bytes(
+def test_responses_in_place_of_the_bytes(
     api: httpx.Client, sandbox: Sandbox, kind: Any, status: int
 ) -> None:
     url = upload(api)["url"]

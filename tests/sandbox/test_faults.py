@@ -147,7 +147,7 @@ def test_faults_can_be_armed_and_disarmed_from_another_process(
         ("redirect", 302, ""),
     ],
 )
-def test_faults_can_send_prepared_answers(
+def test_faults_can_send_prepared_responses(
     sandbox: Sandbox, upload: Upload, kind: Any, status: int, text: str
 ) -> None:
     sandbox.admin.fault(kind)
@@ -167,7 +167,7 @@ def test_the_garbage_fault_sends_invalid_json(sandbox: Sandbox, api: httpx.Clien
         answer.json()
 
 
-def test_an_answer_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, upload: Upload) -> None:
+def test_a_response_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, upload: Upload) -> None:
     sandbox.admin.fault("lose_response", "POST", "/library/files")
     with pytest.raises(httpx.ReadError):
         upload("a.png", b"x" * 300_000)
@@ -175,7 +175,7 @@ def test_an_answer_that_is_lost_leaves_the_upload_stored(sandbox: Sandbox, uploa
     assert stored["size"] == 300_000
 
 
-def test_a_fault_also_strikes_the_answer_to_a_wrong_token(
+def test_a_fault_also_strikes_the_response_to_a_wrong_token(
     sandbox: Sandbox, api: httpx.Client
 ) -> None:
     sandbox.admin.fault("lose_response")
@@ -198,7 +198,7 @@ def test_a_reset_in_the_middle_of_the_body_stores_nothing(
     assert entry.status is None
 
 
-def test_an_answer_before_the_body_is_read_reaches_the_client(
+def test_a_response_before_the_body_is_read_reaches_the_client(
     sandbox: Sandbox, upload: Upload
 ) -> None:
     sandbox.admin.fault("too_large_early")
@@ -207,7 +207,7 @@ def test_an_answer_before_the_body_is_read_reaches_the_client(
     assert upload().status_code == 202
 
 
-def test_an_answer_can_be_cut(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
+def test_a_response_can_be_cut(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
     sandbox.admin.fault("cut_response", times=2)
     with pytest.raises(httpx.RemoteProtocolError):
         upload()
@@ -216,7 +216,7 @@ def test_an_answer_can_be_cut(sandbox: Sandbox, api: httpx.Client, upload: Uploa
     assert len(sandbox.admin.files()) == 1
 
 
-def test_an_answer_can_be_sent_slowly(sandbox: Sandbox, api: httpx.Client) -> None:
+def test_a_response_can_be_sent_slowly(sandbox: Sandbox, api: httpx.Client) -> None:
     sandbox.admin.fault("trickle", seconds=0.001, size=16)
     began = time.perf_counter()
     assert "usage_summary" in api.get("/library/info").json()
@@ -266,7 +266,7 @@ def test_the_echo_fault_repeats_the_secrets(sandbox: Sandbox, upload: Upload) ->
 
 
 @pytest.mark.parametrize("kind", ["huge", "gzip_bomb"])
-def test_answers_can_be_huge(sandbox: Sandbox, api: httpx.Client, kind: Any) -> None:
+def test_responses_can_be_huge(sandbox: Sandbox, api: httpx.Client, kind: Any) -> None:
     sandbox.admin.fault(kind, size=3_000_000)
     answer = api.get("/library/info")
     assert len(answer.content) == 3_000_000
@@ -275,7 +275,7 @@ def test_answers_can_be_huge(sandbox: Sandbox, api: httpx.Client, kind: Any) -> 
         assert int(answer.headers["content-length"]) < 10_000
 
 
-def test_an_answer_can_be_compressed(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
+def test_a_response_can_be_compressed(sandbox: Sandbox, api: httpx.Client, upload: Upload) -> None:
     sandbox.admin.fault("gzip", times=2)
     answer = api.get("/library/info")
     assert answer.headers["content-encoding"] == "gzip"

@@ -204,7 +204,7 @@ class StoppedClock:
 
 
 @pytest.mark.parametrize("moved_by", ["admin", "clock"])
-async def test_an_answer_waits_for_the_latency_on_the_clock_of_the_sandbox(moved_by: str) -> None:
+async def test_a_response_waits_for_the_latency_on_the_clock_of_the_sandbox(moved_by: str) -> None:
     clock = StoppedClock()
     async with (
         Sandbox(latency=(20, 40), clock=clock) as sandbox,

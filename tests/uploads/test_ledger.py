@@ -58,7 +58,7 @@ def test_only_a_failure_that_may_pass_is_sent_again() -> None:
     assert action_for(final, 11, 5) is Action.SEND  # it was mended since
 
 
-def test_a_file_that_was_never_taken_up_is_sent() -> None:
+def test_a_file_that_was_never_started_is_sent() -> None:
     assert action_for(Entry(), 10, 5) is Action.SEND
 
 
@@ -79,7 +79,7 @@ def drawn() -> dict[tuple[str, str], list[str]]:
     return rows
 
 
-def test_the_table_in_the_docstring_is_the_one_in_the_code() -> None:
+def test_the_table_in_the_docstring_matches_the_code() -> None:
     rows = drawn()
     assert {state for state, _ in rows} == set(BulkState.__members__)
     for (name, note), words in rows.items():
@@ -103,8 +103,8 @@ def test_an_entry_moves_only_as_the_table_allows(before: BulkState, after: BulkS
             advance(entry, after)
 
 
-def test_a_file_that_may_have_arrived_never_becomes_one_to_send() -> None:
-    """Only what is known to be missing, or a person, takes an entry out of SENDING to SEND."""
+def test_a_file_that_may_have_arrived_is_never_sent_blindly() -> None:
+    """An entry in SENDING is sent again only if it is known to be missing, or a person says so."""
     failed = errors.TransportError("It broke.", sent="nothing")
     for state in BulkState:
         entry = attrs.evolve(ENTRY, state=state)
@@ -123,7 +123,7 @@ def test_a_file_that_may_have_arrived_never_becomes_one_to_send() -> None:
         ("ambiguous", errors.AmbiguousUpload("?", file_name="a", folder_id="0"), "ambiguous"),
     ],
 )
-def test_an_error_leads_to_a_state(before: str, error: ConstantContactError, after: str) -> None:
+def test_each_error_leads_to_a_state(before: str, error: ConstantContactError, after: str) -> None:
     entry = after_error(attrs.evolve(ENTRY, state=BulkState(before), final=True), error)
     assert entry.final is False
     assert (entry.state, entry.error) == (BulkState(after), error.message)

@@ -1,4 +1,4 @@
-"""Looks into folders whose listing is unlike any that the service sends."""
+"""Looks into folders with listings that the real service does not send."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_only_the_known_fields_of_a_file_are_kept(open_session: Callable[.
     assert (files[0].id, files[0].name, files[0].extra) == ("7", "a.png", {})
 
 
-async def test_a_page_of_more_bytes_than_any_from_the_service_is_refused(
+async def test_a_page_larger_than_any_of_the_service_is_refused(
     open_session: Callable[..., Any],
 ) -> None:
     look = looks.Look("/x", "looking")
@@ -94,7 +94,7 @@ async def test_pages_with_too_many_rows_count_as_several(
 
 @attrs.define
 class Folder:
-    """A service with folders of three pages, one file on each; it notes what it is asked."""
+    """A service with folders of three pages, one file on each. It records the requests."""
 
     status: str = "200 OK"
     date: str = "Date: Thu, 01 Jan 1970 01:00:00 GMT"
@@ -179,7 +179,7 @@ async def test_the_deadline_of_one_upload_fails_no_other_that_shares_its_look(
 
 
 @pytest.mark.parametrize("lane", Lane)
-async def test_a_page_is_asked_for_in_the_lane_of_its_upload(lane: Lane) -> None:
+async def test_a_page_is_requested_in_the_lane_of_its_upload(lane: Lane) -> None:
     calls: list[Call] = []
 
     class Noting:
@@ -233,7 +233,7 @@ async def test_a_folder_is_read_at_its_own_path(
     assert folder.asked == [f"{path}{FIRST}", f"{path}?next=1", f"{path}?next=2"]
 
 
-async def test_those_that_wait_for_a_folder_share_a_look_that_begins_after_they_came(
+async def test_callers_that_wait_for_a_folder_share_a_look_that_begins_after_they_asked(
     open_session: Callable[..., Any],
 ) -> None:
     folder = Folder(pages=1)
@@ -436,7 +436,7 @@ async def test_a_cancelled_comparison_closes_its_source(threads: FileThreads) ->
 
 
 @pytest.mark.parametrize(("size", "url", "listed"), [(None, "x", None), (5, "", 5), (5, "x", 6)])
-async def test_a_source_is_not_read_if_that_cannot_decide(
+async def test_a_source_is_not_read_if_its_bytes_cannot_decide(
     open_session: Callable[..., Any],
     threads: FileThreads,
     size: int | None,

@@ -1,4 +1,4 @@
-"""The rules after a lost answer: which file counts as the upload, and what to do next."""
+"""The rules after a lost response: which file counts as the upload, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upload with a lost answer is found, sent again, or reported."""
+"""An upload with a lost response is found, sent again, or reported."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_file_that_did_not_arrive_is_resent_after_the_settling_time(
     assert sum(clock.slept) >= SETTLE_TIME, "the listing may lag behind"
 
 
-async def test_an_upload_without_any_answer_is_sent_at_most_twice(
+async def test_an_upload_without_any_response_is_sent_at_most_twice(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000, times=None)
@@ -115,7 +115,7 @@ async def test_an_upload_that_is_refused_after_a_lost_response_gives_both_reason
     assert "It was sent once, and may be in folder 0." in caught.value.message
 
 
-async def test_a_second_lost_answer_is_settled_too(cc: ConstantContact, sandbox: Sandbox) -> None:
+async def test_a_second_lost_response_is_settled_too(cc: ConstantContact, sandbox: Sandbox) -> None:
     sandbox.admin.fault("reset", "POST", after_bytes=10_000_000)
     sandbox.admin.fault("lose_response", "POST")
     file = await cc.library.upload(b"abc", name="menu.pdf")
@@ -200,7 +200,7 @@ async def test_a_file_of_another_client_with_the_same_name_and_size_is_not_adopt
     assert sends(sandbox) == 2
 
 
-async def test_identical_uploads_do_not_adopt_the_files_of_each_other(
+async def test_identical_uploads_do_not_adopt_each_others_files(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_response", "POST", times=4)
@@ -231,7 +231,7 @@ async def test_many_unanswered_uploads_are_each_settled_once(
 async def settle_earlier(
     cc: ConstantContact, clock: SkippingClock, *, size: int = 3, claimed: str = ""
 ) -> str:
-    """As the journal of many files does: it was being sent ten seconds ago."""
+    """Settle an upload like a run with a journal does: it was being sent ten seconds ago."""
     uploader = cc.library._uploader
     uploader.claim([claimed] if claimed else [])
     upload = prepare(
@@ -272,7 +272,7 @@ async def test_an_upload_of_an_earlier_process_that_did_not_arrive_is_sent_once(
 class Crowded:
     """A service with a file "7" that an earlier process sent, and that is not processed yet.
 
-    It loses the first upload on its way, and lists nothing before it has accepted the second.
+    The first upload never reaches it, and it lists nothing before it has accepted the second.
     """
 
     def __init__(self, clock: SkippingClock, *, processes: bool = True, shows: bool = True) -> None:
@@ -387,7 +387,7 @@ async def test_a_limited_number_of_claimed_ids_is_remembered(
 
 
 class Listings:
-    """A service that loses every upload's answer and shows what the test says."""
+    """A service that loses the response to every upload, and lists what the test says."""
 
     content = b"abc"
 
@@ -557,7 +557,7 @@ async def test_both_attempts_share_one_deadline(
     ["id_only", "location_only", "relative", "other_host", "query", "status_form",
      "trailing_slash", "absurd"],
 )  # fmt: skip
-async def test_the_id_is_read_from_any_part_of_the_answer(
+async def test_the_id_is_read_from_any_part_of_the_response(
     cc: ConstantContact, sandbox: Sandbox, variant: str
 ) -> None:
     sandbox.admin.fault("location", "POST", variant=variant)

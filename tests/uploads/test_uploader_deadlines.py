@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIZE = 100_000
 
 PATIENCE = 8.0
-"""Seconds that are far more than a deadline here, and far less than any limit of the client."""
+"""Seconds: much more than any deadline here, and much less than any limit of the client."""
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ FAULTS = [
 
 @attrs.define
 class Stored:
-    """A file at the service: `owner` is the upload that it belongs to, "" for another client's."""
+    """A stored file: `owner` is the upload that it belongs to, or "" for another client's."""
 
     id: str
     name: str
@@ -56,10 +56,10 @@ class Stored:
 
 
 class HostileService:
-    """Stores uploads, and answers as a seed says.
+    """Stores uploads, and answers as a seed decides.
 
     Args:
-        draw: Where all choices come from.
+        draw: The source of all choices.
         now: The time, in seconds since 1970.
     """
 
@@ -228,7 +228,7 @@ def _field(body: bytes, name: str) -> bytes:
 
 @attrs.define
 class Outcome:
-    """The outcome of one upload, and the IDs in it."""
+    """Return the outcome of one upload, and the IDs in it."""
 
     owner: str
     name: str

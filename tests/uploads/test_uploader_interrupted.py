@@ -1,4 +1,4 @@
-"""An upload that is interrupted at any moment leaves an entry from which its file is not lost."""
+"""An upload that is interrupted at any moment leaves an entry from which its file can be found."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Service:
     Attributes:
         on_post: Awaited when an upload has arrived.
         on_look: Awaited when the folder is listed.
-        hidden: The number of the latest files that are not listed yet.
+        hidden: How many of the latest files are not listed yet.
     """
 
     def __init__(self, *answers: str) -> None:

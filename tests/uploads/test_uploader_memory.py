@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Keep what only the garbage collector would free."""
+    """Collect the objects that only the garbage collector would free."""
     gc.collect()
     gc.disable()
     yield

@@ -59,7 +59,7 @@ def test_a_successful_read_does_not_reset_failed_writes() -> None:
     assert circuit.state is State.OPEN
 
 
-def test_an_answer_to_another_call_does_not_count_as_the_probe() -> None:
+def test_a_response_to_another_call_does_not_count_as_the_probe() -> None:
     circuit = opened()
     circuit.note(Signal.READ_ANSWERED, circuit.probe_at - 0.5)
     early = circuit.state

@@ -128,7 +128,7 @@ def test_a_refreshed_token_is_used_and_all_tokens_stay_hidden() -> None:
     assert credentials.generation == 1
 
 
-def test_renewals_without_end_do_not_make_every_search_longer() -> None:
+def test_endless_renewals_do_not_make_every_search_longer() -> None:
     # Every token was kept: after 100 renewals, the first search took 1.2 s.
     credentials = Credentials("the-key", "the-token")
     for number in range(100):
@@ -196,7 +196,7 @@ def test_redaction_time_is_linear_in_the_text(key: str) -> None:
     assert len(credentials.redact(text, 300)) == 300
 
 
-def test_a_limit_saves_redacting_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_beyond_a_limit_is_not_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials("the-key", "the-token")
     searched = []
 

@@ -1,4 +1,4 @@
-"""`client.request` reaches any path of the API, and nothing else."""
+"""`client.request` can call any path of the API, and nothing else."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def test_a_get_is_retried_and_a_post_is_not(
     assert "x" not in {found.name for found in await client.lists.all()}
 
 
-async def test_an_answer_that_is_not_json_comes_as_bytes(connect: Callable[..., Any]) -> None:
+async def test_a_response_that_is_not_json_comes_as_bytes(connect: Callable[..., Any]) -> None:
     async def answer(wire: Wire, _: Request) -> None:
         await wire.answer("200 OK", b"plain text", "Content-Type: text/plain", json=False)
 

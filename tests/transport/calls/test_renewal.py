@@ -133,7 +133,7 @@ async def test_a_task_that_outlives_refresh_token_may_call_the_client(
 
 
 class Tokens:
-    """A service that accepts one token only, and a hook that gives it."""
+    """A service that accepts only one token, and a hook that returns it."""
 
     def __init__(self, *given: Any) -> None:
         self.given = list(given)

@@ -77,7 +77,7 @@ def test_any_error_body_is_accepted_and_kept_short(content: bytes) -> None:
     assert all(len(key) <= MAX_TEXT and len(text) <= MAX_TEXT for key, text in found)
 
 
-def test_many_and_long_errors_are_cut() -> None:
+def test_many_or_long_errors_are_truncated() -> None:
     rows = [{"error_key": "k" * 1000, "error_message": "m" * 100_000}] * 1000
     found = parsed(json.dumps(rows).encode())
     assert len(found) == MAX_ERRORS
@@ -155,7 +155,7 @@ RATE, DAY, OTHER = ((OVER_RATE_KEY, ""),), ((OVER_DAY_KEY, ""),), (("json.invali
         (599, (), False, FailureKind.SERVER_FAILED),
     ],
 )
-def test_an_answer_is_classified_by_status_and_error_keys(
+def test_a_response_is_classified_by_status_and_error_keys(
     status: int, found: tuple[tuple[str, str], ...], hinted: bool, expected: FailureKind
 ) -> None:
     assert failure_kind(status, found, hinted=hinted) is expected

@@ -109,7 +109,7 @@ def test_several_headers_with_the_same_id_count_as_one() -> None:
         ({"location": "", "id": "1, 2"}, "named different IDs"),
     ],
 )
-def test_a_message_tells_no_id_from_several(headers: dict[str, str], told: str) -> None:
+def test_a_message_distinguishes_no_id_from_several(headers: dict[str, str], told: str) -> None:
     assert without_id(headers) == told
 
 

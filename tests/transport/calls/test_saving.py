@@ -1,4 +1,4 @@
-"""Downloads that are saved to a path; the tests of exports try more of it on sockets."""
+"""Downloads to a path. The tests of exports cover more of it on sockets."""
 
 from __future__ import annotations
 

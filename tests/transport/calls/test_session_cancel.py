@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 async def by_the_loop(cc: ConstantContact, file: Path, turns: int) -> bool:
-    """Cancel as asyncio does, after so many turns of the loop; whether it came in time."""
+    """Cancel like asyncio after some iterations of the loop; return whether it was in time."""
     task = asyncio.create_task(cc.library.begin_upload(file))
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def twice(cc: ConstantContact, file: Path, turns: int) -> bool:
 
 
 async def by_a_scope(cc: ConstantContact, file: Path, turns: int) -> bool:
-    """Cancel as anyio does: every await inside of the scope is cancelled, again and again."""
+    """Cancel like anyio: every await in the scope is cancelled, again and again."""
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
 
@@ -97,7 +97,7 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("way", ["loop", "scope"])
-async def test_a_call_that_waits_for_its_answer_can_be_cancelled(
+async def test_a_call_that_waits_for_its_response_can_be_cancelled(
     connect: Callable[..., Any], stage: str, way: str
 ) -> None:
     reached = asyncio.Event()

@@ -34,7 +34,7 @@ def attempts(call: Call) -> int:
 
 
 class Restarting:
-    """A server that restarts: what was connected before it loses its next request."""
+    """A server that restarts: earlier connections lose their next request."""
 
     def __init__(self) -> None:
         self.restarted = False
@@ -78,7 +78,7 @@ async def test_a_call_is_resent_on_a_new_connection_after_a_lost_one(
 async def test_a_body_of_which_no_byte_was_accepted_was_not_sent(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, repeatable: bool
 ) -> None:
-    """The service hangs up after the look at the idle connection, while the body is read."""
+    """The service closes an idle connection after the check, while the body is read."""
     bodies: list[bytes] = []
     leave = asyncio.Event()
 

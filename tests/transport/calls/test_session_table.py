@@ -83,7 +83,7 @@ CELLS = [(kind, effect) for kind in ACCIDENTS for effect in Effect]
 
 
 def accident(kind: FailureKind, times: int) -> RawServer:
-    """A server that fails in this way so many times, and then works."""
+    """A server that fails in this way a number of times, and then works."""
     left = [times]
 
     async def script(wire: Wire) -> None:

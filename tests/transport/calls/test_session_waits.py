@@ -50,7 +50,7 @@ fine = answer("200 OK", b'"fine"')
 
 
 class Stages:
-    """A server that stops at a stage of the answer and says when it got there."""
+    """A server that stops at a stage of its response, and signals when it gets there."""
 
     def __init__(self, *writes: bytes, read_body: bool = True) -> None:
         self.writes = writes
@@ -78,7 +78,7 @@ TRICKLES = {
 
 
 @pytest.mark.parametrize("stage", TRICKLES)
-async def test_the_deadline_ends_an_answer_that_never_ends(
+async def test_the_deadline_ends_a_response_that_never_ends(
     open_session: Callable[..., Any], manual_clock: ManualClock, stage: str
 ) -> None:
     script = Stages(*TRICKLES[stage])
@@ -288,7 +288,7 @@ async def test_a_quota_wait_before_a_retry_counts(
         ("application/json\r\nContent-Encoding: br", b"what?"),
     ],
 )
-async def test_an_unreadable_answer_before_the_time_is_up_names_the_call_once(
+async def test_an_unreadable_response_before_the_time_is_up_names_the_call_once(
     open_session: Callable[..., Any], manual_clock: ManualClock, kind: str, body: bytes
 ) -> None:
     budget = Budget(4, clock=manual_clock)

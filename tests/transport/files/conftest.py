@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def threads() -> AsyncIterator[FileThreads]:
-    """Threads of the test's own; none of them is left streaming."""
+    """Threads for one test. None of them may still stream at the end."""
     threads = FileThreads()
     yield threads
     await threads.aclose()

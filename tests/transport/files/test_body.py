@@ -43,7 +43,7 @@ async def handed_over(attempt: BodyAttempt) -> list[bytes]:
 
 
 async def iterate(attempt: BodyAttempt, into: list[bytes]) -> None:
-    """Iterate until something is raised; what came before it is looked at."""
+    """Iterate until something is raised, and collect the items before that."""
     async for chunk in attempt:
         into.append(chunk)  # noqa: PERF401  # a comprehension would lose what came before
 
@@ -127,7 +127,7 @@ async def test_a_large_file_is_sent_in_blocks_sized_by_load(
     assert largest / 2 < max(map(len, got[:-1])) <= largest
 
 
-async def test_what_the_system_holds_in_memory_is_read_without_threads(
+async def test_cached_data_is_read_without_threads(
     tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = write(tmp_path / "file", LARGE)
@@ -342,7 +342,7 @@ async def test_the_final_boundary_of_a_stream_of_another_length_is_never_sent(
 
 
 class Service:
-    """A raw server that notes what it received and answers 202 to a complete body."""
+    """A raw server that records what it receives, and answers 202 to a complete body."""
 
     def __init__(self) -> None:
         self.head = b""
@@ -428,7 +428,7 @@ async def test_a_server_never_receives_a_complete_body_of_a_file_that_grew(
 
 
 async def until_cancelled(body: MultipartBody, turns: int) -> bool:
-    """Send the body to nowhere, cancelled after so many turns of the loop; whether it was."""
+    """Read the body, and cancel after some iterations; return whether that was in time."""
 
     async def send() -> None:
         attempt = await body.attempt()
@@ -467,7 +467,7 @@ async def test_cancelling_at_any_moment_leaves_no_file_no_task_and_no_thread(
 
 
 class SlowDisk:
-    """Holds up every read until it is released."""
+    """Delays every read until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reading = threading.Event()

@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def decoded(body: bytes, boundary: str = BOUNDARY) -> list[Part]:
-    """The form as python-multipart, which knows nothing of our encoder, understands it."""
+    """Parse the form with python-multipart, which is independent of our encoder."""
     parts: list[Part] = []
     field = bytearray()
     value = bytearray()
@@ -72,7 +72,7 @@ def assembled(layout: MultipartLayout, content: bytes) -> bytes:
 
 
 def whatwg(name: str) -> str:
-    """The escaping of the standard, told in its own words."""
+    """Escape a name as the standard describes it."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 

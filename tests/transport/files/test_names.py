@@ -64,7 +64,7 @@ def test_a_name_is_made_safe(name: str, safe: str) -> None:
 @example("con.")
 @example("." * 300)
 @example("CON" + "." * 300)
-def test_a_safe_name_stands_on_every_disk(name: str) -> None:
+def test_a_safe_name_is_valid_on_every_disk(name: str) -> None:
     safe = safe_name(name)
     assert 0 < len(safe.encode()) <= MOST_BYTES
     assert not UNSAFE & set(safe)
@@ -76,7 +76,7 @@ def test_a_safe_name_stands_on_every_disk(name: str) -> None:
 
 
 @given(NAMES)
-def test_names_in_another_case_or_form_are_one(name: str) -> None:
+def test_names_in_another_case_or_form_are_equal(name: str) -> None:
     for form in ("NFC", "NFD"):
         assert folded(unicodedata.normalize(form, name)) == folded(name)
     assert folded(name.swapcase()) == folded(name) or len(name.swapcase()) != len(name)
@@ -84,7 +84,7 @@ def test_names_in_another_case_or_form_are_one(name: str) -> None:
 
 @given(st.lists(st.tuples(NAMES, st.text(max_size=80)), max_size=30))
 @example([("a.png", "7"), ("a (7).png", "8"), ("A.PNG", "7"), ("a.png", "7")])
-def test_no_two_names_in_a_directory_are_one(rows: list[tuple[str, str]]) -> None:
+def test_no_two_names_in_a_directory_are_equal(rows: list[tuple[str, str]]) -> None:
     names = SafeNames()
     chosen = [names.choose(name, id_) for name, id_ in rows]
     assert len({folded(name) for name in chosen}) == len(rows)

@@ -56,7 +56,7 @@ class Uploaded:
 
 
 class Pipe(io.RawIOBase):
-    """It returns three bytes at a time, and cannot seek."""
+    """A file object that returns three bytes at a time, and cannot seek."""
 
     def __init__(self, content: bytes) -> None:
         self._inner = io.BytesIO(content)

@@ -59,7 +59,7 @@ def checked(path: Path) -> CheckedFile:
 
 
 async def read_on(opened: OpenSource, into: list[bytes]) -> None:
-    """Read until something is raised; what came before it is looked at."""
+    """Read until something is raised, and collect the blocks before that."""
     while block := await opened.read():
         into.append(block)
 
@@ -393,7 +393,7 @@ async def chunks(*given: Any) -> AsyncIterator[bytes]:
 
 
 class Reader:
-    """An async reader that keeps note of how it was used."""
+    """An async reader that records how it was used."""
 
     def __init__(self, content: bytes) -> None:
         self.content = io.BytesIO(content)
@@ -612,7 +612,7 @@ async def test_a_stream_whose_close_raises_another_base_exception_is_logged(
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-async def test_what_ends_the_program_passes_through_the_close_of_a_stream(
+async def test_an_exception_that_ends_the_program_passes_through_the_close_of_a_stream(
     threads: FileThreads, kind: type[BaseException]
 ) -> None:
     class Stubborn(Reader):

@@ -61,7 +61,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def use(cc: ConstantContact) -> None:
-    """An upload of two blocks, a listing and a refusal."""
+    """Make an upload of two blocks, a listing, and a refused call."""
     content = os.urandom(1_500_000)
     file = await cc.library.upload(content, name="menu.pdf")
     assert file.size == len(content)
@@ -171,7 +171,7 @@ async def test_connections_are_reused_and_closed_with_the_client(sandbox: Sandbo
     assert len(set(ports)) <= 8
 
 
-async def test_a_connection_is_reused_only_if_its_answer_was_read_completely() -> None:
+async def test_a_connection_is_reused_only_if_its_response_was_read_completely() -> None:
     async def long(wire: Wire, _: Request) -> None:
         await wire.answer(body=b"x" * 100_000)
 
@@ -329,7 +329,7 @@ async def test_a_custom_http_client_may_answer_without_a_network(
         assert (await cc.library.info()).image_root == "/v2/library/info"
 
 
-async def test_custom_event_hooks_may_read_the_answer(
+async def test_custom_event_hooks_may_read_the_response(
     connect: Callable[..., Any], sandbox: Sandbox
 ) -> None:
     async def hook(response: httpx.Response) -> None:
@@ -543,7 +543,7 @@ async def test_a_refused_tunnel_is_a_connection_error(
         await cc.aclose()
 
 
-async def test_a_proxy_that_never_completes_its_answer_is_refused(
+async def test_a_proxy_that_never_completes_its_response_is_refused(
     connect: Callable[..., Any], tls_sandbox: Sandbox
 ) -> None:
     written = 0
@@ -645,7 +645,7 @@ async def smuggler() -> AsyncIterator[RawServer]:
     "way",
     ["ours", "proxy", "environment", "httpx", "httpx http2", "httpx proxy", "httpx2", "aiohttp"],
 )
-async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
+async def test_data_after_a_response_is_never_mistaken_for_the_next_response(
     connect: Callable[..., Any],
     smuggler: RawServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -674,7 +674,7 @@ async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
 
 
 @pytest.mark.parametrize("way", ["ours", "httpx", "httpx2", "aiohttp with force_close"])
-async def test_data_that_follows_an_answer_later_is_never_mistaken_for_the_next_answer(
+async def test_data_that_follows_a_response_later_is_never_mistaken_for_the_next_response(
     connect: Callable[..., Any], way: str
 ) -> None:
     numbers = iter(range(1001, 2000))
@@ -712,7 +712,7 @@ async def test_data_that_follows_an_answer_later_is_never_mistaken_for_the_next_
 async def test_http2_is_not_asked_to_close_its_connection(
     connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It forbids the header, and keeps answers apart by their streams."""
+    """HTTP/2 forbids the header, and its streams keep responses apart."""
     events: list[tuple[str, Any]] = []
 
     async def send(self: httpx.AsyncClient, request: httpx.Request, **_: Any) -> httpx.Response:

@@ -74,7 +74,7 @@ async def test_requests_without_a_body_are_not_chunked_and_the_hooks_see_no_key(
 
 
 @pytest.mark.parametrize("read", [False, True])
-async def test_a_compressed_answer_is_read_whether_or_not_a_hook_has_read_it(
+async def test_a_compressed_response_is_read_whether_or_not_a_hook_has_read_it(
     connect: Callable[..., Any], sandbox: Sandbox, read: bool
 ) -> None:
     async def hook(response: Any) -> None:

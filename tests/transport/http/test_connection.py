@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the wire: how answers end, and which connections are reused."""
+"""HTTP/1.1 on the wire: how responses end, and which connections are reused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def ask(engine: DirectEngine, asked: httpx.Request) -> httpx.Response:
 
 
 def saying(*pieces: bytes, then_closes: bool = False) -> Callable[[Wire, Request], Awaitable[None]]:
-    """An answer that is written piece by piece."""
+    """A response that is written piece by piece."""
 
     async def say(wire: Wire, _: Request) -> None:
         for piece in pieces:
@@ -125,7 +125,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         ("HEAD", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], b""),
     ],
 )
-async def test_an_answer_ends_at_its_length_and_its_connection_is_reused(
+async def test_a_response_ends_at_its_length_and_its_connection_is_reused(
     engine: DirectEngine, method: str, answer: list[bytes], body: bytes
 ) -> None:
     async with serving(saying(*answer), ok) as server:
@@ -142,7 +142,7 @@ async def test_an_answer_ends_at_its_length_and_its_connection_is_reused(
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n",
     ],
 )
-async def test_an_answer_without_a_length_ends_with_its_connection(
+async def test_a_response_without_a_length_ends_with_its_connection(
     engine: DirectEngine, head: bytes
 ) -> None:
     async with serving(saying(head, b"ab", b"cde", then_closes=True), ok) as server:
@@ -179,7 +179,7 @@ async def test_a_connection_that_the_service_will_close_is_closed(
         CHUNKED + b"4\r\ntrue\r\n0\r\nX: y\r\n\r\n",
     ],
 )
-async def test_data_after_an_answer_is_not_mistaken_for_the_next_one(
+async def test_data_after_a_response_is_not_mistaken_for_the_next_one(
     engine: DirectEngine, answer: bytes, more: bytes
 ) -> None:
     async with serving(saying(answer + more)) as server:
@@ -188,7 +188,7 @@ async def test_data_after_an_answer_is_not_mistaken_for_the_next_one(
             assert server.connections == connections
 
 
-async def test_an_answer_that_was_read_completely_stays_at_its_end(
+async def test_a_response_that_was_read_completely_stays_at_its_end(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -199,7 +199,7 @@ async def test_an_answer_that_was_read_completely_stays_at_its_end(
         await response.aclose()
 
 
-async def test_an_abandoned_answer_closes_its_connection(engine: DirectEngine) -> None:
+async def test_an_abandoned_response_closes_its_connection(engine: DirectEngine) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     async with serving(saying(endless, b"x" * 1000), ok) as server:
         response = await engine.send(request(server))
@@ -210,7 +210,7 @@ async def test_an_abandoned_answer_closes_its_connection(engine: DirectEngine) -
         assert server.connections == 2
 
 
-async def test_closing_an_old_answer_does_not_affect_the_next_one(
+async def test_closing_an_old_response_does_not_affect_the_next_one(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -225,7 +225,7 @@ async def test_closing_an_old_answer_does_not_affect_the_next_one(
         assert server.connections == 1
 
 
-async def test_a_request_does_not_wait_for_an_unread_answer(
+async def test_a_request_does_not_wait_for_an_unread_response(
     engine: DirectEngine,
 ) -> None:
     async with serving(ok) as server:
@@ -280,7 +280,7 @@ async def test_a_cancelled_call_closes_its_connection(engine: DirectEngine) -> N
         b"HTTP/1.1 200 OK\r\nContent-Le",
     ],
 )
-async def test_an_answer_that_violates_http_is_an_error(
+async def test_a_response_that_violates_http_is_an_error(
     engine: DirectEngine, answer: bytes
 ) -> None:
     async with serving(saying(answer, then_closes=True), ok) as server:
@@ -322,7 +322,7 @@ async def test_a_response_head_that_never_ends_is_refused(
         (b"HTTP/1.1 103 Early Hints\r\n" + b"a:\r\n" * 250 + b"\r\n") * 90,
     ],
 )
-async def test_an_answer_that_takes_long_to_parse_is_refused(
+async def test_a_response_that_takes_long_to_parse_is_refused(
     engine: DirectEngine, answer: bytes
 ) -> None:
     async with serving(saying(answer, then_closes=True), ok) as server:
@@ -429,7 +429,7 @@ async def test_an_early_success_with_an_invalid_body_does_not_stop_the_sending(
         await response.aclose()
 
 
-async def test_an_invalid_answer_during_sending_is_noticed_at_once(
+async def test_an_invalid_response_during_sending_is_noticed_at_once(
     engine: DirectEngine,
 ) -> None:
     async def nonsense(wire: Wire) -> None:
@@ -531,7 +531,7 @@ REFUSALS = ["400 Bad Request", "401 Unauthorized", "413 Payload Too Large", "307
 
 
 class Upload:
-    """A long body that counts what was taken of it, and may stall."""
+    """A long body that counts the bytes that were read, and may stall."""
 
     def __init__(self, stall_after: int | None = None) -> None:
         self.taken = 0
@@ -759,7 +759,7 @@ async def test_a_success_before_the_body_was_read_is_not_a_success(
 # --- what nobody asked for
 
 
-async def test_data_before_a_request_is_not_mistaken_for_an_answer(
+async def test_data_before_a_request_is_not_mistaken_for_a_response(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
@@ -810,7 +810,7 @@ async def test_an_idle_connection_that_receives_data_is_closed(engine: DirectEng
 async def test_a_request_on_a_closed_connection_says_nothing_was_sent(
     engine: DirectEngine, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """The other side closes between the look at the connection and the first byte."""
+    """The other side closes between the check of the connection and the first byte."""
     close = asyncio.Event()
 
     async def answer_once(wire: Wire) -> None:

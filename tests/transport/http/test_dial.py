@@ -1,4 +1,4 @@
-"""Finding an address that accepts a connection: in turn, in time, and only where allowed."""
+"""Connecting to the first address that answers: in order, in time, and only if it is allowed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Resolver:
-    """Answers of a name server, in place of the system's."""
+    """Fake results of name resolution."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: list[tuple[int, Any]] = []
@@ -99,7 +99,7 @@ async def test_the_next_address_is_tried_while_one_is_slow(
 def hold_up(
     monkeypatch: pytest.MonkeyPatch, port: int, wait: Callable[[], Awaitable[object]]
 ) -> None:
-    """Have connecting to this port wait."""
+    """Make connections to this port wait."""
     loop = asyncio.get_running_loop()
     real = loop.sock_connect
 
@@ -197,7 +197,7 @@ def no_loopback(address: str) -> None:
 
 @pytest.mark.parametrize("host", [HOST, "service.example"])
 async def test_a_forbidden_address_is_not_connected_to(resolver: Resolver, host: str) -> None:
-    """Not even when the host has others: then its name server is not to be trusted."""
+    """Not even if the host has others, because its name server cannot be trusted."""
     async with RawServer(echo) as server, nothing_left():
         resolver.answers = [
             (socket.AF_INET, ("192.0.2.1", server.port)),

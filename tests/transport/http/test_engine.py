@@ -115,7 +115,7 @@ async def test_a_connection_closed_unnoticed_by_the_service_is_not_reused(
         assert server.connections == 3
 
 
-async def test_an_early_answer_is_read_while_the_body_cannot_be_sent(
+async def test_an_early_response_is_read_while_the_body_cannot_be_sent(
     engine: DirectEngine,
 ) -> None:
     taken = 0

@@ -26,7 +26,7 @@ MANY = 8 * 1024 * 1024  # far more than the kernel takes at once
 
 @contextlib.asynccontextmanager
 async def pair() -> AsyncIterator[tuple[SocketStream, socket.socket]]:
-    """A stream, and the socket at its other end, which reads and writes only when told."""
+    """A stream, and the socket at its other end, which the test controls."""
     async with nothing_left():
         ours, theirs = socket.socketpair()
         with theirs:
@@ -43,7 +43,7 @@ async def pair() -> AsyncIterator[tuple[SocketStream, socket.socket]]:
 
 
 async def take(theirs: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes."""
+    """Receive exactly this many bytes."""
     loop = asyncio.get_running_loop()
     got = bytearray()
     while len(got) < size:
@@ -170,7 +170,7 @@ async def test_unread_data_stays_with_the_sender() -> None:
         assert got == content
 
 
-async def test_an_answer_that_does_not_arrive_in_time_times_out() -> None:
+async def test_a_response_that_does_not_arrive_in_time_times_out() -> None:
     async with pair() as (stream, theirs):
         with pytest.raises(httpx.ReadTimeout):
             await stream.read(0.001)
@@ -206,7 +206,7 @@ async def write_on(stream: SocketStream) -> None:
         await stream.write(b"x" * 1_000_000, 5)
 
 
-async def test_a_connection_that_breaks_before_the_answer_is_an_error() -> None:
+async def test_a_connection_that_breaks_before_the_response_is_an_error() -> None:
     async def vanish(served: Served) -> None:
         await served.reader.readexactly(4)
         served.reset()

@@ -54,7 +54,7 @@ async def serving(
     script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]],
     context: ssl.SSLContext,
 ) -> AsyncIterator[int]:
-    """A TLS server on a free port; each connection is served by the script, then closed."""
+    """A TLS server on a free port. It runs the script for each connection, then closes it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -248,7 +248,7 @@ async def test_invalid_tls_data_breaks_the_connection(
 def saying(
     *pieces: bytes, farewell: bool = True
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object]]:
-    """An answer to each request, and then the end, with or without `close_notify`."""
+    """Answer each request, and then close, with or without `close_notify`."""
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -262,7 +262,7 @@ def saying(
 
 
 def end_without_close_notify(writer: asyncio.StreamWriter) -> None:
-    """Send what is written, and a FIN, as a proxy or an attacker would cut the stream."""
+    """Send what is buffered, and a FIN, like a proxy or an attacker that cuts the stream."""
     sock = writer.get_extra_info("socket")
     with socket.socket(fileno=os.dup(sock.fileno())) as raw:
         raw.shutdown(socket.SHUT_WR)
@@ -286,7 +286,7 @@ WITH_LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("head", [NO_LENGTH, WITH_LENGTH])
-async def test_an_answer_that_ends_with_close_notify_is_complete(
+async def test_a_response_that_ends_with_close_notify_is_complete(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSVersion, head: bytes
 ) -> None:
     theirs.maximum_version = version
@@ -295,7 +295,7 @@ async def test_an_answer_that_ends_with_close_notify_is_complete(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_an_answer_without_length_and_close_notify_is_incomplete(
+async def test_a_response_without_length_and_close_notify_is_incomplete(
     ours: ssl.SSLContext, theirs: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     theirs.maximum_version = version
@@ -305,7 +305,7 @@ async def test_an_answer_without_length_and_close_notify_is_incomplete(
             await ask(port, ours)
 
 
-async def test_an_answer_with_a_length_needs_no_close_notify(
+async def test_a_response_with_a_length_needs_no_close_notify(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
     script = saying(WITH_LENGTH, b"a,b", b"\n1,2", farewell=False)
@@ -417,10 +417,10 @@ async def test_an_idle_connection_that_the_service_closes_is_not_reused(
         await engine.aclose()
 
 
-async def test_data_after_an_answer_is_never_mistaken_for_the_next_answer(
+async def test_data_after_a_response_is_never_mistaken_for_the_next_response(
     ours: ssl.SSLContext, theirs: ssl.SSLContext
 ) -> None:
-    """In a TLS record of its own, too."""
+    """Even in its own TLS record."""
 
     async def smuggle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

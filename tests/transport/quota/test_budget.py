@@ -21,7 +21,7 @@ HALF_A_DAY = 43_200.0
 
 
 class Callers:
-    """Calls that go through a budget; `times` says when, `order` who."""
+    """Calls through a budget. `times` has their times, `order` their names."""
 
     def __init__(self, budget: Budget, clock: ManualClock) -> None:
         self.budget = budget
@@ -184,7 +184,7 @@ async def test_daily_calls_are_counted_and_the_error_says_when_to_continue(
 
 
 @pytest.mark.parametrize("epoch", [1e12, 1e300, float("inf"), float("-inf"), float("nan"), -1e18])
-async def test_a_clock_of_no_possible_date_raises_only_our_errors(epoch: float) -> None:
+async def test_a_clock_with_an_impossible_date_raises_only_our_errors(epoch: float) -> None:
     clock = ManualClock(epoch=epoch)
     budget = Budget(None, 1, clock=clock)
     await budget.acquire(Lane.BULK)

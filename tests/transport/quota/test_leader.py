@@ -61,7 +61,7 @@ async def test_an_error_of_the_step_goes_only_to_the_leader() -> None:
 
 
 class Desk:
-    """Shared work: each step takes a permit of the test, and serves whoever came first."""
+    """Shared work: each step needs a permit from the test, and serves the first waiter."""
 
     def __init__(self) -> None:
         self.shared = SharedWork(SystemClock())

@@ -31,7 +31,7 @@ KEY = "an-api-key-that-nobody-may-see"
 
 @pytest.fixture
 async def share() -> AsyncIterator[Callable[..., SharedBudget]]:
-    """Opens budgets of one key, as so many processes would, and closes them."""
+    """Opens budgets for one key, like several processes, and closes them."""
     async with AsyncExitStack() as stack:
 
         def open_one(server: RedisServer, *args: Any, **options: Any) -> SharedBudget:
@@ -293,7 +293,7 @@ async def test_without_redis_from_the_start_a_process_leaves_its_predecessor_a_w
 
 @pytest.fixture
 async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, ManualClock]]:
-    """A budget without Redis that has used its share: the next comes when the clock is moved."""
+    """A budget without Redis that has used its share, until the test moves the clock."""
     clock = ManualClock()
     budget = SharedBudget(unused_port_url, api_key=KEY, per_second=8, expected=16, clock=clock)
     call = asyncio.create_task(budget.acquire(Lane.BULK))
@@ -305,7 +305,7 @@ async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, Manual
 
 
 async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[None]]:
-    """Calls of these owners, once the first of them waits for its share."""
+    """Start calls for these owners, and wait until the first of them waits for its share."""
     calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call", owner)) for owner in owners]
     await until(lambda: budget.degraded and budget.contended)
     return calls
@@ -360,7 +360,7 @@ async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
 
 
 class Way:
-    """The connection of one process to Redis, which can be cut.
+    """A connection of one process to Redis that can be cut.
 
     Attributes:
         is_cut: Whether each connection is closed when it is used.
@@ -385,7 +385,7 @@ class Way:
 
 @pytest.fixture
 async def cuttable(redis_server: RedisServer) -> AsyncIterator[tuple[SharedBudget, Way, Any]]:
-    """A budget on a clock of its own that can lose its way to Redis, the way, and the clock."""
+    """A budget that can lose its connection to Redis, with that connection and its clock."""
     way, clock = Way(redis_server.port), ManualClock()
     async with way.server as server:
         url = f"redis://127.0.0.1:{server.port}/0"
@@ -475,7 +475,7 @@ async def test_times_from_before_redis_set_its_clock_back_delay_nothing(
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )
-async def test_a_server_that_is_not_redis_counts_as_away(answer: bytes) -> None:
+async def test_a_server_that_is_not_redis_counts_as_unavailable(answer: bytes) -> None:
     async with speaking_resp(lambda name: answer if name == b"EVALSHA" else b"+OK\r\n") as server:
         budget = SharedBudget(f"redis://127.0.0.1:{server.port}/0", api_key=KEY, per_second=100)
         try:

@@ -13,13 +13,13 @@ PICTURE = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(autouse=True)
 def _time_to_land(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than the skipping clock skips: what is on a real socket lands in its own time."""
+    """Longer than the waits that the clock skips: data on a real socket arrives in real time."""
     monkeypatch.setattr("ccv2_async.uploads.many.run.LANDING", 100.0)
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Callable[..., list[Path]]:
-    """Writes small pictures, each with its own content, below a folder of the test's own."""
+    """Writes small pictures with different content below a folder of the test."""
 
     def write(*names: str) -> list[Path]:
         paths = []

@@ -28,7 +28,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n"
 
 
 def places(sandbox: Sandbox) -> dict[str, str]:
-    """Where each file is: the names of its folders."""
+    """Return the folders of each file, by name."""
     state = sandbox.admin.state()
     folders = {folder["id"]: folder for folder in state["folders"]}
 
@@ -134,7 +134,7 @@ async def test_a_folder_created_by_someone_else_in_the_meantime_is_used(
 
 
 @pytest.mark.parametrize("fault", ["lose_response", "server_error", "cut_response"])
-async def test_a_folder_with_a_lost_answer_is_not_created_twice(
+async def test_a_folder_with_a_lost_response_is_not_created_twice(
     client: ConstantContact, sandbox: Sandbox, fault: Any
 ) -> None:
     sandbox.admin.fault(fault, *CREATE)
@@ -255,7 +255,7 @@ async def test_a_decomposed_folder_name_is_sent_in_composed_form(
 
 
 def folder_service(rows: list[Any], sent: list[str], *created: Any) -> Any:
-    """Serve folders; `sent` collects each file's folder, and `created` answers a new folder."""
+    """Serve folders. `sent` collects each file's folder, and `created` answers for a new one."""
 
     async def answer(wire: Wire, request: Request) -> None:
         if request.method == "POST" and "/library/files" in request.target:

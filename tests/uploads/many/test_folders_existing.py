@@ -120,7 +120,7 @@ async def test_a_skipped_file_is_done_in_the_journal(
     assert len(sandbox.admin.requests()) == calls
 
 
-async def test_two_files_that_are_the_same_one_in_the_folder_get_a_result_each(
+async def test_two_files_that_match_one_in_the_folder_each_get_a_result(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     (first,) = await upload(client, [png("slow.png")], wait=False)
@@ -136,7 +136,7 @@ async def test_two_files_that_are_the_same_one_in_the_folder_get_a_result_each(
 
 @pytest.fixture
 def alike(tmp_path: Path) -> list[Path]:
-    """Two files of the same name and size, with other bytes."""
+    """Two files of the same name and size, with different bytes."""
     paths = [tmp_path / "1" / "a.png", tmp_path / "2" / "a.png"]
     for path in paths:
         path.parent.mkdir()

@@ -32,7 +32,7 @@ async def threads() -> AsyncIterator[FileThreads]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A folder with files, folders, hidden entries and links."""
+    """A folder with files, folders, hidden entries, and links."""
     root = tmp_path / "tree"
     for name in ("b.png", "a.png", ".hidden.png", "x/c.png", "x/y/d.png", ".git/e.png"):
         path = root / name

@@ -408,7 +408,7 @@ async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_t
         assert (row.state, row.final) == (BulkState.FAILED, False)
 
 
-async def test_a_file_that_goes_away_before_its_row_is_written_fails_alone(
+async def test_a_file_that_disappears_before_its_row_is_written_fails_alone(
     client: ConstantContact,
     sandbox: Sandbox,
     journal: Path,
@@ -544,7 +544,7 @@ async def test_an_error_that_names_an_odd_path_can_be_kept(
 
 
 def around(journal: Path) -> dict[str, bytes]:
-    """Every file beside the journal, itself among them."""
+    """Return every file next to the journal, and the journal."""
     return {path.name: path.read_bytes() for path in journal.parent.iterdir() if path.is_file()}
 
 
@@ -673,7 +673,7 @@ async def test_a_journal_of_another_version_is_refused(
 
 
 @pytest.mark.parametrize("code", ["FULL", "IOERR", "CANTOPEN", "BUSY", "CORRUPT"])
-async def test_a_journal_that_the_disk_does_not_give_is_not_called_another_file(
+async def test_a_journal_that_the_disk_cannot_read_is_not_called_another_file(
     client: ConstantContact,
     journal: Path,
     pictures: Pictures,
@@ -830,10 +830,10 @@ class Cancelling:
 
     Attributes:
         work: What is awaited.
-        point: Which point, from 1.
-        late: Whether to cancel when what was waited for has come and `work` does not know yet,
-            rather than as soon as it waits.
-        points: How many points `work` came to.
+        point: The number of the point, from 1.
+        late: Whether to cancel when the wait is over but `work` has not continued yet, instead of
+            as soon as it waits.
+        points: How many points `work` has reached.
     """
 
     work: Awaitable[Any]

@@ -22,7 +22,7 @@ Ran = Any
 
 
 def place_all(journal: Path) -> None:
-    """Leave behind what a killed run and another SQLite mode leave beside a journal."""
+    """Write the files that a killed run and another SQLite mode leave next to a journal."""
     for suffix in SUFFIXES[1:]:
         Path(f"{journal}{suffix}").touch()
 
@@ -71,7 +71,7 @@ PLACES = [
 
 @pytest.fixture
 def tree(pictures: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of three pictures, which is the working directory."""
+    """A folder of three pictures that is the working directory."""
     (first, *_) = pictures("a.png", "b.png", "sub/c.png")
     monkeypatch.chdir(first.parent)
     return first.parent

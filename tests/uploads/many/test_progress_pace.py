@@ -15,14 +15,14 @@ PROCESSING = 8.0
 
 @attrs.frozen
 class Course:
-    """Files that are sent at an even pace and end `PROCESSING` seconds after they were sent.
+    """Files that are sent at a steady rate, and are done `PROCESSING` seconds later.
 
     Attributes:
-        total: How many.
-        per_second: How many are sent a second.
-        begins: When the first one begins to be sent.
+        total: The number of files.
+        per_second: How many are sent per second.
+        begins: When the first one starts to be sent.
         earlier: How many of the total were settled before that.
-        sending: How many are being sent at once.
+        sending: How many are sent at the same time.
     """
 
     total: int

@@ -41,7 +41,7 @@ POSTS = ("POST", "/library/files")
 
 @contextlib.asynccontextmanager
 async def no_task_left() -> AsyncIterator[None]:
-    """A block after which no more tasks run than before; the client keeps its connections."""
+    """A block after which no new tasks run. The client keeps its connections."""
     before = asyncio.all_tasks()
     yield
     for _ in range(1000):  # what closes a file or a socket may need a thread
@@ -582,7 +582,7 @@ async def test_results_that_come_too_late_after_fail_fast_are_not_waited_for(
     sent: list[str] = []
 
     class Clock(SkippingClock):
-        """What is on its way gets as long as it takes one of two to land."""
+        """Requests in flight get enough time for one of two to arrive."""
 
         def timeout(self, seconds: float | None) -> contextlib.AbstractAsyncContextManager[Any]:
             return self._landing() if seconds == run_module.LANDING else super().timeout(seconds)
@@ -642,7 +642,7 @@ async def test_fail_fast_counts_a_failure_of_an_earlier_run(
     assert seen[0].earlier
 
 
-async def test_a_lost_answer_is_settled_and_nothing_is_sent_twice(
+async def test_a_lost_response_is_settled_and_nothing_is_sent_twice(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_response", *POSTS, times=None, chance=0.3)
@@ -655,7 +655,7 @@ async def test_a_lost_answer_is_settled_and_nothing_is_sent_twice(
     )
 
 
-async def test_a_lost_answer_is_ambiguous_if_settling_is_off(
+async def test_a_lost_response_is_ambiguous_if_settling_is_off(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
     sandbox.admin.fault("lose_response", *POSTS)
@@ -901,10 +901,10 @@ async def test_the_daily_quota_can_end_while_files_are_processed(
             await results_of(client.upload_many(pieces("a.png")))
 
 
-async def test_a_lost_answer_at_the_end_is_still_reported(
+async def test_a_lost_response_at_the_end_is_still_reported(
     connect: Callable[..., Any],
 ) -> None:
-    """The last file to end and the last one to be refused come in the same moment."""
+    """The last file is completed and the last one is refused at the same moment."""
 
     async def answer(wire: Wire, request: Request) -> None:
         if request.method == "GET":

@@ -1,4 +1,4 @@
-"""One odd file, folder, answer, or row affects a bulk upload as little as possible."""
+"""One odd file, folder, response, or row affects a bulk upload as little as possible."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def results_of(client: ConstantContact, files: Any, **options: Any) -> lis
     return [result async for result in client.upload_many(files, **options)]
 
 
-async def test_a_dangling_link_is_one_refused_file_not_the_whole_folder(
+async def test_a_dangling_link_fails_one_file_and_not_the_whole_folder(
     client: ConstantContact, tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").write_bytes(PICTURE)
@@ -179,7 +179,7 @@ def _service_with_pages(pages: int) -> tuple[list[str], Any]:
     return accepted, answer
 
 
-async def test_a_few_malformed_answers_do_not_end_the_upload(
+async def test_a_few_malformed_responses_do_not_end_the_upload(
     connect: Callable[..., Any],
 ) -> None:
     accepted, answer = _service_with_pages(3)
@@ -193,10 +193,10 @@ async def test_a_few_malformed_answers_do_not_end_the_upload(
     assert len(accepted) == 5
 
 
-async def test_hours_of_malformed_answers_lose_no_file(
+async def test_hours_of_malformed_responses_lose_no_file(
     connect: Callable[..., Any],
 ) -> None:
-    """The skipping clock lets no wait of more than a minute end; else it is a `PollTimeout`."""
+    """The clock ends no wait of more than a minute; otherwise, there would be a `PollTimeout`."""
     accepted, answer = _service_with_pages(1000)
     async with serving(answer) as server:
         client = await connect(server)

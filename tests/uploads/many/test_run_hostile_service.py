@@ -28,7 +28,7 @@ NOT_STORED = ("dropped", "busy", "failed", "refused", "unauthorized")
 
 
 class SleepyService(HostileService):
-    """A service whose clients are suspended now and then; a file is owned by its name."""
+    """A service that sometimes suspends its clients. The name of a file says who owns it."""
 
     def __init__(self, draw: random.Random, clock: SkippingClock) -> None:
         super().__init__(draw, clock.time)
@@ -51,7 +51,7 @@ class SleepyService(HostileService):
 async def run(
     cc: ConstantContact, files: list[Path], draw: random.Random, *, may_be_cancelled: bool
 ) -> BaseException | None:
-    """Upload the files, perhaps cancelled somewhere; return how it ended."""
+    """Upload the files, perhaps with a cancellation, and return how it ended."""
     wait, on_duplicate = draw.random() < 0.5, draw.choice(["report", "trash"])
 
     async def upload() -> None:

@@ -34,7 +34,7 @@ ANY: dict[str, Any] = {"path": "/library/*", "times": None}
 
 
 def make_files(folder: Path, seed: int) -> dict[str, bytes]:
-    """Small pictures in a tree of folders, by name."""
+    """Write small pictures into a tree of folders, and return them by name."""
     draw = random.Random(seed)  # noqa: S311  # repeatable
     made = {}
     for number in range(FILES):
@@ -84,9 +84,9 @@ class Uploading:
 
 
 async def run_and_kill(uploading: Uploading, sandbox: Sandbox, draw: random.Random) -> bool:
-    """Whether the program was killed before it had ended by itself.
+    """Kill the program between two requests; return whether that ended it.
 
-    The instant is one between two requests, whatever time the machine takes for one.
+    The moment does not depend on the speed of the machine.
     """
     asked = len(sandbox.admin.requests()) + draw.randrange(1, 45)
     starting = draw.random() < 0.1
@@ -114,7 +114,7 @@ async def run_to_the_end(uploading: Uploading) -> None:
 
 
 async def rows_of(journal: Path) -> dict[str, JournalEntry]:
-    """The journal's rows by name; none where the program was killed before it had made them."""
+    """Return the journal's rows by name; none if the program was killed before it wrote them."""
     try:
         return {row.name: row async for row in read_journal(str(journal))}
     except UsageError:
@@ -124,7 +124,7 @@ async def rows_of(journal: Path) -> dict[str, JournalEntry]:
 def check(
     made: Mapping[str, bytes], rows: Mapping[str, JournalEntry], stored: list[dict[str, Any]]
 ) -> None:
-    """Every file is at the service once or reported as ambiguous, and the journal says where."""
+    """Check that every file was stored once or reported as ambiguous, as the journal says."""
     assert rows.keys() == made.keys()
     ambiguous = {name for name, row in rows.items() if row.state is BulkState.AMBIGUOUS}
     count = Counter(file["name"] for file in stored)

@@ -32,7 +32,7 @@ class StopHereError(Exception):
 
 @contextmanager
 def no_complaints() -> Iterator[None]:
-    """A block in which Python has nothing to complain about that no caller hears of."""
+    """A block in which Python reports no error that no caller sees."""
     complaints: list[str] = []
     before = sys.unraisablehook
     sys.unraisablehook = lambda told: complaints.append(f"{told.err_msg}: {told.exc_value!r}")
@@ -158,7 +158,7 @@ def test_cancelling_at_any_moment_logs_nothing(
 def test_a_file_whose_task_is_cancelled_before_it_starts_is_released(
     sandbox: Sandbox, keep: bool
 ) -> None:
-    """The caller raises in the turn of the loop in which the next file is taken up."""
+    """The caller raises in the same iteration of the loop in which the next file starts."""
 
     async def leave(client: ConstantContact) -> None:
         go_on = asyncio.Event()

@@ -1,7 +1,7 @@
-"""Files whose names differ by the service's numbering alone, and whose answers are lost.
+"""Files whose names differ only by the service's numbering, and whose responses are lost.
 
-What is found in the folder under such a name may be the one or the other. Only its bytes tell. It
-must never be taken for a file that did not arrive, and no id may be given to two files.
+A file with such a name in the folder may be either of them; only its bytes show which. It must
+never be mistaken for a file that did not arrive, and no ID may be given to two files.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Folder:
     """A service that loses what it is told to lose.
 
     Attributes:
-        lost: Names whose first upload goes unanswered, and whether it arrives all the same.
+        lost: The names whose first upload gets no response, and whether it arrives anyway.
         held: Uploads that arrive before the folder is listed, and are answered on `release`.
-        arrived: Names of the files that are there; the id of each is its place, from 1.
-        readable: Whether it can be listed.
+        arrived: The names of the stored files. The ID of each is its position, from 1.
+        readable: Whether the folder can be listed.
         comparable: Whether its files can be fetched.
-        pages: On how many pages it is listed; to ask for the last one releases what is held, and
-            it comes when that is followed.
+        pages: The number of pages of its listing. A request for the last one releases the held
+            uploads, and is answered once they are followed.
     """
 
     lost: dict[str, bool] = attrs.field(factory=dict)
@@ -132,7 +132,7 @@ def written(place: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def check(results: dict[str, UploadResult], folder: Folder) -> None:
-    """No id is two files', and what is called done did arrive under its own name."""
+    """Check that no two files have one ID, and that every done file arrived under its own name."""
     ids = [result.id for result in results.values() if result.id]
     assert len(ids) == len(set(ids))
     for result in results.values():
@@ -252,7 +252,7 @@ async def test_a_file_that_cannot_be_looked_for_is_looked_for_by_every_run(
 async def test_an_id_issued_while_pages_are_read_is_not_adopted(
     connect: Callable[..., Any],
 ) -> None:
-    """The other upload has its answer, and is no rival any more, before the last page comes."""
+    """The other upload has its response, and no longer competes, before the last page arrives."""
     folder = Folder(lost={ONE: False}, held={TWO}, pages=2)
     async with serving(folder.answer) as server:
         results = await upload(await connect(server), both(), folder)

@@ -1,4 +1,4 @@
-"""An outage costs few calls, is waited for, and the same call completes the upload."""
+"""In an outage, an upload waits with few calls, and the same call completes it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Events:
 
 
 def probes(sandbox: Sandbox) -> int:
-    """Calls that only asked whether the service is back, as looks at jobs do meanwhile."""
+    """Count the calls that only ask whether the service is back, including failed looks."""
     looks = sandbox.admin.requests("GET", "/library/files/uploadstatus/*")
     failed = [look for look in looks if look.status != 200]
     return len(sandbox.admin.requests("GET", "/library/info")) + len(failed)

@@ -1,4 +1,4 @@
-"""The program that the kill test kills: it uploads a folder, with a journal, as often as it is run.
+"""The program that the kill test kills: each run uploads a folder with a journal.
 
 Usage: uploading.py BASE_URL FOLDER JOURNAL
 """
@@ -19,7 +19,7 @@ SPEED = 20.0
 
 
 def say(*words: object) -> None:
-    """Tell the test."""
+    """Signal the test."""
     print(*words, flush=True)  # noqa: T201  # this is a program
 
 

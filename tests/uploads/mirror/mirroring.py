@@ -1,4 +1,4 @@
-"""The program that the kill test kills: it mirrors a folder, as often as it is run.
+"""The program that the kill test kills: each run mirrors a folder.
 
 Usage: mirroring.py BASE_URL FOLDER
 """

@@ -32,7 +32,7 @@ def upload(state: BulkState = BulkState.DONE, **facts: Any) -> JournalEntry:
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Opens the journal, in place of the one that it has opened before."""
+    """Opens the journal, and closes the one that it opened before."""
     threads = FileThreads()
     last: list[MirrorJournal] = []
 
@@ -65,7 +65,7 @@ async def test_files_in_sync_are_remembered_for_each_library_folder(
     assert (await opened()).known == {}
 
 
-async def test_an_upload_that_is_done_replaces_the_version_before(
+async def test_an_upload_that_is_done_replaces_the_previous_version(
     opened: Callable[..., Any],
 ) -> None:
     journal = await opened()
@@ -83,7 +83,7 @@ async def test_an_upload_that_is_done_replaces_the_version_before(
 
 
 @pytest.mark.parametrize("state", [BulkState.SENDING, BulkState.AMBIGUOUS, BulkState.ACCEPTED])
-async def test_an_upload_that_was_under_way_is_pending_while_its_file_is_as_it_was(
+async def test_an_upload_in_progress_is_pending_while_its_file_is_unchanged(
     opened: Callable[..., Any], state: BulkState
 ) -> None:
     journal = await opened()
@@ -122,7 +122,7 @@ async def test_an_accepted_upload_whose_copies_were_not_looked_for_keeps_its_id(
     assert journal.known == {A: Known("", replaces=("8",))}
 
 
-async def test_an_accepted_upload_is_replaced_with_the_version_before_once_its_file_has_changed(
+async def test_an_accepted_upload_is_replaced_with_the_previous_version_once_its_file_has_changed(
     opened: Callable[..., Any],
 ) -> None:
     journal = await opened()
@@ -149,7 +149,7 @@ async def test_uploads_that_failed_or_waited_are_left_to_the_next_upload(
     assert await journal.find(other.key) == other  # it belongs to another library folder
 
 
-async def test_names_of_folders_survive(opened: Callable[..., Any]) -> None:
+async def test_folder_names_are_kept(opened: Callable[..., Any]) -> None:
     journal = await opened()
     await journal.write(attrs.evolve(upload(file_id="8"), folder="0/Ünder\\\\score/sub"))
     await journal.take_up({})
@@ -192,7 +192,7 @@ async def test_the_journal_of_an_upload_is_not_one_of_a_mirror(
 
 
 @pytest.mark.parametrize("damage", ["state = 'paused'", "size = 'ten'", "since = x'00'"])
-async def test_an_upload_that_cannot_be_read_is_an_error_of_the_journal(
+async def test_an_upload_that_cannot_be_read_is_a_journal_error(
     opened: Callable[..., Any], damage: str
 ) -> None:
     journal = await opened()
@@ -215,7 +215,7 @@ async def test_an_upload_that_cannot_be_read_is_an_error_of_the_journal(
         "replaces = x'00'",
     ],
 )
-async def test_a_record_that_cannot_be_read_is_an_error_of_the_journal(
+async def test_a_record_that_cannot_be_read_is_a_journal_error(
     opened: Callable[..., Any], damage: str
 ) -> None:
     journal = await opened()

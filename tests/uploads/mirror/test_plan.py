@@ -1,4 +1,4 @@
-"""Decisions of a mirror, without a service: examples, and properties of every plan."""
+"""The decisions of a mirror, without a service: examples, and properties of all plans."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_file_without_a_record_is_compared_by_name_and_size(name: str) -> None
     assert plan.known == {A: Known("7")}  # so that a run that is killed knows what to replace
 
 
-def test_the_two_unicode_forms_of_a_name_are_one() -> None:
+def test_the_two_unicode_forms_of_a_name_are_equal() -> None:
     name = unicodedata.normalize("NFD", "Menü.png")
     assert told(decide([local(name)], [remote("7", "Menü.png")], {})) == []
 
@@ -130,14 +130,14 @@ def test_a_file_that_was_moved_to_another_folder_is_uploaded_again() -> None:
     assert plan.result.extra == 1
 
 
-def test_of_several_files_of_its_name_the_one_of_the_same_size_is_taken() -> None:
+def test_of_several_files_with_its_name_the_one_of_the_same_size_is_used() -> None:
     files = [remote("7", size=9), remote("8"), remote("9", size=11)]
     plan = decide([local()], files, {}, delete=True)
     assert [entry.file_id for entry in plan.result.entries] == ["7", "9"]
     assert plan.result.count(MirrorAction.TRASH) == 2
 
 
-def test_a_file_that_failed_at_the_service_counts_for_nothing() -> None:
+def test_a_file_that_failed_on_the_server_is_ignored() -> None:
     plan = decide([local()], [remote("7", status="VirusFound")], {})
     assert told(plan) == [(MirrorAction.UPLOAD, "a.png", "", ())]
 
@@ -164,7 +164,7 @@ def test_older_versions_are_trashed_although_their_successor_is_gone() -> None:
     assert plan.known == {A: Known("8", replaces=("6",))}
 
 
-def test_of_equally_large_files_the_one_with_exactly_its_name_is_taken() -> None:
+def test_of_equally_large_files_the_one_with_exactly_its_name_is_used() -> None:
     plan = decide([local()], [remote("8"), remote("9", "A.PNG")], {})
     assert plan.known == {A: Known("8", 10, 1)}
 
@@ -174,7 +174,7 @@ def test_a_record_without_a_digest_proves_nothing_after_the_time_has_changed() -
     assert Known("7", 10, 1).is_content_of(local())
 
 
-def test_a_name_that_a_stranger_holds_is_left_to_it_unless_it_is_trashed() -> None:
+def test_a_name_that_another_file_has_is_left_to_it_unless_that_file_is_trashed() -> None:
     known = {A: Known("8", 10, 1, "d")}
     files = [remote("7", size=3), remote("8", "a(1).png")]
     assert told(decide([local()], files, known)) == []
@@ -208,14 +208,14 @@ def test_an_upload_that_is_under_way_is_continued_and_its_file_is_not_deleted() 
     ]
 
 
-def test_a_file_that_changed_after_a_lost_answer_is_replaced_whatever_its_size() -> None:
+def test_a_file_that_changed_after_a_lost_response_is_replaced_regardless_of_its_size() -> None:
     plan = decide([local()], [remote("7")], {A: UNSURE})
     assert told(plan) == [(MirrorAction.REPLACE, "a.png", "", ("7",))]
     # The listing may lag, so the next run has to know it too.
     assert decide([local()], [], {A: UNSURE}).known == {A: UNSURE}
 
 
-def test_only_a_plan_with_deletions_trashes_what_the_library_alone_has() -> None:
+def test_only_a_plan_with_deletions_trashes_files_that_only_the_library_has() -> None:
     plan = decide([], [remote("7"), remote("8", "b.png")], {A: Known("7", 10, 1)})
     assert (told(plan), plan.result.extra, plan.result.listed) == ([], 2, 2)
     assert A in plan.known  # a file that comes back is still known
@@ -224,7 +224,7 @@ def test_only_a_plan_with_deletions_trashes_what_the_library_alone_has() -> None
     assert plan.result.extra == 0
 
 
-def test_a_refused_file_protects_the_file_of_its_name() -> None:
+def test_a_refused_file_protects_the_file_with_its_name() -> None:
     refused = MirrorEntry(
         MirrorAction.REFUSE, "A.png", path="/here/A.png", error=FileRefused("A.png", "no")
     )
@@ -279,7 +279,7 @@ def test_a_copy_in_another_folder_or_of_a_name_without_an_extension_is_told_apar
         (None, 5, None),
     ],
 )
-def test_the_number_of_deletions_that_is_allowed(
+def test_the_number_of_deletions_is_limited(
     given: int | str | None, listed: int, allowed: int | None
 ) -> None:
     assert allowed_deletions(given, listed) == allowed
@@ -325,7 +325,7 @@ class World:
         return id_
 
     def carry_out(self, plan: Plan, here: dict[tuple[str, str], LocalFile], steps: int) -> None:
-        """Carry out at most so many steps of a plan, as the run does, then stop."""
+        """Carry out a number of steps of a plan, like the run does, then stop."""
         self.known = dict(plan.known)
         held = {each.key for each in self.listed()} & here.keys()
         for _ in itertools.islice(self._steps(plan, here), steps):
@@ -364,7 +364,7 @@ class World:
     delete=st.booleans(),
     stops=st.lists(st.integers(0, 12), max_size=4),
 )
-def test_every_plan_makes_the_folder_like_the_local_one_from_wherever_it_was_stopped(
+def test_every_plan_makes_the_folders_equal_no_matter_where_it_was_stopped(
     here: dict[str, int],
     there: list[tuple[str, int]],
     changes: list[dict[str, int]],

@@ -32,7 +32,7 @@ Tree: TypeAlias = "Callable[..., Path]"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """Writes pictures, each with the content that is given, into a local folder."""
+    """Writes pictures with the given content into a local folder."""
     times = itertools.count(1_800_000_000)
 
     def write(files: dict[str, bytes | str]) -> Path:
@@ -50,7 +50,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def sent(sandbox: Sandbox, method: str, path: str = "/library/files*") -> list[str]:
-    """The paths of the requests of a method so far, without their beginning."""
+    """Return the paths of the requests with a method so far, without their prefix."""
     return [
         entry.path.removeprefix("/v2/library/files").lstrip("/")
         for entry in sandbox.admin.requests(method, path)
@@ -58,7 +58,7 @@ def sent(sandbox: Sandbox, method: str, path: str = "/library/files*") -> list[s
 
 
 def stored(sandbox: Sandbox) -> dict[str, bytes]:
-    """The content of each file outside the trash by its name; each name is there once."""
+    """Return the content of each file outside the trash by name; names must be unique."""
     files = [file for file in sandbox.admin.files() if file["status"] != "Deleted"]
     assert len({file["name"] for file in files}) == len(files)
     return {file["name"]: (sandbox.admin.content(file["id"]) or b"")[8:] for file in files}
@@ -89,7 +89,7 @@ async def test_the_second_run_sends_nothing(
     assert requests == ["GET /v2/library/folders", "GET /v2/library/files"]
 
 
-async def test_one_changed_byte_is_one_upload_and_one_trash_and_the_name_is_always_there(
+async def test_one_changed_byte_costs_one_upload_and_one_trash_and_the_name_never_disappears(
     client: ConstantContact, sandbox: Sandbox, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tree({"a.png": "old", "b.png": "b"})
@@ -112,7 +112,7 @@ async def test_one_changed_byte_is_one_upload_and_one_trash_and_the_name_is_alwa
 
 
 def names_after_each_request(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The names that a listing would have shown after each request from here on."""
+    """Record the names that a listing would show after each request from now on."""
     seen: list[list[str]] = []
     log = type(sandbox._world.log)
     end = log.end
@@ -127,7 +127,7 @@ def names_after_each_request(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) 
 
 
 def as_another_client(sandbox: Sandbox, method: str, path: str, **request: Any) -> None:
-    """Make a call at once, as a client in another process does."""
+    """Make a call immediately, like a client in another process."""
     answer = httpx.request(
         method,
         f"{sandbox.base_url}{path}",
@@ -240,7 +240,7 @@ async def test_a_file_that_becomes_a_folder_after_the_plan_is_an_error_of_that_f
     assert stored(sandbox) == {"b.png": b"b"}
 
 
-async def test_two_local_names_that_the_library_cannot_tell_apart(
+async def test_of_two_names_that_the_library_cannot_tell_apart_the_second_is_refused(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"A.png": "1", "a.png": "2"})
@@ -534,7 +534,7 @@ async def test_the_calls_leave_room_for_others(
 # When something goes wrong
 
 
-async def test_a_change_whose_answer_is_lost_leaves_the_old_file_until_it_is_settled(
+async def test_a_change_whose_response_is_lost_leaves_the_old_file_until_it_is_settled(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "old"})
@@ -558,7 +558,7 @@ async def test_a_change_whose_answer_is_lost_leaves_the_old_file_until_it_is_set
     assert len(sent(sandbox, "POST")) - uploads == 1
 
 
-async def test_a_file_that_changed_after_a_lost_answer_is_sent_as_it_is_now(
+async def test_a_file_that_changed_after_a_lost_response_is_sent_as_it_is_now(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "one"})
@@ -649,7 +649,7 @@ async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
     assert stored(sandbox) == {"a.png": b"new", "b.png": b"b"}
 
 
-async def test_an_error_that_concerns_all_files_ends_it_and_the_same_call_continues(
+async def test_an_error_that_concerns_all_files_ends_the_run_and_the_same_call_continues(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({f"{n}.png": str(n) for n in range(12)})
@@ -699,7 +699,7 @@ async def test_an_outage_is_waited_for_in_every_step(
     assert len(sandbox.admin.files()) == 4
 
 
-async def test_an_outage_that_lasts_ends_it(
+async def test_a_long_outage_ends_the_run(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "a"})
@@ -760,7 +760,7 @@ async def test_two_mirrors_with_their_own_journals_settle_after_a_change(
 
 
 def convert(sandbox: Sandbox, file_id: str, content: bytes) -> None:
-    """Let the service hold other bytes than those that were sent."""
+    """Make the service store bytes that differ from those that were sent."""
     path = f"/content/*/{file_id}.*"
     sandbox.admin.fault("answer", "GET", path, body=content, status=200, times=None)
 

@@ -48,7 +48,7 @@ def gzipped(packed: bytes, *headers: str) -> Any:
     "size", [0, 1, 10_000, UNPACK_BLOCK - 1, UNPACK_BLOCK, UNPACK_BLOCK + 1, 3 * UNPACK_BLOCK]
 )
 @pytest.mark.parametrize("filler", [b"a", b"ab\n", None])
-async def test_a_compressed_answer_is_decompressed_completely(
+async def test_a_compressed_response_is_decompressed_completely(
     open_session: Callable[..., Any], size: int, filler: bytes | None
 ) -> None:
     content = os.urandom(size) if filler is None else (filler * size)[:size]
@@ -57,7 +57,7 @@ async def test_a_compressed_answer_is_decompressed_completely(
         assert (await session.send(read())).content == content
 
 
-async def test_a_small_answer_with_many_values_is_decoded_in_a_thread(
+async def test_a_small_response_with_many_values_is_decoded_in_a_thread(
     open_session: Callable[..., Any],
 ) -> None:
     packed = gzip.compress(b"[" + b"{}," * 100_000 + b"0]")
@@ -73,7 +73,7 @@ async def test_a_small_answer_with_many_values_is_decoded_in_a_thread(
         assert await session.read(read(), parse) is not threading.current_thread()
 
 
-async def test_an_answer_to_a_write_with_many_values_is_decoded_in_a_thread(
+async def test_a_response_to_a_write_with_many_values_is_decoded_in_a_thread(
     connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[threading.Thread] = []
@@ -92,7 +92,7 @@ async def test_an_answer_to_a_write_with_many_values_is_decoded_in_a_thread(
     assert threading.current_thread() not in seen
 
 
-async def test_an_ordinary_answer_is_decoded_on_the_event_loop(
+async def test_an_ordinary_response_is_decoded_on_the_event_loop(
     open_session: Callable[..., Any],
 ) -> None:
     async with serving(gzipped(gzip.compress(b"[{}]"))) as server:
@@ -129,7 +129,7 @@ async def test_a_gzip_bomb_does_not_block_the_event_loop(
     assert turns > 200  # one for each 64 KB, and those of the connection
 
 
-async def test_an_answer_full_of_secrets_is_redacted_in_a_thread(
+async def test_a_response_full_of_secrets_is_redacted_in_a_thread(
     open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
@@ -149,7 +149,7 @@ async def test_an_answer_full_of_secrets_is_redacted_in_a_thread(
     assert threading.main_thread() not in threads
 
 
-async def test_the_answer_to_a_status_request_is_small(connect: Callable[..., Any]) -> None:
+async def test_the_response_to_a_status_request_is_small(connect: Callable[..., Any]) -> None:
     async with serving(gzipped(gzip.compress(b"[" + b" " * (2 * MIB) + b"]"))) as server:
         cc = await connect(server)
         with pytest.raises(errors.DecodeError, match="larger than 1,048,576 bytes"):
@@ -159,7 +159,7 @@ async def test_the_answer_to_a_status_request_is_small(connect: Callable[..., An
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1000])
-async def test_an_answer_is_read_to_its_limit_and_not_beyond(
+async def test_a_response_is_read_to_its_limit_and_not_beyond(
     open_session: Callable[..., Any], limit: int
 ) -> None:
     async def long(wire: Wire, _: Request) -> None:
@@ -174,7 +174,7 @@ async def test_an_answer_is_read_to_its_limit_and_not_beyond(
             assert len((await session.send(read(max_response=limit))).content) == 1000
 
 
-async def test_an_endless_answer_is_cut_off(open_session: Callable[..., Any]) -> None:
+async def test_an_endless_response_is_cut_off(open_session: Callable[..., Any]) -> None:
     async def endless(wire: Wire) -> None:
         await wire.request()
         await wire.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -201,7 +201,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("step", [1, 1000])
 @pytest.mark.parametrize("kind", BROKEN)
-async def test_a_truncated_compressed_answer_is_an_error(
+async def test_a_truncated_compressed_response_is_an_error(
     open_session: Callable[..., Any], kind: str, step: int
 ) -> None:
     async def in_pieces(wire: Wire, _: Request) -> None:
@@ -255,7 +255,7 @@ async def test_a_compressed_file_that_is_cut_off_before_its_first_byte_is_an_err
                     await anext(aiter(pieces))
 
 
-async def test_data_after_a_compressed_answer_is_not_kept_in_memory(
+async def test_data_after_a_compressed_response_is_not_kept_in_memory(
     open_session: Callable[..., Any],
 ) -> None:
     async def endless(wire: Wire) -> None:
@@ -360,7 +360,9 @@ async def test_a_success_with_a_lost_body_is_not_repeated(
             answer.read(str)
 
 
-async def test_a_read_with_a_truncated_answer_is_repeated(open_session: Callable[..., Any]) -> None:
+async def test_a_read_with_a_truncated_response_is_repeated(
+    open_session: Callable[..., Any],
+) -> None:
     turns = [broken_off]
 
     async def script(wire: Wire) -> None:
@@ -376,7 +378,7 @@ async def test_a_read_with_a_truncated_answer_is_repeated(open_session: Callable
 
 
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"", b"\0" * 500])
-async def test_an_answer_that_is_not_http_is_a_lost_connection(
+async def test_a_response_that_is_not_http_is_a_lost_connection(
     open_session: Callable[..., Any], answer: bytes
 ) -> None:
     async def script(wire: Wire) -> None:
@@ -476,7 +478,7 @@ async def test_an_exception_with_a_broken_str_becomes_an_error_of_the_package(
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "500 Oops"])
-async def test_an_error_carries_the_headers_of_the_answer_without_secrets(
+async def test_an_error_carries_the_headers_of_the_response_without_secrets(
     open_session: Callable[..., Any], status: str
 ) -> None:
     async def answer(wire: Wire, _: Request) -> None:

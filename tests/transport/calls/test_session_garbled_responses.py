@@ -1,4 +1,4 @@
-"""A read with an unreadable answer is retried, like one without an answer."""
+"""A read with an unreadable response is retried, like one without a response."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GARBLED = {
 
 
 @pytest.mark.parametrize("kind", GARBLED)
-async def test_a_read_with_a_garbled_answer_is_repeated(
+async def test_a_read_with_a_garbled_response_is_repeated(
     open_session: Callable[..., Any], kind: str
 ) -> None:
     async with serving(GARBLED[kind], GARBLED[kind], fine) as server:
@@ -72,7 +72,7 @@ async def test_the_error_after_the_last_attempt_says_that_a_read_is_safe_to_repe
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
-async def test_an_answer_of_an_odd_shape_is_not_a_lost_connection(
+async def test_a_response_of_an_odd_shape_is_not_a_lost_connection(
     open_session: Callable[..., Any], size: int
 ) -> None:
     def parse(answer: Response) -> Any:
@@ -87,7 +87,7 @@ async def test_an_answer_of_an_odd_shape_is_not_a_lost_connection(
 
 
 @pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.CONVERGENT, Effect.ADDITIVE])
-async def test_a_write_with_a_garbled_answer_is_not_repeated(
+async def test_a_write_with_a_garbled_response_is_not_repeated(
     open_session: Callable[..., Any], effect: Effect
 ) -> None:
     call = Call("POST", "/x", effect, "the thing", body=PiecesBody(b"{}"))
@@ -99,7 +99,7 @@ async def test_a_write_with_a_garbled_answer_is_not_repeated(
     assert not caught.value.safe_to_retry
 
 
-async def test_a_read_with_a_too_large_answer_is_not_repeated(
+async def test_a_read_with_a_too_large_response_is_not_repeated(
     open_session: Callable[..., Any],
 ) -> None:
     asked: list[Request] = []

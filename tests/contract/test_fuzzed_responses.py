@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from ccv2_async import ConstantContact, errors
 from ccv2_async.polling.poller import Poller
 from ccv2_async.resources.listing import Listing
-from tests.contract.answers import KEY, TOKEN, Real, draw
 from tests.contract.ear import Ear
 from tests.contract.operations import OPERATIONS
 from tests.contract.prepared import prepared
+from tests.contract.responses import KEY, TOKEN, Real, draw
 from tests.support.clocks import SkippingClock
 from tests.support.exposure import TESTS, texts_of
 from tests.support.probes import chained
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from random import Random
 
-    from tests.contract.answers import Drawn
     from tests.contract.operation import Operation
+    from tests.contract.responses import Drawn
     from tests.support.servers import Wire
 
 SHARE = settings().max_examples // 5
@@ -99,7 +99,7 @@ async def real(
 )
 @given(chance=st.randoms(use_true_random=True))
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-async def test_any_answer_gives_a_value_of_the_type_or_an_error_without_secrets(
+async def test_any_response_gives_a_value_of_the_type_or_an_error_without_secrets(
     operation: Operation,
     real: tuple[Real, dict[str, str]],
     fuzzed: Fuzzed,
@@ -214,7 +214,7 @@ MEMORY = 100 * 2**20
 
 
 @pytest.mark.parametrize("large", LARGE)
-async def test_a_huge_answer_does_not_fill_the_memory(large: str, connect: Any) -> None:
+async def test_a_huge_response_does_not_fill_the_memory(large: str, connect: Any) -> None:
     async def script(wire: Wire) -> None:
         await wire.request()
         head, piece = LARGE[large]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This machine stands in New York."""
+    """Set the machine's time zone to New York."""
     monkeypatch.setitem(os.environ, "TZ", "America/New_York")
     time.tzset()
     yield
@@ -46,9 +46,9 @@ class Service:
     """A service whose first upload is stored, but answered as the test says.
 
     Args:
-        date: Its Date header, or None for none.
-        first: What answers the first upload; None resets the connection.
-        created: What its dates of files are, given the time.
+        date: The Date header; None for none.
+        first: The response to the first upload; None resets the connection.
+        created: Returns the creation date of a file, given the time.
     """
 
     def __init__(
