@@ -66,7 +66,7 @@ _ADDRESS_COLUMNS = {
     "line3": ("ADDRESS LINE 3",),
     "city": ("CITY",),
     "state": ("STATE",),
-    # The documentation's sample names STATE for it; its list of columns has the other name too.
+    # The documentation uses STATE in its sample; its list of columns has the other name too.
     "state_code": ("STATE", "US STATE/CA PROVINCE"),
     "country_code": ("COUNTRY",),
     "postal_code": ("ZIP/POSTAL CODE",),

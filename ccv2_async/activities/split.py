@@ -231,7 +231,7 @@ class SplitJobs:
             try:
                 part.detail = await ACTIVITY.fetch(session, part)
             except (errors.DecodeError, errors.NotFound) as error:
-                # Its status is known, and the others have their results: only its counts are not.
+                # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
                 part.detail = Activity(id=part.id, status=part.status)
         return split.combined()

@@ -356,7 +356,7 @@ class Backup:
                 retired = isinstance(error, errors.EndpointRetired)
                 if not cursor or retired:
                     raise
-                # The service no longer knows the cursor, or it leads in a circle.
+                # The service no longer knows the cursor, or the cursors repeat.
                 await self._do(self._journal.restart, *key, drop=not dataset.ids)
                 if restarted or isinstance(error, errors.PaginationError):
                     raise

@@ -118,7 +118,7 @@ class _Download:
         return exit_of_items(items)
 
     def _item(self, file: LibraryFile, names: SafeNames) -> JobItem:
-        path = os.path.normpath(os.path.join(self.to, names.choose(file.name, file.id)))  # noqa: PTH118  # "./" stays off
+        path = os.path.normpath(os.path.join(self.to, names.choose(file.name, file.id)))  # noqa: PTH118  # without "./"
         return JobItem(path, file.size or 0, file.id, result=file, verb="downloading")
 
     async def _work(self, queue: Iterator[JobItem], display: Display) -> None:

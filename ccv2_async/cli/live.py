@@ -385,7 +385,7 @@ class Totals:
 
     def _hand_over(self, item: JobItem) -> None:
         self.earlier += item.earlier
-        if item in self._finished:  # it counts already, as one that is not sent
+        if item in self._finished:  # it was counted before, as not sent
             self._finished.remove(item)
             self._not_sent -= 1
             self._bytes += item.size

@@ -230,7 +230,7 @@ class _Callback:
             async with asyncio.timeout(10.0):
                 head = await reader.readuntil(b"\r\n\r\n")
             query = _query_of(head)
-            # Any page can call this address; only the one that we sent to knows the state.
+            # Any page can call this address, but only the page that we opened knows the state.
             if query is not None and query.get("state") == self._state:
                 status, text = "200 OK", "Done. You can close this page and return to the terminal."
                 if "code" not in query:

@@ -47,7 +47,7 @@ def ends_quietly_on_signals() -> bool:
 def end_at_once_on_signals(code: int) -> None:
     """Let SIGINT and SIGTERM end the process with `code`: the command has reported everything."""
     _handle(lambda _number, _frame: os._exit(code))
-    # Python takes its handlers away while it shuts down, and a signal would change the exit code.
+    # Python removes its handlers while it shuts down, and a signal would change the exit code.
     atexit.register(_handle, signal.SIG_IGN)
 
 

@@ -105,7 +105,7 @@ def load() -> dict[str, Profile]:
     except OSError as error:
         raise UsageError(f"{path()}: it cannot be read ({error.strerror}).") from None
     except ValueError as error:
-        # Nothing else of the reason is shown: it might quote the file.
+        # The rest of the reason is not shown, because it may quote the file.
         line = re.search(r"line \d+", str(error))
         where = f" ({line[0]})" if line else ""
         raise UsageError(

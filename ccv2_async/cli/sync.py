@@ -86,7 +86,7 @@ async def sync(
     }
     with ExitStack() as stack:
         if run.sandbox and journal is None:
-            # It would not fit the service afterwards.
+            # A journal of this sandbox would be of no use after the command.
             temporary = stack.enter_context(tempfile.TemporaryDirectory())
             journal = f"{temporary}/journal.sqlite"
         return await _Sync(run.client, run.output).carry_out(local, journal=journal, **how)

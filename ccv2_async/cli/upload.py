@@ -248,7 +248,7 @@ class _Upload:
 
     def _follow(self, item: JobItem, token: str) -> None:
         if item.poller is None:
-            # The token of an earlier run may have expired, and is of no use then.
+            # The token of an earlier run may have expired.
             with suppress(errors.TokenError):
                 item.poller = self.client.resume(token)
                 item.id = item.poller.id
@@ -392,7 +392,7 @@ class _Records:
         if wanted >= _WORTHWHILE:
             fewest, most = _ROWS
             rows = min(most, max(fewest, 4 * wanted))
-            # Whatever goes wrong here, each file is asked for alone.
+            # If anything fails here, each file is requested separately.
             with suppress(errors.ConstantContactError):
                 listing = self._client.library.files(
                     sort_by=FileSortOrder.CREATED_DATE_DESC, limit=rows

@@ -86,7 +86,7 @@ class Activities(Resource):
         self,
         *,
         status: ActivityStatus | str | None = None,
-        type: ActivityType | str | None = None,  # noqa: A002  # the service's own word,
+        type: ActivityType | str | None = None,  # noqa: A002  # the service's own word
         on_bad_row: OnBadRow = "raise",
     ) -> list[Activity]:
         """Return the last 50 activities, without their row errors.

@@ -160,7 +160,7 @@ class Resource:
         response = await self._write("PUT", path, body, effect=Effect.IDEMPOTENT, **options)
         return await result_of(response, model)
 
-    # `ids` are the IDs of a thing's parents, then its own.
+    # `ids` are the IDs of a resource's parents, then its own ID.
 
     async def _one(self, endpoint: Endpoint[T], *ids: str, query: Query = None) -> T:
         """Return one thing."""

@@ -98,7 +98,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, lambda value, _: _number(value))
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly)
-    # Keys without values, in order.
+    # `dict[str, None]` is an ordered set.
     converter.register_unstructure_hook_func(is_set, list)
     converter.register_structure_hook_func(is_set, read_set)
     return converter

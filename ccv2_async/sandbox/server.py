@@ -375,8 +375,8 @@ class Sandbox:
 
 
 def _listen(family: int, ip: str, port: int) -> socket.socket:
-    # Named as TCP, since asyncio switches Nagle's algorithm off for no other protocol, and with it
-    # every response that has a body would come 40 ms late.
+    # Name the protocol: asyncio turns off Nagle's algorithm only for TCP. With it, every response
+    # with a body would be 40 ms late.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

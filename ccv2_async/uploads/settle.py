@@ -202,7 +202,7 @@ def judge_before(
         for id_, known in evidence.items()
         if known is Evidence.SAME_BYTES and distances[id_] <= CLOSE_IN_TIME
     ]
-    if len(close) > sends:  # equal files: time may tell which of them are this upload
+    if len(close) > sends:  # equal files: their times may show which of them belong
         close = [id_ for id_ in close if distances[id_] <= EXACT] or close
     if 0 < len(close) <= sends:
         return (Before.OURS if len(close) == sends else Before.FEWER), in_order(close)

@@ -34,8 +34,8 @@ TaskResult: TypeAlias = dict[str, Any]
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
-# redis-py keeps a limit by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
-# that comes just when a command has been sent: a worker that should stop would never do it.
+# redis-py limits a command with `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
+# that arrives just after the command was sent. The worker would then never stop.
 _LIMITS: dict[str, Any] = {"socket_keepalive": True, "retry": ONE_MORE_TRY}
 if sys.version_info < (3, 12):
     _LIMITS["socket_timeout"] = None

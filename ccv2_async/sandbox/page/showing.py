@@ -80,7 +80,7 @@ def parts_of(record: Record) -> list[Part]:
         name, file_name = _NAME.search(head), _FILE_NAME.search(head)
         if not separator or name is None:
             continue
-        # The last part that was kept is followed by the rest of it and the final boundary.
+        # The part that was kept last may be cut off, and the final boundary follows it.
         size = len(data) - 2 if number < len(pieces) else len(data) + cut - len(mark) - 6
         text = None if file_name else data[: max(0, size)].decode("utf-8", "replace")
         shown = file_name[1].decode("utf-8", "replace") if file_name else ""

@@ -141,7 +141,7 @@ class Session:
         self._lane = Lane.INTERACTIVE
         self._seconds: float | None = None
         self._loop = running_loop()
-        anyio.get_cancelled_exc_class()  # imports what anyio needs when no file can be opened
+        anyio.get_cancelled_exc_class()  # import it now: later, no file may be left to open
 
     def view(
         self,

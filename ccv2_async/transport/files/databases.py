@@ -195,7 +195,7 @@ def misfit(row: Iterable[tuple[str, object]], types: Mapping[str, Any]) -> str:
     for name, value in row:
         if not isinstance(value, types[name]):
             return f"{name} is of type {type(value).__name__}"
-        if isinstance(value, int) and abs(value) > 2**62:  # then counting on might not fit
+        if isinstance(value, int) and abs(value) > 2**62:  # the next number might not fit
             return f"{name} is out of range"
     return ""
 

@@ -49,7 +49,7 @@ class SafeNames:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {folded(name) for name in taken}
-        self._next: dict[str, int] = {}  # IDs that look the same would try every number again
+        self._next: dict[str, int] = {}  # saves trying every number again
 
     def choose(self, name: str, id_: str) -> str:
         """Return a name that is free and that every common file system accepts, and take it.

@@ -43,7 +43,6 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         self._shown = one_line(path) or "''"
         self._lock = threading.Lock()
-        # Without the other file's name, which may be as long as a name can be.
         self._file: io.FileIO | None = None
         self._digest = hashlib.sha256()
         with self._explained():
@@ -128,6 +127,7 @@ def remove_leftovers(directory: Path) -> None:
 def _create_beside(path: Path) -> tuple[Path, io.FileIO]:
     """Create a file whose name only this process uses while it is open."""
     while True:
+        # Not made from the name of `path`, which may have the maximum length.
         temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}")
         file = io.FileIO(os.fspath(temporary), "xb")
         with contextlib.suppress(OSError):  # a file system without locks; then nobody removes it

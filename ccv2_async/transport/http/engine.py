@@ -76,7 +76,7 @@ class DirectEngine:
         self._proxy = proxy
         self._verify = verify
         self._keepalive_expiry = keepalive_expiry
-        self._idle: dict[Connection, _Origin] = {}  # the last one returned is last
+        self._idle: dict[Connection, _Origin] = {}  # in the order in which they were returned
         self._closed = False
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -126,7 +126,7 @@ class DirectEngine:
         return None
 
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:
-        running_loop()  # OAuth asks for none before
+        running_loop()  # OAuth has not checked this before
         scheme, host, port = origin
         tls = None
         if scheme == "https":

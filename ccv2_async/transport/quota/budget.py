@@ -91,8 +91,8 @@ class Budget:
         self.per_second = per_second
         self.per_day = per_day
         self._clock: Clock = clock or SystemClock()
-        # At least one call a window; slower rates stretch the window instead. It is never shorter
-        # than a second: or two windows of 3.9 calls a second would fit into one, with six calls.
+        # At least one call per window; slower rates stretch the window instead. It is never shorter
+        # than a second: otherwise, two windows of 3.9 calls per second, with six calls, would fit.
         self._burst = max(1, int(per_second)) if per_second else 0
         self._window = WINDOW * max(1.0, self._burst / per_second) if per_second else 0.0
         self._recent: deque[float] = deque(maxlen=self._burst or 1)
@@ -329,7 +329,7 @@ class Budget:
     def _check_day(self) -> None:
         today = self._today()
         if today != self._day:
-            # A clock that is set back returns to a day, whose calls stay used.
+            # A clock that is set back returns to an earlier day, whose calls still count.
             self._other_days[self._day] = self._used_today, self._day_is_over
             self._used_before_today += self._used_today
             self._day = today

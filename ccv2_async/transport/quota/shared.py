@@ -216,7 +216,7 @@ class SharedBudget(Budget):
         fresh = PROBE_SECONDS if self.per_second is None else FRESH_SECONDS
         if (self._local is None or self._missed_for(fresh)) and await self._ask(lane):
             return True
-        # While it was asked, the service may have called for a pause, or all waiters have left.
+        # Meanwhile, the service may have asked for a pause, or all waiters may have left.
         if self._local is None or self._delay() > 0.0 or not self.contended:
             return False
         self._local._count()  # noqa: SLF001

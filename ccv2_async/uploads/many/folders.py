@@ -155,7 +155,7 @@ class FolderMap:
         if (known := self._ids.get((parent, name))) is not None:
             return known
         if (refused := self._refused.get((parent, name))) is not None:
-            raise copy.copy(refused)  # asked once: each file in it would cost a call of the day's
+            raise copy.copy(refused)  # ask only once: each file would cost a call
         try:
             folder = await self._library.create_folder(name, parent_id=parent)
             self._note(folder, parent, self._levels.get(parent, 0) + 1)
