@@ -246,7 +246,7 @@ class Settler:
             assert limit is not None  # noqa: S101  # nothing else is too late
             ids, why = sending.candidates, f"and {limit.seconds:g} s were not enough to find it"
         except errors.ConstantContactError as trouble:
-            why = f"and looking for it failed: {trouble.message.removesuffix('.')}"
+            why = f"and looking for it failed: {trouble.reason}"
             # The cause tells callers that another look may settle it.
             raise self.ambiguous(sending, lost, sending.candidates, why) from trouble
         raise self.ambiguous(sending, lost, ids, why)

@@ -150,7 +150,7 @@ async def test_on_ambiguous_raise_neither_looks_nor_resends(
 
 
 @pytest.mark.parametrize(
-    "kind", ["unavailable", "garbage", "null", "unauthorized", "over_ratelimit"]
+    "kind", ["unavailable", "garbage", "null", "html", "huge", "unauthorized", "over_ratelimit"]
 )
 async def test_an_upload_is_ambiguous_if_looking_fails(
     cc: ConstantContact, sandbox: Sandbox, kind: Any
@@ -160,6 +160,8 @@ async def test_an_upload_is_ambiguous_if_looking_fails(
     with pytest.raises(errors.AmbiguousUpload, match=r"and looking for it failed: ") as caught:
         await cc.library.upload(b"abc", name="menu.pdf")
     assert ".." not in caught.value.message
+    assert caught.value.message.count("It was sent") == 1
+    assert "try again" not in caught.value.message.lower()
     assert sends(sandbox) == 1
 
 
