@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
-# The service refused the whole request, not one job: ask for fewer.
-_TOO_MANY = frozenset({400, 404, 413, 414})
+# The service failed or refused the whole request, perhaps because of one job.
+_OF_ONE = (
+    errors.BadRequest,
+    errors.Conflict,
+    errors.DecodeError,
+    errors.NotFound,
+    errors.ServerError,
+)
 
 
 class Looker:
@@ -97,10 +103,9 @@ class Looker:
         self, queue: JobQueue, jobs: Sequence[Job], error: errors.ConstantContactError
     ) -> None:
         """Ask for fewer jobs, try again later, or raise the error in the waiters."""
-        refused = isinstance(error, errors.APIError) and error.status in _TOO_MANY
-        # One job may make the whole response unreadable. With fewer jobs, the others continue.
-        fewer = isinstance(error, errors.DecodeError) or refused
-        if fewer and queue.batch.refused(len(jobs)):
+        # With fewer jobs, the others continue. An outage looks the same, so wait after a failure.
+        fewer = isinstance(error, _OF_ONE) and queue.batch.refused(len(jobs))
+        if fewer and not isinstance(error, errors.ServerError):
             return
         if isinstance(error, errors.NotFound):
             self._learn(queue, jobs, {})

@@ -114,7 +114,7 @@ class Typical:
 
 @attrs.define
 class BatchSize:
-    """How many IDs go into one status request: 50 at first, up to 100, halved when refused."""
+    """How many IDs go into one status request: 50 at first, up to 100, halved by failures."""
 
     most: int
     size: int = attrs.field(init=False)
@@ -129,7 +129,7 @@ class BatchSize:
             self.size = min(self.most, self.size * 2)
 
     def refused(self, asked: int) -> bool:
-        """Note that a request for some IDs was refused; return whether it can get smaller."""
+        """Note that a request for some IDs failed; return whether it can get smaller."""
         if asked <= 1:
             return False
         self.size = max(1, asked // 2)

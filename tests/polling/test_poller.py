@@ -707,17 +707,38 @@ async def test_a_refused_batch_request_is_halved(
     assert [len(ids) for ids in looks(sandbox)][:3] == [8, 4, 2]
 
 
+@pytest.mark.parametrize("status", [400, 405, 409, 410, 422, 431, 451])
 async def test_one_bad_id_does_not_delay_the_others(
-    client: ConstantContact, sandbox: Sandbox
+    client: ConstantContact, sandbox: Sandbox, status: int
 ) -> None:
     pollers = await begin_many(client, 9)
-    refused: dict[str, Any] = {"status": 400, "headers": {}, "body": "[]"}
+    refused: dict[str, Any] = {"status": status, "headers": {}, "body": "[]"}
     sandbox.admin.fault("answer", "GET", f"*{pollers[4].id}*", times=None, **refused)
 
     results = await asyncio.gather(*pollers, return_exceptions=True)
 
-    assert isinstance(results.pop(4), errors.BadRequest)
+    refusal = results.pop(4)
+    assert isinstance(refusal, errors.APIError)
+    assert refusal.status == status
     assert all(getattr(result, "status", None) == "Active" for result in results)
+
+
+async def test_one_id_at_which_the_service_fails_does_not_stop_the_others(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    pollers = await begin_many(client, 9)
+    failure: dict[str, Any] = {"status": 500, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", f"*{pollers[4].id}*", times=None, **failure)
+
+    waits = [asyncio.create_task(poller.wait()) for poller in pollers]
+    failing = waits.pop(4)
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*waits)
+
+    assert {result.status for result in results} == {"Active"}
+    assert not failing.done()
+    sandbox.admin.clear_faults()
+    assert (await failing).status == "Active"
 
 
 # Thousands
