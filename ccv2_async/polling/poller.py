@@ -225,14 +225,15 @@ class Poller(Generic[Result_co]):
         if job.unreadable:
             return self._error(
                 errors.StatusUnreadable,
-                f" (ID {job.id}): the service answers, but the job's status cannot be read: "
-                f"{job.unreadable.text} The client kept asking for over a minute. "
-                "Look at the job in the account, or resume it with its token later.",
+                f"the service answers, but the status of ID {job.id} cannot be read: "
+                f"{job.unreadable.text}",
+                "The client kept asking for over a minute. Look at the job in the account, or "
+                "resume it with its token later.",
                 row=job.unreadable.text,
             )
         return self._error(
             errors.JobNotFound,
-            f": the service does not know the ID {job.id}. "
+            f"the service does not know the ID {job.id}",
             "It may have been deleted, or the service may no longer keep it.",
         )
 
@@ -240,23 +241,22 @@ class Poller(Generic[Result_co]):
         """Return the exception for a wait of `limit` seconds that ended before the job did."""
         return self._error(
             errors.PollTimeout,
-            f": still {self.status or 'without a status'} after {round(limit, 1):g} s of waiting. "
+            f"still {self.status or 'without a status'} after {round(limit, 1):g} s of waiting",
             "The job continues on the server; wait again, or resume it with its token.",
         )
 
-    def _error(self, kind: type[E], text: str, **more: Any) -> E:
-        """Return an exception about the job; its message begins with the job's name."""
-        job = self._job
-        message = f"{job.kind.name} {job.label}{text}"
-        return kind(message, id=job.id, status=job.status, token=self.token(), **more)
+    def _error(self, kind: type[E], reason: str, advice: str, **more: Any) -> E:
+        """Return an exception about the job."""
+        job, name = self._job, f"{self.kind} {self._job.label}"
+        facts = {"id": job.id, "status": job.status, "token": self.token(), **more}
+        return kind.from_parts(name, reason, advice, **facts)
 
 
 def _too_late(what: str) -> errors.DeadlineExceeded:
     """Return the exception for a look that was not done within the client's deadline."""
-    return errors.DeadlineExceeded(
-        f"{what}: the service did not answer within the deadline. Try again with more time.",
-        sent="wholly",
-    )
+    reason = "the service did not answer within the deadline"
+    advice = "Try again with more time."
+    return errors.DeadlineExceeded.from_parts(what, reason, advice, sent="wholly")
 
 
 class UploadPoller(Poller[LibraryFile]):

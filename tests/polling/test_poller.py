@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
@@ -199,6 +200,7 @@ async def test_a_timed_out_wait_leaves_poller_and_token_usable(
     sandbox.admin.set_status(poller.id, None)
 
     assert isinstance(e.value, TimeoutError)
+    assert re.fullmatch(r"still .+ after 5 s of waiting", e.value.reason)
     assert e.value.safe_to_retry
     assert e.value.id == poller.id
     assert client.resume(e.value.token).id == poller.id
