@@ -394,7 +394,8 @@ class Settler:
             if finding is After.HIDDEN:
                 self._report(upload, Accepted(file_id), ())
             return Accepted(file_id)
-        return await self.keep_one(sending, in_order([file_id, *sending.candidates]), file_id)
+        ids = in_order([file_id, *sending.candidates])
+        return await self.keep_one(sending, ids, limit, file_id)
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
         """Return whether a file kept the name it was sent under, so that it is the first copy."""
@@ -437,6 +438,7 @@ class Settler:
         self,
         sending: Sending[Any],
         ids: tuple[str, ...],
+        limit: Deadline | None,
         accepted: str | None = None,
     ) -> Accepted:
         """Return the copy to keep, after reporting the others or moving them to the trash.
@@ -444,6 +446,7 @@ class Settler:
         Args:
             sending: The upload and its state.
             ids: All copies, oldest first.
+            limit: The deadline for moving copies to the trash.
             accepted: The one whose ID the service returned, if any.
         """
         upload = sending.upload
@@ -454,7 +457,7 @@ class Settler:
         if upload.on_duplicate == "trash" and 1 < len(copies) <= sending.sends:
             # The oldest copy has the name that was asked for; the service numbered the others.
             kept = copies[0]
-            trashed = await self._trash(upload, copies[1:])
+            trashed = await self._trash(upload, copies[1:], limit)
         result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
         if accepted is None:
             logger.info(
@@ -472,12 +475,15 @@ class Settler:
         """Return whether a file holds the bytes that were sent, and belongs to no other upload."""
         return sending.evidence.get(file_id) is Evidence.SAME_BYTES and file_id not in self._claimed
 
-    async def _trash(self, upload: Upload, file_ids: list[str]) -> tuple[str, ...]:
+    async def _trash(
+        self, upload: Upload, file_ids: list[str], limit: Deadline | None
+    ) -> tuple[str, ...]:
         """Move copies to the trash, and return the IDs of those that are now in it."""
         what = f"removal of a second copy of {upload.name}"
         call = _call("DELETE", file_ids, Effect.IDEMPOTENT, what, upload)
         try:
-            await self._session.send(call)
+            with self._session.deadline(None if limit is None else max(0.0, limit.left)):
+                await self._session.send(call)
         except errors.ConstantContactError as error:
             logger.warning("%s", error)
             return ()

@@ -126,9 +126,8 @@ class Uploader:
                 may_send = sends_left > 0 and sending.upload.source.repeatable
                 found = await self._settler.find(sending, lost, limit, may_send=may_send)
                 if found is not None:
-                    return await self._accepted(
-                        sending, await self._settler.keep_one(sending, found)
-                    )
+                    kept = await self._settler.keep_one(sending, found, limit)
+                    return await self._accepted(sending, kept)
                 call = attrs.evolve(call, deadline=None if limit is None else limit.left)
             sends_left -= 1
             try:

@@ -131,7 +131,7 @@ async def _found_first(
 
 
 async def _keep_all(
-    _settler: Any, _sending: object, found: tuple[str, ...], accepted: str = ""
+    _settler: Any, _sending: object, found: tuple[str, ...], _limit: object, accepted: str = ""
 ) -> settling.Accepted:
     return settling.Accepted(accepted or found[0])
 

@@ -92,10 +92,35 @@ class HangingService:
             await wire.answer("200 OK", json.dumps(page).encode())
 
 
-async def begin(cc: ConstantContact, form: str, *, seconds: float = 0.5, size: int = SIZE) -> Any:
+class HangingTrash(HangingService):
+    """Stores a file twice, shows it late, and hangs when a copy is moved to the trash."""
+
+    def __init__(self) -> None:
+        super().__init__("trash")
+
+    async def _answer(self, wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await super()._answer(wire, request)
+        elif request.method == "DELETE":
+            await asyncio.Event().wait()
+        elif request.target.startswith("/content"):
+            await wire.answer("200 OK", b"a" * SIZE, json=False)
+        else:
+            shown = [("8", "menu(1).pdf"), ("7", "menu.pdf")] if self.posts == 2 else []
+            rows = [
+                {"id": id_, "name": name, "size": SIZE, "url": f"/content/{id_}"}
+                for id_, name in shown
+            ]
+            await wire.answer("200 OK", json.dumps({"meta": {}, "results": rows}).encode())
+
+
+async def begin(
+    cc: ConstantContact, form: str, *, seconds: float = 0.5, size: int = SIZE, **options: Any
+) -> Any:
+    deadline = seconds if form == "argument" else None
     with cc.deadline(seconds) if form == "block" else nullcontext():
         return await cc.library.begin_upload(
-            b"a" * size, name="menu.pdf", deadline=seconds if form == "argument" else None
+            b"a" * size, name="menu.pdf", deadline=deadline, **options
         )
 
 
@@ -120,6 +145,18 @@ async def test_an_upload_ends_within_its_deadline(
         else:
             with pytest.raises(errors.AmbiguousUpload, match=r"0\.5 s"):
                 await begin(cc, form)
+        assert time.monotonic() - since < PATIENCE
+
+
+@pytest.mark.parametrize("form", ["argument", "block"])
+async def test_moving_a_copy_to_the_trash_ends_within_the_deadline(
+    connect_real: Callable[..., Any], form: str
+) -> None:
+    async with RawServer(HangingTrash().script) as server:
+        cc = await connect_real(base_url=server.base_url, settle_time=0.1)
+        since = time.monotonic()
+        poller = await begin(cc, form, seconds=1.5, on_duplicate="trash")
+        assert (poller.id, poller.duplicates) == ("7", ("8",))
         assert time.monotonic() - since < PATIENCE
 
 
