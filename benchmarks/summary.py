@@ -1,4 +1,4 @@
-"""The README's table and picture from several runs: `python -m benchmarks.summary RUN.json ...`.
+"""Make the README's table and picture of several runs: `python -m benchmarks.summary RUN.json ...`.
 
 Each figure is the median of the runs. The table goes to standard output.
 """
