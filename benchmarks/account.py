@@ -17,7 +17,7 @@ FILE_SIZE = 4 * MB
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin is closed."""
     contacts, files = (int(argument) for argument in sys.argv[1:])
     sandbox = Sandbox(mode="at_once", keep_content=files * FILE_SIZE)
     sandbox.admin.add_contacts(contacts)

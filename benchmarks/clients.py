@@ -105,7 +105,7 @@ class Held:
 
 
 class Ours(Held):
-    """`ConstantContact` with `begin_upload`, called like a user would call it."""
+    """`ConstantContact` with `begin_upload`, called as a user would."""
 
     async def open(self) -> None:
         from ccv2_async import ConstantContact

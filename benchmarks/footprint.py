@@ -25,7 +25,7 @@ Tasks = list[asyncio.Task[Any]]
 def held(entry: str) -> float:
     """Return a figure in bytes: `VmRSS` is the current memory, `VmHWM` the peak.
 
-    `getrusage` does not do: on Linux, a child process inherits the peak of its parent.
+    `getrusage` does not work for this: on Linux, a child process inherits the peak of its parent.
     """
     for line in _STATUS.read_text().splitlines():
         name, _, value = line.partition(":")

@@ -172,7 +172,7 @@ def _files(load: Load, process: int = 0) -> Iterator[FileToUpload]:
 
 
 async def ours(world: _World, load: Load) -> None:
-    """Call `upload_many` like a user would."""
+    """Call `upload_many` as a user would."""
 
     async def upload(process: int, client: ConstantContact) -> None:
         async for result in client.upload_many(_files(load, process), concurrency=AT_ONCE):

@@ -1,1 +1,1 @@
-"""An example: a web backend that streams uploads through to the library. See README.md."""
+"""An example: a web backend that forwards uploads to the library. See README.md."""

@@ -773,7 +773,7 @@ async def test_ten_thousand_pollers_can_wait_and_be_cancelled_without_leaks() ->
             assert not sweep._work._lines
             assert sweep._work._leader is None
             del pollers, tasks, ended, task
-            clock._due.clear()  # the clock's own memory of time-outs that are over
+            clock._due.clear()  # the clock remembers timeouts that have ended
             await settle()
             gc.collect()
             assert len(sweep._queues[UPLOAD].known) == jobs_before

@@ -128,7 +128,7 @@ def test_a_waiter_knows_how_long_it_still_waits(watched: Watched) -> None:
 
 def test_the_time_for_the_waiters_of_one_job_is_linear_in_their_number(watched: Watched) -> None:
     job, first = watched.add(1.0)
-    waiters = [JobWaiter() for _ in range(100_000)]  # to compare each with each would take minutes
+    waiters = [JobWaiter() for _ in range(100_000)]  # comparing all pairs would take minutes
     for waiter in waiters:
         watched.queue.watch(job, waiter)
     for waiter in waiters:

@@ -150,7 +150,7 @@ class HandOver(RuleBasedStateMachine):
             return
         chosen = data.draw(st.lists(st.sampled_from(alive), unique_by=id, min_size=1))
         if before:
-            self.service.answer()  # cancelled in the very turn in which the answer comes
+            self.service.answer()  # cancel in the iteration in which the response comes
         for waiting in chosen:
             waiting.cancelled = True
             waiting.task.cancel()

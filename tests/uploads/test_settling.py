@@ -227,7 +227,7 @@ async def test_many_unanswered_uploads_are_each_settled_once(
     assert len(found) == len(set(found)) >= 50
 
 
-# --- what an earlier process left unsettled
+# --- uploads that an earlier process left unsettled
 
 
 async def settle_earlier(
@@ -385,7 +385,7 @@ async def test_a_limited_number_of_claimed_ids_is_remembered(
     assert list(uploader._settler._claimed) == ["2", "3"]
 
 
-# --- listings that only a service could give
+# --- unusual listings
 
 
 class Listings:
@@ -551,7 +551,7 @@ async def test_both_attempts_share_one_deadline(
     assert service.posts == 1, "there was no time left for a second"
 
 
-# --- what the service answers with 202
+# --- responses with 202
 
 
 @pytest.mark.parametrize(

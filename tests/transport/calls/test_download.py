@@ -204,7 +204,7 @@ async def test_errors_from_another_host_do_not_show_the_link(
     session = await open_session(base_url="http://127.0.0.1:1/v2")
     for script in (cut, silent):
         async with serving(script) as there:
-            # One of the engines takes a connection that was lost for one that never was.
+            # One of the engines mistakes a lost connection for one that was never made.
             with pytest.raises(errors.TransportError, match="file of export 7") as caught:
                 await _read(session, f"{there.origin}/x.csv?sig=private")
             assert caught.value.safe_to_retry

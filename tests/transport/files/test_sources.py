@@ -545,7 +545,7 @@ async def test_leaving_early_runs_the_cleanup_of_the_generator(threads: FileThre
 class BluntReader(Reader):
     """A reader whose `close` is an ordinary method."""
 
-    def close(self) -> None:  # type: ignore[override]  # readers of the world do either
+    def close(self) -> None:  # type: ignore[override]  # real readers have either kind
         self.closed = True
 
 

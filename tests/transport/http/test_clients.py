@@ -89,7 +89,7 @@ async def test_an_untrusted_certificate_is_a_connection_error(
     await use(await connect(tls_sandbox, verify=False))
 
 
-# --- requests as they stand on the wire
+# --- requests on the wire
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ async def test_a_redirect_is_never_followed(
     assert len(sandbox.admin.requests()) == 1
 
 
-# --- which connections are used again
+# --- which connections are reused
 
 
 async def test_connections_are_reused_and_closed_with_the_client(sandbox: Sandbox) -> None:
@@ -586,7 +586,7 @@ async def test_a_cancelled_handshake_with_a_proxy_leaves_no_connection_open(
     async def never_answer(wire: Wire) -> None:
         await wire.reader.read()  # until the client closes the connection
 
-    gc.disable()  # it would close what the client forgot, at some time
+    gc.disable()  # it would eventually close what the client forgot
     try:
         async with RawServer(never_answer) as server:
             cc = await connect(sandbox, proxy=f"https://127.0.0.1:{server.port}")
@@ -619,7 +619,7 @@ async def test_a_missing_or_refusing_proxy_is_a_connection_error(
             await cc.library.create_folder("once")
 
 
-# --- what follows an answer unasked
+# --- unrequested data after a response
 
 
 def id_of(number: int) -> bytes:

@@ -62,7 +62,7 @@ async def ok(wire: Wire, _: Request) -> None:
     await wire.answer(body=b"{}")
 
 
-# --- what comes before an answer
+# --- before a response
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
@@ -105,7 +105,7 @@ async def test_an_offer_of_another_protocol_changes_nothing(engine: DirectEngine
         assert server.connections == 1
 
 
-# --- how an answer ends
+# --- how a response ends
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -254,7 +254,7 @@ async def test_a_cancelled_call_closes_its_connection(engine: DirectEngine) -> N
         assert server.connections == 2
 
 
-# --- what is no answer
+# --- invalid responses
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ async def test_a_body_of_another_length_is_an_error_of_the_caller(
         await until(lambda: not server.open)
 
 
-# --- an answer that comes early
+# --- early responses
 
 LENGTH = 64_000_000
 REFUSALS = ["400 Bad Request", "401 Unauthorized", "413 Payload Too Large", "307 Moved"]
@@ -554,7 +554,7 @@ class Upload:
         made = request(
             server, "POST", content=self.pieces(), headers={"Content-Length": str(LENGTH)}
         )
-        made.extensions = {"timeout": dict.fromkeys(TIMEOUT)}  # nothing here waits for a time-out
+        made.extensions = {"timeout": dict.fromkeys(TIMEOUT)}  # nothing here waits for a timeout
         return made
 
 
@@ -756,7 +756,7 @@ async def test_a_success_before_the_body_was_read_is_not_a_success(
             await ask(engine, Upload().request(server))
 
 
-# --- what nobody asked for
+# --- unrequested data
 
 
 async def test_data_before_a_request_is_not_mistaken_for_a_response(

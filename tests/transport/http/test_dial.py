@@ -182,7 +182,7 @@ async def test_connecting_can_be_cancelled_at_every_step(
                 task.result().close()
                 connected += 1
         assert 0 < connected < 12
-        # Once the last one in the queue was served, so were all before it.
+        # The last one in the queue is served only after all before it.
         assert await say_hello(server.port, HOST) == b"hello"
         await until(lambda: not server.open)
 

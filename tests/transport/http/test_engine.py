@@ -137,7 +137,7 @@ async def test_an_early_response_is_read_while_the_body_cannot_be_sent(
         assert taken < 80
 
 
-# --- what its errors are called
+# --- the names of its errors
 
 
 async def silence(wire: Wire, _: Request) -> None:

@@ -53,7 +53,7 @@ async def take(theirs: socket.socket, size: int) -> bytes:
     return bytes(got)
 
 
-# --- what leaves
+# --- sending
 
 
 async def test_the_head_and_the_first_chunk_are_sent_together() -> None:
@@ -133,7 +133,7 @@ async def test_closing_wakes_a_reader() -> None:
             await reading
 
 
-# --- what arrives
+# --- receiving
 
 
 async def test_received_data_is_returned_in_order_and_then_the_end() -> None:
@@ -221,7 +221,7 @@ async def test_a_connection_that_breaks_before_the_response_is_an_error() -> Non
         stream.close()
 
 
-# --- at rest
+# --- idle connections
 
 
 async def test_an_idle_connection_is_usable_until_the_peer_closes_or_sends() -> None:

@@ -883,7 +883,7 @@ async def test_a_cancelled_open_leaves_nothing_open(
             cancelling = Cancelling(opening, point, late)
             running = asyncio.create_task(cancelling.outcome())
             await asyncio.wait([running])
-            # Kept until the end: what an exception holds on to must be nothing that is open.
+            # Keep the result until the end: its exception must not hold anything that is open.
             cancelled = running.cancelled()
             assert cancelled == (cancelling.points >= point)
             if not cancelled:
@@ -940,7 +940,7 @@ async def test_every_row_of_a_long_journal_is_read_once_in_order(
     threads: FileThreads, journal: Path
 ) -> None:
     await closed(Journal.open(str(journal), threads, account="a", base_url="b", now=lambda: 0.0))
-    # Names that differ alone, as well, where a portion ends.
+    # Where a portion ends, rows may differ only in their names.
     written = sorted((f"/{n:04}.png", "0", name) for n in range(700) for name in ("a", "b", "c"))
     with sqlite3.connect(journal) as database:
         database.executemany(

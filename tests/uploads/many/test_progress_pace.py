@@ -74,8 +74,8 @@ def test_the_first_estimate_is_about_right(course: Course, part: float) -> None:
     left = course.left_at(moment)
 
     assert left is not None
-    # The next file may be as good as sent: of a few, that is much. And at first, nobody knows how
-    # long the service will be at work on the last ones.
+    # The next file may be almost sent, which is much if there are few. And at first, nobody knows
+    # how long the service will take to process the last ones.
     counted = min(100.0, (moment - course.begins) * course.per_second - 1)
     truth = course.ends - moment
     assert abs(left - truth) <= truth * (1 / counted + 0.01) + PROCESSING + 1.0

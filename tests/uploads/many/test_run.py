@@ -353,7 +353,7 @@ async def test_concurrency_limits_the_files_sent_at_once(connect: Callable[..., 
         most = max(most, sending)
         if sending == 5:
             full.set()
-        await full.wait()  # nobody is answered before as many are there as may be
+        await full.wait()  # answer none before the maximum number has arrived
         sending -= 1
         await wire.answer("202 Accepted", b"", f"Id: {next(numbers)}", json=False)
 
@@ -418,7 +418,7 @@ async def test_a_slow_reader_pauses_the_upload(
     results = aiter(upload)
 
     await anext(results)
-    # One was read; with five more to be read, nothing is taken up, and what was under way ends.
+    # One result was read. With five more unread, no file is started, and those in progress end.
     await until(lambda: upload.progress.seen == upload.progress.settled >= 6)
     await settle(200)
 
@@ -501,7 +501,7 @@ async def test_a_later_file_gets_its_full_timeout(
         while not reader.done():
             if clock.now - accepted["stuck-1.png"] > 500 and not release.is_set():
                 release.set()
-                # Time stands still for what goes over a socket, however long that takes.
+                # The clock stops while data goes over a socket, no matter how long that takes.
                 await until(lambda: "stuck-2.png" in accepted)
             await clock.advance(10)
             await asyncio.sleep(0.001)

@@ -94,7 +94,7 @@ async def test_an_unreadable_journal_raises_an_error_of_the_package(
 async def test_the_latest_ids_in_a_journal_are_claimed_last(
     client: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The claims of an uploader are bounded, and only files of late can be mixed up.
+    # The number of claims is limited, and only recent files can be mixed up.
     journal = tmp_path / "journal.db"
     for name in ("z.png", "m.png", "a.png"):
         (tmp_path / name).write_bytes(PICTURE)

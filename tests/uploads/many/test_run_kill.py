@@ -139,7 +139,7 @@ def check(
         assert file["name"] == name
         assert file["folder_id"] in (row.folder_id, None if row.folder_id == "0" else ())
         assert file["sha256"] == hashlib.sha256(made[name]).hexdigest()
-    # Nearly all can be settled: reporting everything as ambiguous would be no art.
+    # Nearly all can be settled: it would be easy to report everything as ambiguous.
     assert len(ambiguous) < FILES / 20
 
 

@@ -89,7 +89,7 @@ class Folder:
             self.stored.set()
             await self.release.wait()
         if first and name in self.lost:
-            # Nobody looks before all that will be lost is on its way.
+            # Do not let anyone look before all uploads that will be lost are in flight.
             await until(lambda: all(self.posts[other] for other in self.lost))
             wire.reset()
         else:

@@ -147,7 +147,7 @@ def test_a_numbered_file_gets_its_name_and_its_older_version_is_trashed() -> Non
     plan = decide([local()], [remote("7"), remote("8", "a(1).png")], known, delete=True)
     assert told(plan) == [(MirrorAction.FINISH, "a.png", "8", ("7",))]
     assert (plan.known, plan.result.equal) == (known, 0)
-    # Its own older version may hold the name even in the service's eyes.
+    # Its own older version may have the name.
     assert told(decide([local()], [remote("7"), remote("8")], known)) == told(plan)
     plan = decide([local()], [remote("8")], known)
     assert (told(plan), plan.known) == ([], {A: Known("8", 10, 1, "d")})

@@ -569,7 +569,7 @@ async def test_a_file_that_changed_after_a_lost_response_is_sent_as_it_is_now(
 
     await client.library.mirror(root, on_plan=break_looks)
     sandbox.admin.clear_faults()
-    tree({"a.png": "two"})  # of the same size, so that the size would say that it is there
+    tree({"a.png": "two"})  # of the same size, so the size does not show the change
     assert told(await client.library.mirror(root)) == {"a.png": "replace"}
     assert stored(sandbox) == {"a.png": b"two"}
 
