@@ -104,7 +104,7 @@ def load() -> dict[str, Profile]:
         return {}
     except OSError as error:
         raise UsageError(f"{path()}: it cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # The rest of the reason is not shown, because it may quote the file.
         line = re.search(r"line \d+", str(error))
         where = f" ({line[0]})" if line else ""
@@ -198,7 +198,7 @@ def store(name: str | None, **settings: str) -> Path:
         same = False
     if not same:
         raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
-    _replace(path(), text)
+    _replace(Path(os.path.realpath(path())), text)  # a link stays a link
     return path()
 
 

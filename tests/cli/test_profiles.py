@@ -223,3 +223,22 @@ def test_without_a_home_directory_one_sentence_says_what_to_set(
         ran = ccv2(command)
         assert ran.code == Exit.USAGE
         assert ran.err == "The home directory is not known. Set HOME to it.\n"
+
+
+@pytest.mark.usefixtures("bakery")
+def test_a_login_is_deleted_from_the_file_that_a_link_points_to(
+    ccv2: Callable[..., Ran], tmp_path: Path
+) -> None:
+    link, file = profiles.path(), tmp_path / "dotfiles.toml"
+    link.rename(file)
+    link.symlink_to(file)
+    assert ccv2("logout", "--profile", "bakery").code == Exit.OK
+    assert TOKEN not in file.read_text()
+    assert link.is_symlink()
+
+
+@pytest.mark.usefixtures("bakery")
+def test_a_file_of_deep_arrays_is_refused(ccv2: Callable[..., Ran]) -> None:
+    write("a = " + "[" * 100_000)
+    ran = ccv2("profile")
+    assert (ran.code, "it is not valid TOML. Correct it" in ran.err) == (Exit.USAGE, True)
