@@ -165,12 +165,7 @@ def _digest(*words: str) -> str:
 
 
 def after_failure(
-    record: JobRecord,
-    error: errors.ConstantContactError,
-    now: float,
-    jitter: float,
-    *,
-    sent: bool,
+    record: JobRecord, error: errors.ConstantContactError, now: float, jitter: float, *, sent: bool
 ) -> JobRecord:
     """Return the record of a job that could not be sent.
 

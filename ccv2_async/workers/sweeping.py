@@ -13,7 +13,7 @@ from ccv2_async import errors
 from ccv2_async.activities.split import combined_status
 from ccv2_async.models.activities import Activity
 from ccv2_async.polling.job import State
-from ccv2_async.polling.schedule import is_lost, next_look
+from ccv2_async.polling.schedule import LONGEST_WAIT, is_lost, next_look
 from ccv2_async.uploads.ledger import BulkState, after_end
 from ccv2_async.workers.records import UPLOAD_TASK
 
@@ -83,7 +83,11 @@ class Sweeper:
 
     async def _follow(self) -> tuple[int, int]:
         """Ask for accepted jobs; return how many were checked, and how many have ended."""
-        jobs = worth_asking(await self.store.upcoming("follow", MOST_IN_A_ROUND), self.clock.time())
+        now, found = self.clock.time(), await self.store.upcoming("follow", MOST_IN_A_ROUND)
+        # A job that is due later than that was recorded before the clock was set back.
+        latest = now + 2 * LONGEST_WAIT
+        found = [r if r.attend_at <= latest else attrs.evolve(r, attend_at=now) for r in found]
+        jobs = worth_asking(found, now)
         followed: list[tuple[JobRecord, list[AnyPoller]]] = []
         learned: list[JobRecord] = []
         for record in jobs:

@@ -377,6 +377,18 @@ async def test_an_invalid_job_is_refused_before_it_is_recorded(
     assert await workers.counts() == {}
 
 
+async def test_a_job_is_followed_after_the_clock_was_set_back(
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+) -> None:
+    sandbox.admin.configure(mode="at_once")
+    workers = await start()
+    asked = await workers.enqueue_upload(picture)
+    await answer_of(asked)
+    workers._clock.shift -= 2 * HOURS
+    assert (await workers.sweep()).settled == 1
+    assert (await record_of(workers, asked.key)).state is BulkState.DONE
+
+
 async def test_a_stuck_job_ends_at_its_deadline_with_a_recorded_error(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -296,10 +296,7 @@ def open_redis(url: str, *, connect_timeout: float) -> Redis:
     """
     try:
         return Redis.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=connect_timeout,
-            retry=ONE_MORE_TRY,
+            url, socket_timeout=None, socket_connect_timeout=connect_timeout, retry=ONE_MORE_TRY
         )
     except (ValueError, AttributeError):  # the latter if it is not a string
         raise UsageError(
