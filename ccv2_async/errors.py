@@ -577,8 +577,8 @@ class StatusUnreadable(JobError):
     The job may continue, or have ended. Look at the account, or resume it with its token later.
 
     Attributes:
-        row: The row that was returned in place of its status, as JSON, without secrets, truncated
-            to 500 characters.
+        row: The row that was returned in place of its status, as JSON, or the reason why the
+            service refused the request. Without secrets, truncated to 500 characters.
     """
 
     row: str

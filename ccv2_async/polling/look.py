@@ -7,27 +7,22 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, Polled, StatusChanged
-from ccv2_async.polling.job import UNIDENTIFIED
+from ccv2_async.polling.job import LONGEST_TEXT, UNIDENTIFIED, Row
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.schedule import next_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ccv2_async.polling.job import Job, Row
+    from ccv2_async.polling.job import Job
     from ccv2_async.polling.queue import JobQueue, JobWaiter
     from ccv2_async.transport.calls.session import Session
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
 # The service failed or refused the whole request, perhaps because of one job.
-_OF_ONE = (
-    errors.BadRequest,
-    errors.Conflict,
-    errors.DecodeError,
-    errors.NotFound,
-    errors.ServerError,
-)
+_REFUSALS = (errors.BadRequest, errors.Conflict, errors.NotFound)
+_OF_ONE = (*_REFUSALS, errors.DecodeError, errors.ServerError)
 
 
 class Looker:
@@ -107,8 +102,10 @@ class Looker:
         fewer = isinstance(error, _OF_ONE) and queue.batch.refused(len(jobs))
         if fewer and not isinstance(error, errors.ServerError):
             return
-        if isinstance(error, errors.NotFound):
-            self._learn(queue, jobs, {})
+        if isinstance(error, _REFUSALS):  # of a request for one job
+            unreadable = Row(status="", unreadable=f"{error.reason}."[:LONGEST_TEXT])
+            known = {} if isinstance(error, errors.NotFound) else {jobs[0].id: unreadable}
+            self._learn(queue, jobs, known)
             return
         now = self._clock.monotonic()
         if isinstance(error, errors.DailyQuotaExceeded):

@@ -710,18 +710,20 @@ async def test_a_refused_batch_request_is_halved(
 
 
 @pytest.mark.parametrize("status", [400, 405, 409, 410, 422, 431, 451])
-async def test_one_bad_id_does_not_delay_the_others(
+async def test_one_bad_id_fails_its_own_job_and_no_other(
     client: ConstantContact, sandbox: Sandbox, status: int
 ) -> None:
     pollers = await begin_many(client, 9)
     refused: dict[str, Any] = {"status": status, "headers": {}, "body": "[]"}
     sandbox.admin.fault("answer", "GET", f"*{pollers[4].id}*", times=None, **refused)
 
-    results = await asyncio.gather(*pollers, return_exceptions=True)
+    statuses = await client.sweep(poller.token() for poller in pollers)
+    assert [*statuses.values()].count(None) == 1
+    results = await client.wait_all(pollers, return_errors=True)
 
-    refusal = results.pop(4)
-    assert isinstance(refusal, errors.APIError)
-    assert refusal.status == status
+    unreadable = results.pop(4)
+    assert isinstance(unreadable, errors.StatusUnreadable)
+    assert f"the service returned {status}" in unreadable.message
     assert all(getattr(result, "status", None) == "Active" for result in results)
 
 
