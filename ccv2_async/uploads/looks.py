@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import count
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import anyio
 import attrs
@@ -20,12 +22,14 @@ from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import cursor, segment
 from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota.leader import SharedWork, Waiter
 from ccv2_async.uploads.settle import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from ccv2_async.transport.calls.call import Response
+    from ccv2_async.transport.calls.deadline import Deadline
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
@@ -85,15 +89,8 @@ class Look:
                 f"{self.what}: only the {PAGES * ROWS:,} newest files were checked. Check the "
                 "others yourself."
             )
-        call = Call(
-            "GET",
-            self.path,
-            Effect.SAFE,
-            self.what,
-            query=query,
-            lane=lane,
-            max_response=_MAX_PAGE,
-        )
+        what = self.what
+        call = Call("GET", self.path, Effect.SAFE, what, query, lane=lane, max_response=_MAX_PAGE)
         files, next_link, theirs = await session.read(call, _page_of)
         try:
             following = cursor(next_link)
@@ -115,51 +112,69 @@ class FolderLooks:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._locks: dict[str, _Turns] = {}
+        self._turns: WeakValueDictionary[str, _Turns] = WeakValueDictionary()
 
     async def look(
-        self, folder_id: str, lane: Lane
+        self, folder_id: str, lane: Lane, limit: Deadline | None = None
     ) -> AsyncGenerator[tuple[Look, LibraryFile], None]:
         """Yield the files of a folder, newest first, from a look that begins after this call.
 
         Args:
             folder_id: The folder; the root's IDs are all the same folder.
             lane: The lane of the calls.
+            limit: The deadline of the caller.
 
         Raises:
             ConstantContactError: The folder cannot be read. Safe to try again: yes.
+            TimeoutError: The deadline passed.
         """
         key = "0" if folder_id in ROOT_FOLDER_IDS else folder_id
-        turns = self._locks.setdefault(key, _Turns())
-        turns.users += 1
+        turns = self._turns.setdefault(key, _Turns(self._session))
+        if turns.waiting is None:
+            turns.waiting = Look(_path_of(key), f"looking in folder {folder_id}")
         look = turns.waiting
-        if look is None:
-            look = turns.waiting = Look(_path_of(key), f"looking in folder {folder_id}")
-        try:
-            number = 0
-            while True:
-                async with turns.lock:
-                    if turns.waiting is look:
-                        turns.waiting = None  # it begins: later callers need a newer one
-                    files = await look.page(number, self._session, lane)
-                if files is None:
-                    return
-                for file in files:
-                    yield look, file
-                number += 1
-        finally:
-            turns.users -= 1
-            if not turns.users:
-                self._locks.pop(key, None)
+        for number in count():
+            files = await turns.page(look, number, lane, limit)
+            if files is None:
+                return
+            for file in files:
+                yield look, file
 
 
-@attrs.define(eq=False)
 class _Turns:
-    """The callers that look at one folder: one at a time; those that wait share a look."""
+    """The callers that look at one folder: one request at a time; those that wait share a look."""
 
-    lock: anyio.Lock = attrs.field(factory=lambda: anyio.Lock(fast_acquire=True))
-    waiting: Look | None = None
-    users: int = 0
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._work = SharedWork(session.clock)
+        self._wanted: dict[Waiter, tuple[Look, int, Lane]] = {}
+        self.waiting: Look | None = None
+
+    async def page(
+        self, look: Look, number: int, lane: Lane, limit: Deadline | None
+    ) -> list[LibraryFile] | None:
+        """Return a page of a look; the caller with the most time fetches it for all."""
+        waiter = Waiter()
+        self._wanted[waiter] = look, number, lane
+        self._work.enter(waiter, None if limit is None else limit.left)
+        try:
+            while not waiter.done:
+                await self._work.lead_or_sleep(waiter, self._fetch_first)
+        finally:
+            del self._wanted[waiter]
+            self._work.leave(waiter)
+        return await look.page(number, self._session, lane)
+
+    async def _fetch_first(self) -> None:
+        """Fetch the page that a caller has waited for longest, for all that wait for it."""
+        look, number, lane = next(want for by, want in self._wanted.items() if not by.done)
+        if self.waiting is look:
+            self.waiting = None  # it begins: later callers need a newer one
+        with suppress(errors.ConstantContactError):  # the look keeps it for all that share it
+            await look.page(number, self._session, lane)
+        for waiter, wanted in self._wanted.items():
+            if wanted[:2] == (look, number):
+                waiter.finish()
 
 
 def _path_of(folder_id: str) -> str:

@@ -235,7 +235,7 @@ class Settler:
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(sending.lost + delay)
-                    finding, ids = await self._judge_before(sending)
+                    finding, ids = await self._judge_before(sending, limit)
                     step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
                     if step is Step.ADOPT:
                         return ids
@@ -264,11 +264,13 @@ class Settler:
         if seconds > 0.0:
             await self._clock.sleep(seconds)
 
-    async def _judge_before(self, sending: Sending[Any]) -> tuple[Before, tuple[str, ...]]:
+    async def _judge_before(
+        self, sending: Sending[Any], limit: Deadline | None
+    ) -> tuple[Before, tuple[str, ...]]:
         """Take one look at the folder, and return what it shows."""
         upload = sending.upload
         found: dict[str, tuple[LibraryFile, float]] = {}
-        async with aclosing(self._files(sending)) as rows:
+        async with aclosing(self._files(sending, limit)) as rows:
             async for window, file in rows:
                 # Even if its date is in the future: then one of the clocks is wrong.
                 if could_be(file, upload.name, sending.size):
@@ -280,12 +282,12 @@ class Settler:
         return judge_before(possible, distances, sending.sends)
 
     async def _files(
-        self, sending: Sending[Any]
+        self, sending: Sending[Any], until: Deadline | None
     ) -> AsyncGenerator[tuple[Window, LibraryFile], None]:
         """Yield the files of the folder that are new enough, newest first."""
         upload = sending.upload
         limit = -math.inf
-        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane, until)) as rows:
             async for look, file in rows:
                 window = self._window(look, sending)
                 created = file.created_date.timestamp() if file.created_date else math.inf
@@ -380,7 +382,7 @@ class Settler:
                 for delay in look_delays(self._settle_time):
                     await self._sleep_until(accepted_at + delay)
                     with _unless_later(sending):  # the next look may succeed
-                        listed, found = await self._list_after(sending, file_id)
+                        listed, found = await self._list_after(sending, file_id, limit)
                         double = await self._possible(sending, found)
                         alone = After.ALONE if listed else After.HIDDEN
                         finding = After.DOUBLE if double else alone
@@ -404,14 +406,14 @@ class Settler:
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
     async def _list_after(
-        self, sending: Sending[Any], file_id: str
+        self, sending: Sending[Any], file_id: str, limit: Deadline | None
     ) -> tuple[bool, list[LibraryFile]]:
         """Return whether a look shows the second copy, and the files that could be the first."""
         upload = sending.upload
         own: LibraryFile | None = None
         found: list[LibraryFile] = []
         window: Window | None = None
-        async with aclosing(self._looks.look(upload.folder_id, upload.lane)) as rows:
+        async with aclosing(self._looks.look(upload.folder_id, upload.lane, limit)) as rows:
             number = 0
             async for look, file in rows:
                 number += 1

@@ -14,6 +14,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
+from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 from ccv2_async.transport.files.threads import FileThreads
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.transport.calls.call import Call
     from ccv2_async.transport.calls.session import Session
+    from tests.support.clocks import ManualClock
     from tests.support.servers import RawServer, Request, Wire
 
 
@@ -229,7 +231,7 @@ async def test_a_folder_is_read_at_its_own_path(
         shared = looks.FolderLooks(await open_session(server))
         found = [file.id async for _, file in shared.look(folder_id, Lane.BULK)]
         assert found == ["0", "1", "2"]
-        assert not shared._locks, "nothing is kept of a look that has ended"
+        assert not shared._turns, "nothing is kept of a look that has ended"
     assert folder.asked == [f"{path}{FIRST}", f"{path}?next=1", f"{path}?next=2"]
 
 
@@ -258,12 +260,44 @@ async def test_a_folder_has_one_queue_while_somebody_looks_into_it(
         shared = looks.FolderLooks(await open_session(server))
         first, second = shared.look("7", Lane.BULK), shared.look("7", Lane.BULK)
         await anext(first)
-        line = shared._locks["7"]
+        line = id(shared._turns["7"])
         await anext(second)
         await second.aclose()
-        assert shared._locks == {"7": line}
+        assert id(shared._turns["7"]) == line
         await first.aclose()
-        assert not shared._locks
+        assert not shared._turns
+
+
+async def test_uploads_that_run_out_of_time_one_after_the_other_let_a_slow_look_end(
+    manual_clock: ManualClock,
+) -> None:
+    class Slow:
+        clock = manual_clock
+        no_deadline = contextlib.nullcontext
+        requests = 0
+
+        async def read(self, call: Call, parse: object) -> Any:
+            self.requests += 1
+            await self.clock.sleep(60.0 if self.requests == 1 else 0.5)
+            return [], None, None
+
+    session = Slow()
+    shared = looks.FolderLooks(session)  # type: ignore[arg-type]  # enough of a session
+
+    async def look() -> bool:
+        async with manual_clock.timeout(3.0):
+            limit = Deadline.after(3.0, manual_clock)
+            return [found async for found in shared.look("7", Lane.BULK, limit)] == []
+
+    tasks = []
+    for _ in range(80):
+        tasks.append(asyncio.create_task(look()))
+        await manual_clock.advance(0.1)
+    await manual_clock.advance(3.0)
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert ended[40:] == [True] * 40
+    assert session.requests <= 20
 
 
 async def test_the_readable_parts_of_a_bad_row_are_kept(open_session: Callable[..., Any]) -> None:

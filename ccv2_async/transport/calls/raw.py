@@ -64,15 +64,9 @@ async def send_raw(
     if json is not None and verb == "GET":
         raise InvalidField("json", json, "leave it out; a GET has no body")
     below, pairs = _checked_path(path, session.base_url)
-    call = Call(
-        verb,
-        below,
-        _EFFECTS[verb],
-        f"{verb} {below}",
-        query=pairs + query_of(query),
-        body=None if json is None else BytesBody(encode_body(json)),
-        lane=lane,
-    )
+    what, pairs = f"{verb} {below}", pairs + query_of(query)
+    body = None if json is None else BytesBody(encode_body(json))
+    call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=lane)
     if call.effect is Effect.SAFE:
         return await session.read(call, _response)
     return await parsed(await session.send(call), _response)

@@ -280,15 +280,8 @@ class Session:
                 f"{what}: the service gave a link that cannot be followed: {why}."
             ) from None
         if target.own:
-            call = Call(
-                "GET",
-                target.path,
-                Effect.SAFE,
-                what,
-                query=target.query,
-                accept="*/*",
-                from_root=True,
-            )
+            path, query = target.path, target.query
+            call = Call("GET", path, Effect.SAFE, what, query, accept="*/*", from_root=True)
             stream = self.stream(call)
         else:
             self._require_open(what)
