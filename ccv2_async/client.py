@@ -708,7 +708,7 @@ class ConstantContact:
         Raises:
             InvalidField: One of them is not a poller. Nothing was sent.
             JobError: A job failed, or did not end within 15 minutes (uploads) or 24 hours
-                (activities). The others have ended too, and awaiting them makes no request.
+                (activities). The others have ended too; awaiting one fetches its result.
         """
         from ccv2_async.polling.poller import outcomes
 
