@@ -128,7 +128,7 @@ class Poller(Generic[Result_co]):
 
         Args:
             timeout: The maximum number of seconds to wait. The default is 15 minutes for uploads
-                and 24 hours for activities.
+                and 24 hours for activities. 0 makes no request; to look once, use `poll_once`.
 
         Raises:
             InvalidField: The timeout is not a number.

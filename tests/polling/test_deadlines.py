@@ -164,6 +164,24 @@ async def test_a_wait_with_a_zero_timeout_lets_other_tasks_run(service: Service)
     assert turns >= 10
 
 
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_wait_without_any_time_makes_no_request(
+    service: Service, manual_clock: ManualClock, ended: bool
+) -> None:
+    poller = service.start("upload", "1")
+    await manual_clock.advance(5)
+    if ended:
+        service.statuses["1"] = "Active"
+        await poller.poll_once()
+    asked = len(service.requests)
+
+    for _ in range(3):
+        with pytest.raises(errors.PollTimeout, match="after 0 s"):
+            await poller.wait(timeout=0)
+
+    assert (len(service.requests), service.fetched) == (asked, [])
+
+
 async def test_a_timeout_that_is_not_a_number_leaves_nothing_behind(service: Service) -> None:
     poller = service.start("upload", "1")
 

@@ -161,8 +161,9 @@ class SharedWork:
     async def _lead_or_hold_timer(
         self, waiter: Waiter, step: Callable[[], Awaitable[None]], seconds: float | None
     ) -> None:
+        has_time = seconds is None or seconds > 0.0  # without any, a step would be interrupted
         async with self._clock.timeout(seconds):
-            if self._leader not in (None, waiter):
+            if self._leader not in (None, waiter) or not has_time:
                 await waiter.sleep()
                 return
             self._leader = waiter  # until it leaves
