@@ -360,11 +360,21 @@ async def statuses(
 
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.
+        ServerError: The service failed, and told nothing about any of them.
     """
+    # One job may make the service fail. Requests for fewer jobs then show the others.
+    trouble: errors.ServerError | None = None
+    failures, most = 0, 3 if len(jobs) > 1 else 1
     with closing(JobSet(sweep, Until.LOOK)) as waiting:
         for job in jobs.values():
             waiting.add(job)
-        while waiting:
-            if await sweep.wait(waiting, timeout=session.time_left) is None:
-                raise _too_late(f"status of {len(jobs)} jobs")
+        while waiting and failures < most:
+            try:
+                if await sweep.wait(waiting, timeout=session.time_left) is None:
+                    raise _too_late(f"status of {len(jobs)} jobs")
+                failures = 0
+            except errors.ServerError as error:
+                trouble, failures = error, failures + 1
+        if trouble is not None and len(waiting) == len(jobs):
+            raise trouble
     return {key: job.last_response for key, job in jobs.items()}

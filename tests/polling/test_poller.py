@@ -745,6 +745,31 @@ async def test_one_id_at_which_the_service_fails_does_not_stop_the_others(
     assert (await failing).status == "Active"
 
 
+async def test_one_id_at_which_the_service_fails_does_not_fail_a_sweep(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    # Jobs that are due at the same time are asked for in the order of their IDs.
+    pollers = sorted(await begin_many(client, 9), key=lambda poller: poller.id)
+    tokens = [poller.token() for poller in pollers]
+    failure: dict[str, Any] = {"status": 500, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", f"*{pollers[-1].id}*", times=None, **failure)
+
+    statuses = await client.sweep(tokens)
+
+    assert [token for token in tokens if statuses[token] is None] == [tokens[-1]]
+
+
+async def test_a_sweep_raises_if_the_service_fails_at_every_job(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    tokens = [poller.token() for poller in await begin_many(client, 9)]
+    failure: dict[str, Any] = {"status": 500, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", times=None, **failure)
+
+    with pytest.raises(errors.ServerError):
+        await client.sweep(tokens)
+
+
 # Thousands
 
 
