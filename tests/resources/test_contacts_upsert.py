@@ -216,8 +216,9 @@ async def test_the_lock_of_an_address_is_released_and_forgotten(
 ) -> None:
     from ccv2_async.resources import contacts  # its private table
 
+    earlier = set(contacts._LOCKS)  # those of other tests, until they are collected
     await client.contacts.upsert(ANN, lists=["1"])
-    assert not dict(contacts._LOCKS)
+    assert set(contacts._LOCKS) <= earlier
 
 
 async def test_a_call_for_the_same_address_waits_no_longer_than_its_deadline(
