@@ -122,7 +122,7 @@ class Backup:
             finally:
                 await uninterrupted(self._journal_thread.run(self._journal.close))
         finally:
-            await self._journal_thread.aclose()
+            await uninterrupted(self._journal_thread.aclose())
 
     async def estimate(self) -> BackupEstimate:
         """Return what a backup will cost, from a few calls. Nothing is written.
@@ -133,7 +133,7 @@ class Backup:
         try:
             counts = await self._counts()
         finally:
-            await self._journal_thread.aclose()
+            await uninterrupted(self._journal_thread.aclose())
         budget = self._session.budget
         return estimate(counts, per_day=budget.per_day, left_today=budget.remaining_today)
 

@@ -123,3 +123,26 @@ async def test_a_cancellation_while_the_journal_closes_is_not_lost(
         await running
     monkeypatch.undo()
     assert (await cc.backup(tmp_path)).failed == ()
+
+
+async def test_a_run_that_is_cancelled_twice_while_it_begins_leaves_the_directory_free(
+    cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, opening, go_on = Journal.open, threading.Event(), threading.Event()
+
+    def slowly(directory: str) -> Journal:
+        opening.set()
+        go_on.wait(20)
+        return original(directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "open", slowly)
+        task = asyncio.ensure_future(cc.backup(tmp_path))
+        await asyncio.to_thread(opening.wait, 20)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    await cc.backup(tmp_path)
