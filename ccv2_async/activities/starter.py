@@ -108,15 +108,9 @@ class Starter:
             what = f"{operation.doing} {label}" + (
                 f", part {number} of {count}" if count > 1 else ""
             )
+            path, effect, body = operation.path, operation.effect, portion.body
             call = Call(
-                "POST",
-                operation.path,
-                operation.effect,
-                what,
-                query=query,
-                body=portion.body,
-                lane=lane,
-                deadline=UPLOAD_DEADLINE,
+                "POST", path, effect, what, query, body, lane=lane, deadline=UPLOAD_DEADLINE
             )
             try:
                 response = await self._send(call, parts)

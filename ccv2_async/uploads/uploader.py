@@ -249,15 +249,8 @@ class Uploader:
             clock=self._clock,
             check=opened,
         )
-        return Call(
-            "POST",
-            "/library/files",
-            Effect.ADDITIVE,
-            upload.what,
-            body=body,
-            lane=upload.lane,
-            deadline=upload.deadline,
-        )
+        path, what, lane, until = "/library/files", upload.what, upload.lane, upload.deadline
+        return Call("POST", path, Effect.ADDITIVE, what, body=body, lane=lane, deadline=until)
 
     def _boundary(self) -> str:
         """Return an unpredictable boundary.
