@@ -242,13 +242,13 @@ class Settler:
                     if step is Step.SEND_AGAIN and may_send:
                         return None
             why = _WHY[finding]
-        except TimeoutError:
-            assert limit is not None  # noqa: S101  # nothing else is too late
-            ids, why = sending.candidates, f"and {limit.seconds:g} s were not enough to find it"
-        except errors.ConstantContactError as trouble:
+        except errors.ConstantContactError as trouble:  # even if only its call took too long
             why = f"and looking for it failed: {trouble.reason}"
             # The cause tells callers that another look may settle it.
             raise self.ambiguous(sending, lost, sending.candidates, why) from trouble
+        except TimeoutError:
+            assert limit is not None  # noqa: S101  # nothing else is too late
+            ids, why = sending.candidates, f"and {limit.seconds:g} s were not enough to find it"
         raise self.ambiguous(sending, lost, ids, why)
 
     @asynccontextmanager

@@ -231,14 +231,19 @@ async def test_many_unanswered_uploads_are_each_settled_once(
 
 
 async def settle_earlier(
-    cc: ConstantContact, clock: SkippingClock, *, size: int = 3, claimed: str = ""
+    cc: ConstantContact,
+    clock: SkippingClock,
+    *,
+    size: int = 3,
+    claimed: str = "",
+    deadline: float | None = 900.0,
 ) -> str:
     """Settle an upload like a run with a journal does: it was being sent ten seconds ago."""
     uploader = cc.library._uploader
     uploader.claim([claimed] if claimed else [])
     upload = prepare(
         b"abc", folder_id="0", name="menu.pdf", description="", source="MyComputer",
-        file_type=None, length=None,
+        file_type=None, length=None, deadline=deadline,
     )  # fmt: skip
     entry = Entry(size=size, state=BulkState.SENDING, since=clock.time() - 10)
     async with uploader.alone(upload):
@@ -296,7 +301,7 @@ class Crowded:
                 await wire.answer("202 Accepted", b"", "Id: 8")
         elif "/uploadstatus/" in request.target:
             if not self.processes:
-                await wire.answer("400 Bad Request", b"[]")
+                await wire.answer("401 Unauthorized", b"[]")
                 return
             self.processed = True
             await wire.answer(body=b'[{"file_id": "7", "status": "Active"}]')
@@ -346,6 +351,20 @@ async def test_a_candidate_is_named_even_if_it_cannot_be_followed(
         with pytest.raises(errors.AmbiguousUpload, match="looking for it failed") as caught:
             await settle_earlier(await connect(server), clock)
     assert caught.value.candidates == ("7",)
+
+
+@pytest.mark.parametrize("deadline", [900.0, None])
+async def test_a_look_that_the_service_does_not_answer_has_failed(
+    connect: Callable[..., Any], clock: SkippingClock, deadline: float | None
+) -> None:
+    async def serve(_wire: Wire, _request: Request) -> None:
+        await clock.advance(200)  # longer than a call may take
+
+    async with serving(serve) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.AmbiguousUpload, match="and looking for it failed: ") as caught:
+            await settle_earlier(cc, clock, deadline=deadline)
+    assert isinstance(caught.value.__cause__, errors.DeadlineExceeded)
 
 
 async def test_a_candidate_is_named_even_if_there_is_no_time_to_follow_it(
