@@ -362,9 +362,9 @@ async def statuses(
         DeadlineExceeded: The client's deadline passed before all were looked at.
         ServerError: The service failed, and told nothing about any of them.
     """
-    # One job may make the service fail. Requests for fewer jobs then show the others.
+    # One upload may make the service fail. Requests for fewer uploads then show the others.
     trouble: errors.ServerError | None = None
-    failures, most = 0, 3 if len(jobs) > 1 else 1
+    failures, most = 0, 3 if sum(job.kind.name == "upload" for job in jobs.values()) > 1 else 1
     with closing(JobSet(sweep, Until.LOOK)) as waiting:
         for job in jobs.values():
             waiting.add(job)
