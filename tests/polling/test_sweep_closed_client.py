@@ -72,6 +72,18 @@ async def test_waiting_after_close_raises_without_a_request(
     assert service.requests == []
 
 
+async def test_a_wait_after_close_does_not_disturb_the_waits_that_close_ended(
+    service: Service,
+) -> None:
+    poller = service.start("upload", "1")
+    tasks = [asyncio.create_task(poller.wait()) for _ in range(2)]
+    await settle()
+    service.sweep.close()
+    for wait in (poller.wait(), *tasks):
+        with pytest.raises(errors.ClientClosed):
+            await wait
+
+
 async def test_an_existing_result_outlives_the_client(
     service: Service, manual_clock: ManualClock
 ) -> None:

@@ -253,6 +253,18 @@ async def test_callers_that_wait_for_a_folder_share_a_look_that_begins_after_the
     assert len(folder.asked) == 4
 
 
+async def test_callers_that_wait_for_a_folder_share_the_failure_of_a_look(
+    open_session: Callable[..., Any],
+) -> None:
+    folder = Folder("404 Not Found")
+    async with folder.server() as server:
+        shared = looks.FolderLooks(await open_session(server))
+        waits = (anext(shared.look("7", Lane.BULK)) for _ in range(4))
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(error) for error in ended] == [errors.NotFound] * 4
+    assert len(folder.asked) == 2
+
+
 async def test_a_folder_has_one_queue_while_somebody_looks_into_it(
     open_session: Callable[..., Any],
 ) -> None:
