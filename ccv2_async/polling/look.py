@@ -24,6 +24,9 @@ logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 _REFUSALS = (errors.BadRequest, errors.Conflict, errors.NotFound)
 _OF_ONE = (*_REFUSALS, errors.DecodeError, errors.ServerError)
 
+SIGNS_OF_OUTAGE = 3
+"""How many failures in a row show that no single job causes them, so that all jobs wait."""
+
 
 class Looker:
     """Asks for jobs, and learns from the responses.
@@ -41,7 +44,6 @@ class Looker:
         self._clock = session.clock
         self._hook = session.hook
         self._jitter = jitter
-        self._failures = 0
         self.parked_until: float = 0.0
 
     async def look(self, queue: JobQueue) -> None:
@@ -63,7 +65,7 @@ class Looker:
     def _answered(
         self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row], took: float
     ) -> None:
-        self._failures = 0
+        queue.failures = 0
         self.parked_until = 0.0
         if any(row is UNIDENTIFIED for row in rows.values()):
             queue.batch.refused(len(jobs))  # fewer jobs show which one the row belongs to
@@ -112,9 +114,11 @@ class Looker:
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
             self.parked_until = now + wait
         else:
-            self._failures += 1
+            queue.failures += not fewer
             # An outage may last for hours: limit the exponent, because a float would overflow.
-            wait = next_look(2.0 ** min(self._failures, 10), self._jitter())
+            wait = next_look(2.0 ** min(queue.failures, 10), self._jitter())
+            if queue.failures >= SIGNS_OF_OUTAGE:
+                queue.rests_until = now + wait
         for job in jobs:
             queue.schedule(job, now + wait)
             for waiter in queue.waiters.get(job, ()):

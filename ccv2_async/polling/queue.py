@@ -74,6 +74,8 @@ class JobQueue:
             memory, or a dict, in which each is found quickly.
         batch: The number of jobs in one request.
         typical: How long recent jobs took.
+        failures: The number of failed requests in a row that did not lead to smaller ones.
+        rests_until: The time before which only jobs in a hurry are asked for.
     """
 
     kind: JobKind
@@ -83,9 +85,10 @@ class JobQueue:
     batch: BatchSize = attrs.field(
         default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
     )
+    failures: int = 0
+    rests_until: float = 0.0
     # The awaited jobs that are in no request yet, in the order in which they are due.
     _due: list[Job] = attrs.field(factory=list)
-    _urgent: set[Job] = attrs.field(factory=set)
     _last_look: float | None = None
     _was_full: bool = False
 
@@ -115,10 +118,9 @@ class JobQueue:
         if job in self.waiters:
             bisect.insort(self._due, job, key=_by_time)
 
-    def hurry(self, job: Job, now: float) -> None:
-        """Ask for a job immediately, even right after the last request."""
-        self._urgent.add(job)
-        self.schedule(job, now)
+    def hurry(self, job: Job) -> None:
+        """Ask for a job immediately, before the others, even right after the last request."""
+        self.schedule(job, -math.inf)
 
     def next_look(self, per_second: float | None, *, contended: bool) -> float:
         """Return the time to ask: when a job is due, but not too soon after the last request.
@@ -129,13 +131,15 @@ class JobQueue:
         """
         if not self._due:
             return math.inf
-        first = self._due[0]
+        first = self._due[0].due
+        if first == -math.inf:
+            return first
+        at = max(first, self.rests_until)
         # A full request may have omitted jobs that are due: with quota to spare, continue.
-        more = self._was_full and not contended
-        if self._last_look is None or more or first in self._urgent:
-            return first.due
+        if self._last_look is None or (self._was_full and not contended):
+            return at
         apart = spacing(typical=self.typical.seconds, per_second=per_second, contended=contended)
-        return max(first.due, self._last_look + apart)
+        return max(at, self._last_look + apart)
 
     def take(self, now: float) -> list[Job]:
         """Return the jobs of the next request: the due ones first, then those due soonest."""
@@ -147,7 +151,6 @@ class JobQueue:
 
     def share(self, job: Job, *, changed: bool) -> None:
         """Notify the waiters that waited for the change that a look has shown."""
-        self._urgent.discard(job)
         ended = job.state.is_final
         for waiter in self.waiters.get(job, ()):
             if ended or waiter.until is Until.LOOK or (changed and waiter.until is Until.CHANGE):
@@ -164,7 +167,6 @@ class JobQueue:
     def _release(self, job: Job) -> None:
         """Forget the waiters of a job."""
         self.waiters.pop(job, None)
-        self._urgent.discard(job)
         self._unschedule(job)
 
     def _unschedule(self, job: Job) -> None:

@@ -164,7 +164,7 @@ class Sweep:
         # asks for the job again; the budget refuses that without a call, and the waiter's own time
         # decides.
         if waiter.until is Until.LOOK or now < self._looker.parked_until <= job.due:
-            queue.hurry(job, now)
+            queue.hurry(job)
         self._work.stir(job.due)
 
     async def _step(self) -> None:

@@ -82,12 +82,23 @@ def test_a_request_that_is_not_full_is_not_followed_at_once(watched: Watched) ->
 def test_an_urgent_job_is_asked_for_at_once_and_only_once(watched: Watched) -> None:
     job, _ = watched.add(10.0)
     watched.queue.take(10.0)
-    watched.queue.hurry(job, 10.1)
-    assert watched.next_look(contended=True) == 10.1
+    watched.queue.hurry(job)
+    assert watched.next_look(contended=True) <= 10.1
     watched.queue.take(10.1)
     watched.queue.share(job, changed=False)
     watched.queue.schedule(job, 10.2)
     assert watched.next_look() > 10.2
+
+
+def test_an_urgent_job_is_asked_for_before_those_that_are_due(watched: Watched) -> None:
+    watched.add(10.0)
+    job, _ = watched.add(60.0)
+    watched.queue.batch.size = 1
+    watched.queue.rests_until = 30.0
+    watched.queue.hurry(job)
+    assert watched.next_look() <= 20.0
+    assert watched.queue.take(20.0) == [job]
+    assert watched.next_look() == 30.0
 
 
 @pytest.mark.parametrize(

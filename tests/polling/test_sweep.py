@@ -171,6 +171,37 @@ async def test_failed_status_requests_back_off(service: Service, manual_clock: M
     await finish(manual_clock, service, waiter)
 
 
+async def test_an_outage_costs_no_more_requests_for_many_jobs_than_for_one(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waiters = [
+        asyncio.create_task(service.start("upload", str(number)).wait()) for number in range(200)
+    ]
+    other = asyncio.create_task(service.start("activity", "a").wait())
+    asked = 0
+    for _ in range(6000):
+        await manual_clock.advance(0.1)
+        for request in tuple(service.on_their_way):
+            if request.kind == "upload":
+                asked += 1
+                request.answer.set_exception(down())
+            else:
+                request.answer.set_result(service.rows(request.ids))
+            await settle()
+    assert 40 < asked < 90
+
+    look = asyncio.create_task(service.start("upload", "150").poll_once())
+    await settle()
+    assert service.requests[-1] == ("upload", ("150",))
+    service.fail(down())
+    with pytest.raises(errors.ServerError):
+        await look
+    other.cancel()
+    service.by_itself = True
+    await finish(manual_clock, service, *waiters)
+
+
 async def test_polling_waits_for_the_next_day_if_it_is_near_enough(
     service: Service, manual_clock: ManualClock
 ) -> None:

@@ -227,7 +227,6 @@ class HandOver(RuleBasedStateMachine):
             assert not self.service.on_their_way
             assert not sweep._work._lines
             assert not any(queue.waiters or queue._due for queue in sweep._queues.values())
-            assert not any(queue._urgent for queue in sweep._queues.values())
 
     @invariant()
     def nobody_waits_for_longer_than_they_would(self) -> None:
