@@ -43,7 +43,7 @@ from ccv2_async.uploads.mirror.plan import (
 from ccv2_async.uploads.settle import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.models import LibraryFile, LibraryFolder, LibraryInfo
     from ccv2_async.uploads.many.items import Options
@@ -59,6 +59,9 @@ JOURNAL = ".ccv2-mirror.sqlite"
 _PAGE = 1000
 _AT_ONCE = 100
 _SYSTEM_LEVEL = 0
+
+# What the service answers when it cannot do something with one of the files.
+_OF_ONE = (errors.BadRequest, errors.Conflict, errors.DecodeError)
 
 
 class MirroredLibrary(LibraryFolders, Protocol):
@@ -314,10 +317,16 @@ class Mirror:
             local, record, own = self._files[key], known[key], None
             if not record.file_id or record.file_id in folders.files:
                 continue
-            with suppress(errors.NotFound):
+            try:
                 own = await self._library.get_file(record.file_id)
                 if file_outcome(own.status) is not Outcome.FAILURE:
                     folders.place(own)
+            except errors.NotFound:
+                pass
+            except _OF_ONE as error:  # it may be there, so it is not sent again
+                self._refuse(local.path, local.folders, error)
+                del self._files[key]
+                continue
             if key not in others or key in unfinished.pending or record.file_id in folders.files:
                 continue
             file, source = others[key], as_source(local.path)
@@ -391,14 +400,21 @@ class Mirror:
         await self._do([entry], work, file_id=file_id)
 
     async def _do(
-        self, entries: Iterable[MirrorEntry], work: Callable[[], Awaitable[None]], **facts: Any
+        self, entries: Sequence[MirrorEntry], work: Callable[[], Awaitable[None]], **facts: Any
     ) -> None:
-        """Do work for some files, and note how it ended; raise an error that concerns all files."""
+        """Do work for some files, and note how it ended; raise an error that concerns all files.
+
+        Several files are to be trashed. If the service refuses that, each is trashed by itself.
+        """
         try:
             await self._through_outages(work)
         except errors.ConstantContactError as error:
             if isinstance(error, FATAL):
                 raise
+            if len(entries) > 1 and isinstance(error, _OF_ONE):
+                for entry in entries:
+                    await self._do([entry], partial(self._trash, [entry.file_id]))
+                return
             facts["error"] = error
         for entry in entries:
             self._note(entry, done="error" not in facts, **facts)

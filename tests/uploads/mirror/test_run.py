@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import unicodedata
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
@@ -20,7 +21,7 @@ from tests.support.probes import until
 from tests.uploads.many.test_run import no_task_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
     from pathlib import Path
 
     from ccv2_async.client import ConstantContact
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 Tree: TypeAlias = "Callable[..., Path]"
+Mirror: TypeAlias = "Callable[..., Awaitable[MirrorResult]]"
 
 
 @pytest.fixture
@@ -47,6 +49,13 @@ def tree(tmp_path: Path) -> Tree:
         return root
 
     return write
+
+
+@pytest.fixture
+def mirror(client: ConstantContact) -> Mirror:
+    """Mirrors a local folder."""
+    call: Mirror = attrgetter("library.mirror")(client)
+    return call
 
 
 def sent(sandbox: Sandbox, method: str, path: str = "/library/files*") -> list[str]:
@@ -722,6 +731,40 @@ async def test_deletions_that_fail_are_reported_and_tried_again(
     sandbox.admin.clear_faults()
     assert told(await client.library.mirror(root, delete=True)) == {"a.png": "trash"}
     assert stored(sandbox) == {"b.png": b"b"}
+
+
+async def test_a_deletion_that_is_refused_does_not_stop_the_others(
+    mirror: Mirror, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b", "c.png": "c", "d.png": "d"})
+    first = await mirror(root)
+    ids = {entry.name: entry.file_id for entry in first.entries}
+    for name in ("a.png", "b.png", "c.png"):
+        (root / name).unlink()
+    sandbox.admin.fault("answer", "DELETE", f"*{ids['b.png']}*", status=409, times=None)
+    result = await mirror(root, delete=True, max_delete=None)
+    assert {entry.name: entry.done for entry in result.entries} == {
+        "a.png": True, "b.png": False, "c.png": True,
+    }  # fmt: skip
+    assert stored(sandbox) == {"b.png": b"b", "d.png": b"d"}
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, "[]"), (410, "[]"), (200, "{}")])
+async def test_a_file_that_cannot_be_looked_up_does_not_stop_the_others(
+    mirror: Mirror, sandbox: Sandbox, tree: Tree, status: int, body: str
+) -> None:
+    root = tree({"a.png": "a"})
+    (entry,) = (await mirror(root)).entries
+    sandbox.admin.configure(listing_lag=3600.0)
+    tree({"b.png": "b"})
+    answer: dict[str, Any] = {"status": status, "headers": {}, "body": body}
+    sandbox.admin.fault("answer", "GET", f"/library/files/{entry.file_id}", times=None, **answer)
+    result = await mirror(root, delete=True)
+    assert told(result) == {"a.png": "refuse", "b.png": "upload"}
+    assert [failed.name for failed in result.failed] == ["a.png"]
+    sandbox.admin.clear_faults()
+    assert (await mirror(root)).equal == 2
+    assert len(sent(sandbox, "POST")) == 2
 
 
 async def test_a_file_that_the_listing_does_not_show_yet_is_not_sent_again(
