@@ -50,6 +50,8 @@ _WORDS = {str(status): status for status in ActivityStatus}
 # The service's summary lists the last 50 activities in one request; others need one request each.
 ASKED_AT_ONCE = 50
 
+_OF_ONE = (errors.BadRequest, errors.Conflict, errors.DecodeError, errors.NotFound)
+
 
 def combined_status(statuses: Sequence[str | None]) -> str | None:
     """Return the status of several activities taken as one job; None while nothing is known.
@@ -230,7 +232,7 @@ class SplitJobs:
                 continue
             try:
                 part.detail = await ACTIVITY.fetch(session, part)
-            except (errors.DecodeError, errors.NotFound) as error:
+            except _OF_ONE as error:
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
                 part.detail = Activity(id=part.id, status=part.status)

@@ -260,6 +260,18 @@ async def test_an_activity_that_the_service_forgot_fails_the_job_and_is_named(
         await cc.aclose()
 
 
+@pytest.mark.parametrize("status", [400, 404, 409, 410])
+async def test_a_part_whose_result_is_refused_lacks_only_its_counts(
+    client: ConstantContact, sandbox: Sandbox, gone: Path, status: int
+) -> None:
+    poller = await client.activities.begin_remove_contacts(gone, lists=["1"])
+    refused: dict[str, Any] = {"status": status, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", f"/activities/{poller.ids[1]}", times=None, **refused)
+    result = await poller
+    assert isinstance(result, SplitActivity)
+    assert [part.contact_count for part in result.parts] == [20_000, None, 5_000]
+
+
 async def test_a_job_unknown_to_the_service_is_not_found(
     connect: Callable[..., Any], gone: Path
 ) -> None:
