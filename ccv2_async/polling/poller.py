@@ -146,8 +146,7 @@ class Poller(Generic[Result_co]):
         ends = self._session.clock.monotonic() + timeout
         try:
             if await self._sweep.wait(self._job, Until.END, timeout) is not None:
-                with self._session.no_deadline():  # `ends` takes the deadline into account
-                    return await self._outcome(ends)
+                return await self._outcome(ends)
         except errors.ConstantContactError:
             raise
         except TimeoutError:
@@ -206,7 +205,8 @@ class Poller(Generic[Result_co]):
         work = job.fetching = job.fetching or SharedWork(clock)
 
         async def fetch_for_all() -> None:
-            job.result = await job.kind.fetch(self._session, job)
+            with self._session.no_deadline():  # `ends` takes the deadline into account
+                job.result = await job.kind.fetch(self._session, job)
             work.finish_all()
             job.fetching = None
 
