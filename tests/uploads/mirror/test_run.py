@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 import unicodedata
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
@@ -54,7 +53,7 @@ def tree(tmp_path: Path) -> Tree:
 @pytest.fixture
 def mirror(client: ConstantContact) -> Mirror:
     """Mirrors a local folder."""
-    call: Mirror = attrgetter("library.mirror")(client)
+    call: Mirror = client.library.mirror
     return call
 
 
