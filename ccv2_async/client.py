@@ -729,7 +729,8 @@ class ConstantContact:
         """Return the status of any number of jobs by token, without waiting for them to end.
 
         One request asks for up to a hundred jobs. None means that the service does not know the
-        job, or does not know it yet. A job that has been unknown for minutes is reported as lost.
+        job, does not know it yet, or failed when it was asked, although it told the status of
+        others. A job that has been unknown for minutes is reported as lost.
 
         Args:
             tokens: The strings that `poller.token()` returned.
@@ -739,6 +740,7 @@ class ConstantContact:
         Raises:
             InvalidField: `tokens` is not a list of tokens. Nothing was sent.
             TokenError: One of the tokens cannot be used. Nothing was sent.
+            ServerError: The service told the status of none. Safe to try again: yes.
         """
         from ccv2_async.polling.poller import statuses
 

@@ -254,8 +254,7 @@ class Poller(Generic[Result_co]):
 
 def _too_late(what: str) -> errors.DeadlineExceeded:
     """Return the exception for a look that was not done within the client's deadline."""
-    reason = "the service did not answer within the deadline"
-    advice = "Try again with more time."
+    reason, advice = "the service did not answer within the deadline", "Try again with more time."
     return errors.DeadlineExceeded.from_parts(what, reason, advice, sent="wholly")
 
 
@@ -356,17 +355,18 @@ async def outcomes(
 async def statuses(
     jobs: Mapping[str, Job], sweep: Sweep, session: Session
 ) -> dict[str, Update | None]:
-    """Look once, and return the status of each job; None if the service does not know it (yet).
+    """Look once, and return the status of each job; None if the service did not tell it.
 
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.
-        ServerError: The service failed, and told nothing about any of them.
+        ServerError: The service failed, and told the status of none.
     """
     # One upload may make the service fail. Requests for fewer uploads then show the others.
     trouble: errors.ServerError | None = None
-    failures, most = 0, 3 if sum(job.kind.name == "upload" for job in jobs.values()) > 1 else 1
+    listed = dict.fromkeys(jobs.values())
+    failures, most = 0, 3 if sum(job.kind.name == "upload" for job in listed) > 1 else 1
     with closing(JobSet(sweep, Until.LOOK)) as waiting:
-        for job in jobs.values():
+        for job in listed:
             waiting.add(job)
         while waiting and failures < most:
             try:
@@ -375,6 +375,6 @@ async def statuses(
                 failures = 0
             except errors.ServerError as error:
                 trouble, failures = error, failures + 1
-        if trouble is not None and len(waiting) == len(jobs):
+        if trouble is not None and len(waiting) == len(listed):
             raise trouble
     return {key: job.last_response for key, job in jobs.items()}

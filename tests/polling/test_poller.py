@@ -770,6 +770,20 @@ async def test_a_sweep_raises_if_the_service_fails_at_every_job(
         await client.sweep(tokens)
 
 
+async def test_a_sweep_raises_if_the_service_fails_at_a_job_with_two_tokens(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    poller = await begin(client)
+    tokens = [poller.token()]
+    await poller.poll_once()
+    tokens.append(poller.token())
+    failure: dict[str, Any] = {"status": 500, "headers": {}, "body": "[]"}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", times=None, **failure)
+
+    with pytest.raises(errors.ServerError):
+        await client.sweep(tokens)
+
+
 # Thousands
 
 
