@@ -11,7 +11,11 @@ ROOT = Path(__file__).parents[2]
 PATHS = [
     *(path for path in sorted(ROOT.glob("*.md"))),
     *(path for path in sorted((ROOT / ".github").rglob("*.md"))),
-    *(path for path in sorted((ROOT / "benchmarks").rglob("*.[mpc]*")) if path.suffix != ".png"),
+    *(
+        path
+        for path in sorted((ROOT / "benchmarks").rglob("*"))
+        if path.suffix in {".c", ".md", ".py"}
+    ),
     *(path for path in sorted((ROOT / "ccv2_async").rglob("*.py"))),
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts),
     *(path for path in sorted((ROOT / "docs").rglob("*.rst")) if "_build" not in path.parts),
