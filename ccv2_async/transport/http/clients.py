@@ -158,13 +158,11 @@ def _types_of(library: Any) -> tuple[Any, Any]:
 
     class ForwardedBody(library.AsyncByteStream):  # type: ignore[misc]  # as above
         def __init__(self, stream: Any) -> None:
-            self._chunks = aiter(stream)
+            self._stream = stream
 
         def __aiter__(self) -> AsyncIterator[bytes]:
-            return self  # httpcore2 asks more than once, which an attempt at sending refuses
-
-        async def __anext__(self) -> bytes:
-            return await anext(self._chunks)
+            # httpcore2 asks an iterator for itself, which an attempt at sending refuses.
+            return (chunk async for chunk in self._stream)
 
     return SealedURL, ForwardedBody
 

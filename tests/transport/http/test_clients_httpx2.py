@@ -116,3 +116,23 @@ async def test_a_cancelled_upload_leaves_nothing(connect: Callable[..., Any]) ->
         await asyncio.wait([task])
         assert task.cancelled()
         await cc.aclose()
+
+
+async def test_a_body_that_the_library_sends_again_is_never_empty(
+    connect: Callable[..., Any],
+) -> None:
+    """httpcore2 sends a request again after an HTTP/2 GOAWAY, although its body was read."""
+    sent: list[bytes] = []
+
+    class Resending(httpx2.AsyncBaseTransport):  # type: ignore[misc]  # httpx2 is optional
+        async def handle_async_request(self, request: Any) -> Any:
+            for _ in range(2):
+                body = aiter(request.stream)
+                sent.append(b"".join([chunk async for chunk in body]))
+            return httpx2.Response(201, json={"id": "1", "name": "x"})
+
+    async with httpx2.AsyncClient(transport=Resending()) as own:
+        cc = await connect(base_url="http://service.example/v2", http_client=own)
+        with pytest.raises(errors.OutcomeUnknown):
+            await cc.library.create_folder("x")
+    assert sent == [b'{"name":"x"}']
