@@ -31,18 +31,14 @@ _TOKENS = 3
 # Loggers of HTTP libraries that write whole URLs or response headers.
 _FOREIGN_LOGGERS = (
     "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
     "httpx2",
-    "httpcore2.connection",
-    "httpcore2.http11",
-    "httpcore2.http2",
-    "httpcore2.proxy",
-    "httpcore2.socks",
     "aiohttp.client",
+    "hpack.hpack",
+    *(
+        f"{library}.{part}"
+        for library in ("httpcore", "httpcore2")
+        for part in ("connection", "http11", "http2", "proxy", "socks")
+    ),
 )
 _alive: weakref.WeakSet[Credentials] = weakref.WeakSet()
 
@@ -365,11 +361,13 @@ def _flaw_of(value: Any) -> str | None:
 
 
 class _RedactingFilter(logging.Filter):
-    """Redacts log records of HTTP libraries that would show a secret of an existing client."""
+    """Redacts or leaves out log records that would show a secret of an existing client."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = cleaned = record.getMessage()
         for credentials in list(_alive):
+            if record.name == "hpack.hpack":
+                return False  # it also writes packed headers, in which no secret can be found
             cleaned = credentials.redact_elsewhere(cleaned)
         if cleaned != message:
             record.msg, record.args = cleaned, None
