@@ -99,20 +99,16 @@ class Httpx2Engine(UsersEngine):
         self._url, self._body = _types_of(self._library)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        if isinstance(request.stream, httpx.ByteStream):
-            stream = self._library.ByteStream(request.read())
-        else:
-            stream = self._body(request.stream)
         theirs = self._library.Request(
             request.method,
             "",
             headers=request.headers.raw,
-            stream=stream,
+            stream=self._body(request.stream),
             extensions={**request.extensions, "trace": _close_afterwards},
         )
         theirs.url = self._url(request.url)
         if isinstance(request.stream, httpx.ByteStream):
-            theirs.read()
+            await theirs.aread()
         with _translated(self._library):
             response = await self._client.send(
                 theirs, stream=True, auth=None, follow_redirects=False

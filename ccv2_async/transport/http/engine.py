@@ -7,6 +7,7 @@ idle ones. The caller limits how many requests are in flight, so no request wait
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +20,8 @@ from ccv2_async.tasks import running_loop
 from ccv2_async.transport.http.certificates import context_for
 from ccv2_async.transport.http.clients import ProvenBody
 from ccv2_async.transport.http.connection import Connection
-from ccv2_async.transport.http.protocol import connect
+from ccv2_async.transport.http.dial import reason
+from ccv2_async.transport.http.protocol import NO_LIMIT, connect
 from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, parse_proxy
 
 if TYPE_CHECKING:
@@ -176,6 +178,7 @@ class ProxyEngine:
 
         Raises:
             UsageError: The certificates that https needs cannot be loaded. Nothing was sent.
+            httpx.ProxyError: No connection was made, or not in time. Nothing was sent.
         """
         # httpx asks for a context even if it does not use one.
         verify = self._verify if request.url.scheme == "https" else False
@@ -188,14 +191,21 @@ class ProxyEngine:
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event.endswith(".connect_tcp.complete"):
                 connected.append(info["return_value"])
+            elif event.endswith("headers.started") and info["request"].method != b"CONNECT":
+                connecting.reschedule(None)
 
         request.extensions = {**request.extensions, "trace": trace}
+        # httpx does not limit how long a SOCKS proxy takes to connect to the server.
+        limit = request.extensions.get("timeout", {}).get("connect") or NO_LIMIT
         try:
-            response = await transport.handle_async_request(request)
-        except BaseException:
+            async with asyncio.timeout(limit) as connecting:
+                response = await transport.handle_async_request(request)
+        except BaseException as error:
             # httpx forgets a connection whose handshake with the proxy is interrupted or fails.
             await _close_quietly(*connected, transport)
-            raise
+            if connecting.when() is None or not isinstance(error, Exception):
+                raise
+            raise httpx.ProxyError(reason(error)) from error
         response.request = request
         body = ProvenBody(response.stream, response, request.method)
         response.stream = _LastResponseStream(transport, body)

@@ -26,7 +26,7 @@ READ_AHEAD = 512 * 1024
 SMALL_PIECE = 32 * 1024
 # Encryption blocks the event loop: for a fraction of a millisecond with this size.
 _WRITTEN_AT_ONCE = 256 * 1024
-_NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before ours
+NO_LIMIT = 7 * 86_400.0  # asyncio's limit on handshakes must not expire before ours
 
 
 class NothingSent(httpx.WriteError):
@@ -300,7 +300,7 @@ async def _hand_over(
         await loop.create_connection(lambda: stream, sock=sock)
         return
     await loop.create_connection(
-        lambda: stream, sock=sock, ssl=tls, server_hostname=host, ssl_handshake_timeout=_NO_LIMIT
+        lambda: stream, sock=sock, ssl=tls, server_hostname=host, ssl_handshake_timeout=NO_LIMIT
     )
 
 

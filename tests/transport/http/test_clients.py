@@ -619,6 +619,37 @@ async def test_a_missing_or_refusing_proxy_is_a_connection_error(
             await cc.library.create_folder("once")
 
 
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_proxy_that_does_not_open_the_tunnel_is_a_connection_error(hangs_up: bool) -> None:
+    async def stall(wire: Wire) -> None:
+        await wire.head()
+        if not hangs_up:
+            await wire.reader.read()
+
+    async with RawServer(stall) as server, nothing_left():
+        engine = ProxyEngine(ssl.create_default_context(), httpx.Proxy(server.origin))
+        options = {"timeout": {"connect": 0.1}}
+        request = httpx.Request("GET", "https://service.example", extensions=options)
+        async with asyncio.timeout(5):
+            with pytest.raises(httpx.ProxyError):
+                await engine.send(request)
+
+
+async def test_a_slow_response_through_a_proxy_may_take_longer_than_connecting(
+    proxy: Proxy,
+) -> None:
+    async def slow(wire: Wire, _: Request) -> None:
+        await asyncio.sleep(0.2)
+        await wire.answer()
+
+    async with serving(slow) as server:
+        engine = ProxyEngine(ssl.create_default_context(), httpx.Proxy(proxy.origin))
+        options = {"timeout": {"connect": 0.1}}
+        response = await engine.send(httpx.Request("GET", server.origin, extensions=options))
+        assert await response.aread() == b"[]"
+        await response.aclose()
+
+
 # --- unrequested data after a response
 
 

@@ -124,14 +124,15 @@ async def test_a_body_that_the_library_sends_again_is_never_empty(
     """httpcore2 sends a request again after an HTTP/2 GOAWAY, although its body was read."""
     sent: list[bytes] = []
 
-    class Resending(httpx2.AsyncBaseTransport):  # type: ignore[misc]  # httpx2 is optional
-        async def handle_async_request(self, request: Any) -> Any:
-            for _ in range(2):
-                body = aiter(request.stream)
-                sent.append(b"".join([chunk async for chunk in body]))
-            return httpx2.Response(201, json={"id": "1", "name": "x"})
+    async def send_twice(request: Any) -> Any:
+        for _ in range(2):
+            body = aiter(request.stream)
+            sent.append(b"".join([chunk async for chunk in body]))
+        return httpx2.Response(201, json={"id": "1", "name": "x"})
 
-    async with httpx2.AsyncClient(transport=Resending()) as own:
+    transport = httpx2.MockTransport(None)
+    transport.handle_async_request = send_twice
+    async with httpx2.AsyncClient(transport=transport) as own:
         cc = await connect(base_url="http://service.example/v2", http_client=own)
         with pytest.raises(errors.OutcomeUnknown):
             await cc.library.create_folder("x")
