@@ -72,6 +72,7 @@ class _Server(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[self._sock])
+        self._sock.listen(_BACKLOG)
 
     async def run_until_stopped(self) -> None:
         await self._stop.wait()
@@ -99,7 +100,6 @@ class _Server(uvicorn.Server):
             await asyncio.wait(list(state.tasks))
         for server in self.servers:
             await server.wait_closed()
-        self._sock.close()
 
     def stop(self) -> None:
         self._stop.set()
@@ -283,26 +283,21 @@ class Sandbox:
             raise RuntimeError("The sandbox is already running.")
         family, *_, address = socket.getaddrinfo(self._host, 0, type=socket.SOCK_STREAM)[0]
         ip = str(address[0])
-        sockets = [_listen(family, ip, self._ports[0])]
-        try:
-            sockets.append(_listen(family, ip, self._ports[1]))
-        except OSError:
-            sockets[0].close()
-            raise
-        self.is_local = ip_address(ip).is_loopback
-        self._port, content_port = (sock.getsockname()[1] for sock in sockets)
-        self._world.content_origin = self._at(content_port)
-        self._world.content_port = None if self.is_local else content_port
-        self._started, self._ended = Future(), Future()
-        thread = threading.Thread(
-            target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
-        )
-        try:
-            thread.start()
-        except RuntimeError as error:
-            for sock in sockets:
-                sock.close()
-            raise OSError(errno.EAGAIN, str(error)) from None
+        with contextlib.ExitStack() as opened:
+            sockets = [opened.enter_context(_listen(family, ip, port)) for port in self._ports]
+            self.is_local = ip_address(ip).is_loopback
+            self._port, content_port = (sock.getsockname()[1] for sock in sockets)
+            self._world.content_origin = self._at(content_port)
+            self._world.content_port = None if self.is_local else content_port
+            self._started, self._ended = Future(), Future()
+            thread = threading.Thread(
+                target=self._serve, args=(sockets,), name="ccv2-sandbox", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, str(error)) from None
+            opened.pop_all()
         self._thread = thread
         return self._started
 
@@ -338,6 +333,9 @@ class Sandbox:
             http=Protocol,
             ws="none",
             lifespan="off",
+            # asyncio accepts as many connections in a row, and logs each one that it has no
+            # descriptor for.
+            backlog=1,
             log_config=None,
             access_log=False,
             date_header=False,

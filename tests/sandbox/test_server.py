@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,28 @@ import pytest
 import trustme
 
 from ccv2_async.sandbox import Sandbox
+
+# A sandbox in a process that has no descriptor left for the connections that others make to it.
+FEW_DESCRIPTORS = """
+import os, resource, socket, time
+from ccv2_async.sandbox import Sandbox
+with Sandbox() as sandbox:
+    connections = [socket.socket() for _ in range(4)]
+    free = os.dup(0)
+    os.close(free)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    host, port = sandbox.origin.removeprefix("http://").split(":")
+    for connection in connections:
+        connection.connect((host, int(port)))
+    time.sleep(0.5)
+    connections.pop().close()
+    connections.pop().close()
+    connections[0].settimeout(20)
+    connections[0].sendall(b"GET /openapi.json HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    print(connections[0].recv(12).decode())
+"""
+
 
 JSON = {"content-type": "application/json"}
 
@@ -229,6 +253,14 @@ def test_stored_content_is_bounded_and_digests_are_kept() -> None:
         assert all(len(row["sha256"]) == 64 for row in rows)
         gone = httpx.get(f"{sandbox.origin}/__sandbox__/files/{rows[0]['id']}/content")
         assert gone.status_code == 404
+
+
+def test_a_process_without_free_descriptors_is_not_flooded_with_messages() -> None:
+    ran = subprocess.run(  # noqa: S603  # our own script
+        [sys.executable, "-c", FEW_DESCRIPTORS], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "HTTP/1.1 200\n"
+    assert 0 < ran.stderr.count("out of system resource") < 10
 
 
 def test_the_sandbox_supports_tls(tmp_path: Path) -> None:
