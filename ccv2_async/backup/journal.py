@@ -496,13 +496,9 @@ class Journal:
             yield
             return
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with self._database:  # commits, or rolls back after an exception
+                self._database.execute("BEGIN IMMEDIATE")
                 yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.rollback()
-                raise
         except sqlite3.Error as trouble:
             raise self._failed("written", trouble) from None
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from ccv2_async.errors import ClientClosed, UsageError
 from ccv2_async.tasks import uninterrupted
+from ccv2_async.transport.files.reading import check_file
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
@@ -212,10 +213,12 @@ def take_lock(path: str, purpose: str) -> int:
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        # Open the journal itself too, to find out here whether it can be opened.
-        os.close(os.open(path, flags, 0o600))
-        # Next to the target of a link: a journal has one lock, no matter which link leads to it.
-        lock = os.open(f"{os.path.realpath(path)}.lock", flags, 0o600)
+        # The target of a link: a journal has one lock, no matter which link leads to it.
+        real = os.path.realpath(path)
+        with suppress(FileExistsError):
+            os.close(os.open(real, flags | os.O_EXCL, 0o600))
+        check_file(real, os.R_OK | os.W_OK)
+        lock = os.open(f"{real}.lock", flags, 0o600)
     except (OSError, ValueError) as error:
         raise unopened(path, error) from None
     try:

@@ -315,6 +315,24 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
+def check_file(path: str, access: int) -> None:
+    """Check that a file can be opened, without opening it: for databases.
+
+    A process that closes any descriptor of a file loses all its POSIX locks of it, including those
+    of SQLite. Another process could then delete the write-ahead log that this one still writes.
+
+    Args:
+        path: The file.
+        access: A combination of `os.R_OK` and `os.W_OK`.
+
+    Raises:
+        OSError: It does not exist, is not a regular file, or may not be accessed.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116  # a plain string
+    if not (stat.S_ISREG(mode) and os.access(path, access)):
+        raise OSError(errno.EACCES, _KINDS.get(stat.S_IFMT(mode), "permission denied"))
+
+
 def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, FileState]:
     try:
         # Checked before opening too: a file elsewhere must look like one that does not exist.

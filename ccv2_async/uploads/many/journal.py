@@ -19,7 +19,7 @@ from ccv2_async.errors import AmbiguousUpload, InvalidField, JournalError, Usage
 from ccv2_async.tasks import in_thread, uninterrupted
 from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
-from ccv2_async.transport.files.reading import open_regular
+from ccv2_async.transport.files.reading import check_file
 from ccv2_async.transport.files.sources import absolute
 from ccv2_async.uploads.ledger import BulkState, Entry
 
@@ -419,7 +419,7 @@ def _connect(path: str, *, to_read: bool, exists: bool = False) -> databases.Dat
     """
     with ExitStack() as resources:
         if exists:
-            open_regular(path).close()  # its error is clearer than SQLite's
+            check_file(path, os.R_OK)  # its error is clearer than SQLite's
         if not to_read:
             resources.callback(os.close, databases.take_lock(path, _PURPOSE))
         connection = databases.connect(path, to_read=to_read)

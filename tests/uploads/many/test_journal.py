@@ -9,6 +9,8 @@ import hashlib
 import itertools
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -934,6 +936,30 @@ async def test_a_journal_can_be_read_while_it_is_in_use(
     async for _ in upload:
         rows = await rows_of(journal)
         assert any(row.state is BulkState.DONE for row in rows.values())
+
+
+@pytest.mark.parametrize("use", ["read", "retry", "upload"])
+async def test_using_a_journal_again_does_not_release_the_locks_of_sqlite(
+    client: ConstantContact, journal: Path, pictures: Pictures, use: str
+) -> None:
+    paths = pictures("a.png", "b.png")
+    first = aiter(client.upload_many(paths, journal=journal, concurrency=1))
+    await anext(first)
+    if use == "read":
+        await rows_of(journal)
+    elif use == "retry":
+        with pytest.raises(errors.UsageError, match="another process is uploading"):
+            await retry_files(journal)
+    else:
+        with pytest.raises(errors.UsageError, match="another process is uploading"):
+            await run(client, paths, journal)
+
+    # The last connection to a database deletes its log, and a process that is killed loses it.
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM files')"
+    command = [sys.executable, "-c", code, str(journal)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    assert Path(f"{journal}-wal").exists()
+    assert len([result async for result in first]) == 1
 
 
 async def test_every_row_of_a_long_journal_is_read_once_in_order(
