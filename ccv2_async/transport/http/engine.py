@@ -130,10 +130,7 @@ class DirectEngine:
     async def _connect(self, origin: _Origin, options: _Options) -> Connection:
         running_loop()  # OAuth has not checked this before
         scheme, host, port = origin
-        tls = None
-        if scheme == "https":
-            tls = context_for(self._verify)
-            tls.set_alpn_protocols(["http/1.1"])  # each time: others may use it too
+        tls = context_for(self._verify) if scheme == "https" else None
         stream = await connect(
             host,
             port,

@@ -299,6 +299,7 @@ async def _hand_over(
     if tls is None:
         await loop.create_connection(lambda: stream, sock=sock)
         return
+    tls.set_alpn_protocols(["http/1.1"])  # just before: an HTTP/2 client may use the context too
     await loop.create_connection(
         lambda: stream, sock=sock, ssl=tls, server_hostname=host, ssl_handshake_timeout=NO_LIMIT
     )

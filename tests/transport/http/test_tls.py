@@ -377,6 +377,24 @@ async def test_a_refusal_is_noticed_while_a_body_is_sent(
         await engine.aclose()
 
 
+async def test_a_context_may_be_shared_with_a_client_of_http2(
+    ours: ssl.SSLContext, theirs: ssl.SSLContext
+) -> None:
+    """httpx sets the protocols of a context for each of its connections."""
+    theirs.set_alpn_protocols(["h2", "http/1.1"])
+    chosen: list[str | None] = []
+
+    async def choose(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chosen.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+
+    async with serving(choose, theirs) as port:
+        engine = DirectEngine(ours)
+        meanwhile = {"check_address": lambda _: ours.set_alpn_protocols(["h2"])}
+        with pytest.raises(httpx.TransportError):
+            await engine.send(httpx.Request("GET", f"https://{HOST}:{port}", extensions=meanwhile))
+    assert chosen == ["http/1.1"]
+
+
 async def test_the_connection_is_reused(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> None:
     connections = 0
 
