@@ -59,7 +59,8 @@ def _yes(response: bool | None) -> bool:
 class RedisStore(JobStore):
     """Jobs in a Redis database, for workers on any number of machines.
 
-    Turn on Redis's append-only file (`appendonly yes`): what Redis forgets, the workers forget.
+    Turn on Redis's append-only file (`appendonly yes`) and turn off eviction (`maxmemory-policy
+    noeviction`): what Redis forgets, the workers forget.
 
     Args:
         url: The URL of Redis.
