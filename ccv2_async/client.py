@@ -741,6 +741,7 @@ class ConstantContact:
             InvalidField: `tokens` is not a list of tokens. Nothing was sent.
             TokenError: One of the tokens cannot be used. Nothing was sent.
             ServerError: The service told the status of none. Safe to try again: yes.
+            TransportError: The same, without a response. Safe to try again: yes.
         """
         from ccv2_async.polling.poller import statuses
 

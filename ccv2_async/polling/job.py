@@ -255,6 +255,8 @@ class Job:
         unreadable: The unreadable responses, if its status cannot be read.
         last_look: The time of the last look, on the monotonic clock.
         unknown: The number of consecutive looks at which the service did not know it.
+        failures: The failed requests for it since the last answer: 1 for all with other jobs, and 1
+            for each without.
         detail: The resource as last read, if a look returned it.
         result: The result of `JobKind.fetch`.
         fetching: The waiters for the result, while it is being fetched.
@@ -272,6 +274,7 @@ class Job:
     unreadable: Unreadable | None = None
     last_look: float | None = None
     unknown: int = 0
+    failures: int = 0
     detail: Any = None
     result: Any = None
     fetching: SharedWork | None = None

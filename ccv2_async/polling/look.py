@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from ccv2_async import errors
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
+OF_ONE_OR_ALL = (errors.ServerError, errors.ConnectionLost, errors.DeadlineExceeded)
+"""The failures of a request that may be due to one of its jobs, or to an outage."""
+
 # The service failed or refused the whole request, perhaps because of one job.
 _REFUSALS = (errors.BadRequest, errors.Conflict, errors.NotFound)
-_OF_ONE = (*_REFUSALS, errors.DecodeError, errors.ServerError)
+_OF_ONE = (*_REFUSALS, *OF_ONE_OR_ALL, errors.DecodeError)
 
 SIGNS_OF_OUTAGE = 3
 """How many failures in a row show that no single job causes them, so that all jobs wait."""
@@ -67,10 +71,7 @@ class Looker:
     ) -> None:
         queue.failures = 0
         self.parked_until = 0.0
-        if any(row is UNIDENTIFIED for row in rows.values()):
-            queue.batch.refused(len(jobs))  # fewer jobs show which one the row belongs to
-        else:
-            queue.batch.accepted(len(jobs))
+        queue.answered(jobs, [job for job in jobs if rows.get(job.id) is UNIDENTIFIED])
         if self._hook.active:
             ids = tuple(job.id for job in jobs)
             self._hook(Polled(queue.kind.name, ids, len(ids), len(rows), took))
@@ -101,8 +102,8 @@ class Looker:
     ) -> None:
         """Ask for fewer jobs, try again later, or raise the error in the waiters."""
         # With fewer jobs, the others continue. An outage looks the same, so wait after a failure.
-        fewer = isinstance(error, _OF_ONE) and queue.batch.refused(len(jobs))
-        if fewer and not isinstance(error, errors.ServerError):
+        fewer = isinstance(error, _OF_ONE) and queue.failed(jobs)
+        if fewer and not isinstance(error, OF_ONE_OR_ALL):
             return
         if isinstance(error, _REFUSALS):  # of a request for one job
             unreadable = Row(status="", unreadable=f"{error.reason}."[:LONGEST_TEXT])
@@ -114,10 +115,11 @@ class Looker:
             wait = max(1.0, error.resets_at.timestamp() - self._clock.time())
             self.parked_until = now + wait
         else:
-            queue.failures += not fewer
+            # A job that has failed by itself before says nothing about the others.
+            queue.failures += not fewer and jobs[0].failures <= 2
             # An outage may last for hours: limit the exponent, because a float would overflow.
-            wait = next_look(2.0 ** min(queue.failures, 10), self._jitter())
-            if queue.failures >= SIGNS_OF_OUTAGE:
+            wait = next_look(2.0 ** min(max(queue.failures, jobs[0].failures), 10), self._jitter())
+            if queue.failures >= SIGNS_OF_OUTAGE and jobs[0].due > -math.inf:
                 queue.rests_until = now + wait
         for job in jobs:
             queue.schedule(job, now + wait)

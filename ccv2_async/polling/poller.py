@@ -14,6 +14,7 @@ from ccv2_async.clock import in_dates
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
+from ccv2_async.polling.look import OF_ONE_OR_ALL
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
@@ -360,9 +361,10 @@ async def statuses(
     Raises:
         DeadlineExceeded: The client's deadline passed before all were looked at.
         ServerError: The service failed, and told the status of none.
+        TransportError: The same, without a response.
     """
     # One upload may make the service fail. Requests for fewer uploads then show the others.
-    trouble: errors.ServerError | None = None
+    trouble: errors.ConstantContactError | None = None
     listed = dict.fromkeys(jobs.values())
     failures, most = 0, 3 if sum(job.kind.name == "upload" for job in listed) > 1 else 1
     with closing(JobSet(sweep, Until.LOOK)) as waiting:
@@ -370,11 +372,13 @@ async def statuses(
             waiting.add(job)
         while waiting and failures < most:
             try:
-                if await sweep.wait(waiting, timeout=session.time_left) is None:
-                    raise _too_late(f"status of {len(jobs)} jobs")
-                failures = 0
-            except errors.ServerError as error:
+                looked = await sweep.wait(waiting, timeout=session.time_left)
+            except OF_ONE_OR_ALL as error:
                 trouble, failures = error, failures + 1
+                continue
+            if looked is None:
+                raise _too_late(f"status of {len(jobs)} jobs")
+            failures = 0
         if trouble is not None and len(waiting) == len(listed):
             raise trouble
     return {key: job.last_response for key, job in jobs.items()}

@@ -12,10 +12,12 @@ from weakref import WeakValueDictionary
 import attrs
 
 from ccv2_async.polling.job import State
-from ccv2_async.polling.schedule import BatchSize, Typical, spacing
+from ccv2_async.polling.schedule import Typical, spacing
 from ccv2_async.transport.quota.leader import Waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from ccv2_async.errors import ConstantContactError
     from ccv2_async.polling.job import Job, JobKind
 
@@ -72,21 +74,19 @@ class JobQueue:
         known: Every job that is still referenced, by ID.
         waiters: The waiters of each job, the first one first: a tuple of one, which takes less
             memory, or a dict, in which each is found quickly.
-        batch: The number of jobs in one request.
         typical: How long recent jobs took.
         failures: The number of failed requests in a row that did not lead to smaller ones.
         rests_until: The time before which only jobs in a hurry are asked for.
+        suspects: How many jobs whose last request failed go into one request.
     """
 
     kind: JobKind
     known: WeakValueDictionary[str, Job] = attrs.field(factory=WeakValueDictionary)
     waiters: dict[Job, tuple[JobWaiter] | dict[JobWaiter, None]] = attrs.field(factory=dict)
     typical: Typical = attrs.field(factory=Typical)
-    batch: BatchSize = attrs.field(
-        default=attrs.Factory(lambda self: BatchSize(self.kind.most), takes_self=True)
-    )
     failures: int = 0
     rests_until: float = 0.0
+    suspects: int = 1
     # The awaited jobs that are in no request yet, in the order in which they are due.
     _due: list[Job] = attrs.field(factory=list)
     _last_look: float | None = None
@@ -142,12 +142,37 @@ class JobQueue:
         return max(at, self._last_look + apart)
 
     def take(self, now: float) -> list[Job]:
-        """Return the jobs of the next request: the due ones first, then those due soonest."""
-        size = self.batch.size
-        jobs, self._due[:size] = self._due[:size], []
+        """Return the jobs of the next request: the due ones first, then those due soonest.
+
+        Jobs whose last request failed are in smaller requests, without the others.
+        """
+        suspect = self._due[0].failures > 0
+        most = self.suspects if suspect else self.kind.most
+        jobs = [job for job in self._due if (job.failures > 0) is suspect][:most]
+        for job in jobs:
+            self._unschedule(job)
         self._last_look = now
-        self._was_full = len(jobs) == size
+        self._was_full = len(jobs) == most
         return jobs
+
+    def answered(self, jobs: Sequence[Job], unanswered: Collection[Job]) -> None:
+        """Note that a request was answered, but perhaps not for some of its jobs."""
+        if jobs[0].failures:
+            self.suspects = min(self.kind.most, max(self.suspects, 2 * len(jobs)))
+        for job in jobs:
+            job.failures = 0
+        if unanswered:
+            self.failed(unanswered)
+
+    def failed(self, jobs: Collection[Job]) -> bool:
+        """Suspect each job of a failed request to be the cause; return whether there are several.
+
+        The next requests for them are smaller, until one shows which job it was.
+        """
+        self.suspects = max(1, len(jobs) // 2)
+        for job in jobs:
+            job.failures = 1 if len(jobs) > 1 else job.failures + 1
+        return len(jobs) > 1
 
     def share(self, job: Job, *, changed: bool) -> None:
         """Notify the waiters that waited for the change that a look has shown."""

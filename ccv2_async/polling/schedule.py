@@ -1,4 +1,4 @@
-"""The time of the next look at a job, and the number of jobs in one request. Pure.
+"""The time of the next look at a job. Pure.
 
 The service does not suggest an interval, only a quota of 4 calls a second per key. So looks happen
 when jobs are likely to be done:
@@ -110,27 +110,3 @@ class Typical:
     def seconds(self) -> float | None:
         """The median, or None before the first job has ended."""
         return self._median
-
-
-@attrs.define
-class BatchSize:
-    """How many IDs go into one status request: 50 at first, up to 100, halved by failures."""
-
-    most: int
-    size: int = attrs.field(init=False)
-
-    @size.default
-    def _start(self) -> int:
-        return min(50, self.most)
-
-    def accepted(self, asked: int) -> None:
-        """Note that a request for some IDs succeeded."""
-        if asked >= self.size:
-            self.size = min(self.most, self.size * 2)
-
-    def refused(self, asked: int) -> bool:
-        """Note that a request for some IDs failed; return whether it can get smaller."""
-        if asked <= 1:
-            return False
-        self.size = max(1, asked // 2)
-        return True

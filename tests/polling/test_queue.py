@@ -64,15 +64,15 @@ def test_the_next_request_keeps_its_distance_from_the_last(
 def test_a_full_request_is_followed_at_once_if_nobody_waits_for_the_quota(
     watched: Watched,
 ) -> None:
-    for _ in range(watched.queue.batch.size + 1):
+    for _ in range(UPLOAD.most + 1):
         watched.add(10.0)
-    assert len(watched.queue.take(10.0)) == watched.queue.batch.size
+    assert len(watched.queue.take(10.0)) == UPLOAD.most
     assert watched.next_look() == 10.0
     assert watched.next_look(contended=True) > 10.0
 
 
 def test_a_request_that_is_not_full_is_not_followed_at_once(watched: Watched) -> None:
-    for _ in range(watched.queue.batch.size - 1):
+    for _ in range(UPLOAD.most - 1):
         watched.add(10.0)
     watched.queue.take(10.0)
     watched.add(10.0)
@@ -91,14 +91,66 @@ def test_an_urgent_job_is_asked_for_at_once_and_only_once(watched: Watched) -> N
 
 
 def test_an_urgent_job_is_asked_for_before_those_that_are_due(watched: Watched) -> None:
-    watched.add(10.0)
+    for _ in range(UPLOAD.most):
+        watched.add(10.0)
     job, _ = watched.add(60.0)
-    watched.queue.batch.size = 1
     watched.queue.rests_until = 30.0
     watched.queue.hurry(job)
     assert watched.next_look() <= 20.0
-    assert watched.queue.take(20.0) == [job]
+    assert watched.queue.take(20.0)[0] is job
     assert watched.next_look() == 30.0
+
+
+def test_the_jobs_of_a_failed_request_are_asked_for_without_the_others(watched: Watched) -> None:
+    queue = watched.queue
+    culprit, *_ = [watched.add(10.0)[0] for _ in range(40)]
+    failed, sizes = queue.take(10.0), []
+    others = [watched.add(11.0)[0] for _ in range(60)]
+    while queue.failed(failed):
+        for job in failed:
+            queue.schedule(job, 12.0)
+        for _ in range(9):
+            jobs = queue.take(12.0)
+            assert set(jobs) <= set(others) or not set(jobs) & set(others)
+            if culprit in jobs:
+                break
+            queue.answered(jobs, [])
+            for job in jobs:
+                queue.schedule(job, 20.0)
+        failed = jobs
+        sizes.append(len(failed))
+    assert failed == [culprit]
+    assert len(sizes) < 9
+
+
+def test_requests_grow_again_once_the_service_answers(watched: Watched) -> None:
+    for _ in range(300):
+        watched.add(10.0)
+    for _ in range(3):
+        watched.queue.failed(watched.queue.take(10.0))
+    for job in watched.jobs:
+        watched.queue.schedule(job, 20.0)
+    watched.queue.suspects = 1
+    sizes = []
+    for _ in range(9):
+        jobs = watched.queue.take(20.0)
+        watched.queue.answered(jobs, [])
+        sizes.append(len(jobs))
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 100, 73]
+
+
+def test_a_job_that_was_not_in_the_response_is_asked_for_without_the_others(
+    watched: Watched,
+) -> None:
+    for _ in range(10):
+        watched.add(10.0)
+    jobs = watched.queue.take(10.0)
+    watched.queue.answered(jobs, jobs[:4])
+    for job in jobs:
+        watched.queue.schedule(job, 20.0)
+    assert watched.queue.take(20.0) == jobs[:2]
+    assert watched.queue.take(20.0) == jobs[2:4]
+    assert watched.queue.take(20.0) == jobs[4:]
 
 
 @pytest.mark.parametrize(

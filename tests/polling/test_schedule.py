@@ -14,7 +14,6 @@ from ccv2_async.polling.schedule import (
     SHORTEST_SPACING,
     SPACING_BY_TYPICAL,
     UNREADABLE_SECONDS,
-    BatchSize,
     Typical,
     first_look,
     is_lost,
@@ -99,46 +98,3 @@ def test_the_typical_duration_is_the_median_of_the_last_fifty(durations: list[fl
         typical.add(duration)
 
     assert typical.seconds == (median(durations[-50:]) if durations else None)
-
-
-@given(st.integers(1, 200), st.lists(st.tuples(st.booleans(), st.integers(1, 200)), max_size=50))
-def test_a_batch_stays_between_one_and_the_limit_of_the_service(
-    most: int, outcomes: list[tuple[bool, int]]
-) -> None:
-    batch = BatchSize(most)
-    assert batch.size == min(50, most)
-    for fine, wanted in outcomes:
-        asked = min(wanted, batch.size)
-        if fine:
-            batch.accepted(asked)
-        else:
-            before = batch.size
-            assert batch.refused(asked) == (asked > 1)
-            assert batch.size <= before
-        assert 1 <= batch.size <= most
-
-
-def test_a_batch_grows_to_a_hundred_after_fifty_succeeded() -> None:
-    batch = BatchSize(100)
-    batch.accepted(49)
-    assert batch.size == 50
-    batch.accepted(50)
-    assert batch.size == 100
-    batch.accepted(100)
-    assert batch.size == 100
-
-
-def test_a_batch_doubles_after_it_succeeded() -> None:
-    batch = BatchSize(100)
-    batch.refused(20)
-    batch.accepted(10)
-    assert batch.size == 20
-
-
-def test_a_refused_batch_is_halved_down_to_a_single_job() -> None:
-    batch = BatchSize(100)
-    sizes = []
-    while batch.refused(batch.size):
-        sizes.append(batch.size)
-
-    assert sizes == [25, 12, 6, 3, 1]

@@ -202,6 +202,51 @@ async def test_an_outage_costs_no_more_requests_for_many_jobs_than_for_one(
     await finish(manual_clock, service, *waiters)
 
 
+@pytest.mark.parametrize("count", [60, 300])
+async def test_a_job_whose_requests_get_no_response_delays_the_others_little(
+    service: Service, manual_clock: ManualClock, count: int
+) -> None:
+    service.by_itself = False
+    pollers = [service.start("upload", str(number)) for number in range(count)]
+    service.statuses = dict.fromkeys(service.statuses, "Active")
+    waiters = {poller.id: asyncio.create_task(poller.wait()) for poller in pollers}
+    failing = waiters.pop("47")
+    for _ in range(300):
+        await manual_clock.advance(0.1)
+        for request in tuple(service.on_their_way):
+            if "47" in request.ids:
+                request.answer.set_exception(errors.ConnectionLost("cut off"))
+            else:
+                request.answer.set_result(service.rows(request.ids))
+            await settle()
+    assert all(waiter.done() for waiter in waiters.values())
+    assert len(service.requests) < 30
+    service.by_itself = True
+    await finish(manual_clock, service, failing)
+
+
+async def test_looks_that_fail_do_not_prolong_the_pause_of_the_others_after_an_outage(
+    service: Service, manual_clock: ManualClock
+) -> None:
+    service.by_itself = False
+    waiters = [asyncio.create_task(service.start("upload", id_).wait()) for id_ in "12345"]
+    service.statuses = dict.fromkeys("12345", "Active")
+    failing = service.start("upload", "6")
+    for second in range(90):
+        look = asyncio.create_task(failing.poll_once())
+        for _ in range(10):
+            await manual_clock.advance(0.1)
+            for request in tuple(service.on_their_way):
+                if "6" in request.ids or second < 60:
+                    request.answer.set_exception(down())
+                else:
+                    request.answer.set_result(service.rows(request.ids))
+                await settle()
+        with pytest.raises(errors.ServerError):
+            await look
+    assert all(waiter.done() for waiter in waiters)
+
+
 async def test_polling_waits_for_the_next_day_if_it_is_near_enough(
     service: Service, manual_clock: ManualClock
 ) -> None:
@@ -259,7 +304,7 @@ async def test_an_unknown_id_among_many_is_found_by_halving(
         await settle()
         await manual_clock.advance(0.3)
 
-    assert sizes[:3] == [50, 25, 12]
+    assert sizes[:3] == [60, 30, 15]
     service.by_itself = True
     await finish(manual_clock, service, *waiters)
 
