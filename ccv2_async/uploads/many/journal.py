@@ -301,13 +301,14 @@ class Journal:
     async def file_ids(self) -> list[str]:
         """Return the IDs of all files that were accepted, the latest last.
 
-        Files that were skipped have no tokens. They may belong to an upload that was interrupted.
+        Those without a token were skipped, unless they are being sent: then the run ended before it
+        had looked for a copy. Skipped files may belong to an upload that was interrupted.
 
         Raises:
             JournalError: It cannot be read.
         """
-        query = "SELECT file_id FROM files WHERE token != '' ORDER BY since"
-        return [file_id for (file_id,) in await self._read(query) if isinstance(file_id, str)]
+        query = "SELECT file_id FROM files WHERE token != '' OR state = 'sending' ORDER BY since"
+        return [id_ for (id_,) in await self._read(query) if isinstance(id_, str) and id_]
 
     async def sent(self) -> set[tuple[str, int]]:
         """Return the folder and the size of each file that was sent and may have arrived.

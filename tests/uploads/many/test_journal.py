@@ -368,6 +368,29 @@ async def test_a_file_that_changes_before_its_row_is_written_is_not_sent_under_t
     assert stored["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+async def test_the_file_of_an_unfinished_look_for_a_copy_belongs_to_no_other_upload(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    paths = pictures("a/same.png", "b/same.png")
+    paths[1].write_bytes(paths[0].read_bytes())
+    (first,) = await run(await connect(sandbox), paths[1:], journal)
+    set_row(journal, "same.png", state="sending", sends=2, token="", status=None)
+    (entry,) = (await rows_of(journal)).values()
+    row = {**entry.row, "path": str(paths[0]), "file_id": "", "sends": 1}
+    row["written_ns"] = paths[0].stat().st_mtime_ns
+    with sqlite3.connect(journal) as database:
+        marks = ", ".join("?" * len(row))
+        database.execute(f"INSERT INTO files VALUES ({marks})", [*row.values()])  # noqa: S608
+    database.close()
+
+    results = await run(await connect(sandbox), paths, journal, concurrency=1)
+
+    assert {result.state for result in results} == {BulkState.DONE}
+    assert {result.id for result in results} == {file["id"] for file in sandbox.admin.files()}
+    assert first.id in {result.id for result in results}
+    assert len(sandbox.admin.files()) == 2
+
+
 @pytest.mark.parametrize("size", [100, 3_000_000], ids=["read at once", "read in blocks"])
 @pytest.mark.parametrize("kept_size", [True, False], ids=["same size", "shorter"])
 async def test_a_file_that_changes_after_its_row_was_written_is_not_sent_under_that_row(
