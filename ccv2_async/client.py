@@ -424,9 +424,9 @@ class ConstantContact:
         Raises:
             InvalidField: The limit is not a whole number, or is below 1.
         """
-        from ccv2_async.models.validation import is_whole
+        from ccv2_async.models.validation import is_count
 
-        if not is_whole(limit) or limit < 1:
+        if not is_count(limit):
             raise InvalidField("limit", limit, "it must be a whole number, 1 or more")
         return self._open_parts.session.responses(limit)
 
@@ -657,7 +657,7 @@ class ConstantContact:
         from ccv2_async.transport.calls.saving import checked_path
 
         parts = self._open_parts
-        if on_progress is not None and not is_plain_function(on_progress):
+        if not is_plain_function(on_progress):
             raise InvalidField("on_progress", on_progress, "it must be a plain function")
         options = Options(
             directory=checked_path(directory, "directory"),

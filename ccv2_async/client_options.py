@@ -13,15 +13,7 @@ import attrs
 import httpx
 
 from ccv2_async.errors import InvalidField, UsageError
-from ccv2_async.models.validation import (
-    FLAG,
-    TEXT,
-    is_flag,
-    is_number,
-    is_plain_function,
-    is_text,
-    is_whole,
-)
+from ccv2_async.models import validation
 from ccv2_async.transport.calls.call import Timeouts
 from ccv2_async.transport.quota.budget import Budget
 
@@ -54,10 +46,6 @@ def find_wrong_option(**options: object) -> UsageError | None:
     return None
 
 
-def _is_function(value: object) -> bool:
-    return value is None or callable(value)
-
-
 def _is_users_client(value: object) -> bool:
     """Return whether a value can be an asynchronous client, which httpx's blocking one is not."""
     blocking = any(
@@ -72,7 +60,7 @@ def _are_timeouts(value: object) -> bool:
     if not isinstance(value, Timeouts):
         return value is None
     steps = attrs.astuple(value, recurse=False)
-    return all(step is None or (is_number(step) and step > 0) for step in steps)
+    return all(step is None or (validation.is_number(step) and step > 0) for step in steps)
 
 
 def _is_clock(value: object) -> bool:
@@ -80,33 +68,33 @@ def _is_clock(value: object) -> bool:
 
 
 _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "base_url": (is_text, "it must be a URL as text"),
+    "base_url": (validation.is_text, "it must be a URL as text"),
     "budget": (
         lambda value: value is None or isinstance(value, Budget),
         "it must be a Budget, or None",
     ),
     "http_client": (_is_users_client, "it must be an httpx.AsyncClient, or None"),
-    "proxy": (lambda value: value is None or is_text(value), f"{TEXT}, or None"),
+    "proxy": (
+        lambda value: value is None or validation.is_text(value),
+        f"{validation.TEXT}, or None",
+    ),
     "verify": (
-        lambda value: is_flag(value) or isinstance(value, ssl.SSLContext),
+        lambda value: validation.is_flag(value) or isinstance(value, ssl.SSLContext),
         "it must be an ssl.SSLContext, True, or False",
     ),
-    "trust_env": (is_flag, FLAG),
+    "trust_env": (validation.is_flag, validation.FLAG),
     "timeouts": (
         _are_timeouts,
         "it must be Timeouts whose values are numbers above 0, or None",
     ),
-    "max_in_flight": (
-        lambda value: is_whole(value) and value >= 1,
-        "it must be a whole number, 1 or more",
+    "max_in_flight": (validation.is_count, "it must be a whole number, 1 or more"),
+    "settle_time": (validation.is_seconds, "it must be a number of seconds, 0 or more"),
+    "refresh_token": (
+        validation.is_function,
+        "it must be a function or coroutine function, or None",
     ),
-    "settle_time": (
-        lambda value: is_number(value) and value >= 0,
-        "it must be a number of seconds, 0 or more",
-    ),
-    "refresh_token": (_is_function, "it must be a function or coroutine function, or None"),
     "on_event": (
-        lambda value: value is None or is_plain_function(value),
+        validation.is_plain_function,
         "it must be a plain function, not a coroutine function, or None",
     ),
     "clock": (_is_clock, f"it must have the methods {', '.join(_CLOCK)}"),

@@ -277,11 +277,28 @@ def is_flag(value: object) -> TypeGuard[bool]:
     return isinstance(value, bool)
 
 
+def is_count(value: object) -> bool:
+    """Return whether it is a whole number, 1 or more."""
+    return is_whole(value) and value >= 1
+
+
+def is_seconds(value: object) -> bool:
+    """Return whether it is a number, 0 or more."""
+    return is_number(value) and value >= 0
+
+
+def is_function(value: object) -> bool:
+    """Return whether it is callable, or None."""
+    return value is None or callable(value)
+
+
 def is_plain_function(value: object) -> bool:
-    """Return whether it is callable and not async."""
-    return callable(value) and not any(
-        inspect.iscoroutinefunction(called) for called in (value, type(value).__call__)
-    )
+    """Return whether it is callable and not async, or None."""
+    return value is None or (callable(value) and not _is_async(value))
+
+
+def _is_async(function: Any) -> bool:
+    return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
 
 
 def a_model(model: type[Any]) -> str:

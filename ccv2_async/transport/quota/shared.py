@@ -19,7 +19,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ccv2_async.errors import InvalidField, UsageError
-from ccv2_async.models.validation import is_number, is_text, is_whole
+from ccv2_async.models.validation import is_count, is_number, is_text
 from ccv2_async.secret import Secret
 from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
@@ -83,7 +83,7 @@ class SharedBudget(Budget):
             raise InvalidField("api_key", type(api_key.reveal()), "it must be the key, as text")
         if not is_number(margin) or not 0 <= margin <= 10:
             raise InvalidField("margin", margin, "it must be from 0 to 10 seconds")
-        if not is_whole(expected) or expected < 1:
+        if not is_count(expected):
             raise InvalidField("expected", expected, "it must be a whole number, 1 or more")
         super().__init__(per_second, per_day, clock=clock)
         if per_second is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from ccv2_async.errors import FileRefused, InvalidField
-from ccv2_async.models.validation import checked_id, is_flag, is_number, is_plain_function, is_whole
+from ccv2_async.models import validation
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.saving import checked_path
@@ -87,28 +87,12 @@ def _path_text(file: object) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def _is_count(value: object) -> bool:
-    return is_whole(value) and value >= 1
-
-
 def _journal_path(value: str | os.PathLike[str] | None) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike) or value == "":
         raise InvalidField("journal", value, "it must be the path of a file, or None")
     return checked_path(value, "journal")
-
-
-def _is_called(value: object) -> bool:
-    return value is None or callable(value)
-
-
-def _is_called_plainly(value: object) -> bool:
-    return value is None or is_plain_function(value)
-
-
-def _is_time(value: object) -> bool:
-    return is_number(value) and value >= 0
 
 
 def _option(default: Any, is_right: Callable[[Any], bool], rule: str) -> Any:
@@ -122,7 +106,7 @@ def _option(default: Any, is_right: Callable[[Any], bool], rule: str) -> Any:
 
 
 def _flag(*, default: bool = False) -> Any:
-    return _option(default, is_flag, "True or False")
+    return _option(default, validation.is_flag, "True or False")
 
 
 @attrs.frozen
@@ -133,16 +117,22 @@ class Options:
         InvalidField: One of them is wrong.
     """
 
-    folder_id: str = attrs.field(default="0", validator=lambda *of: checked_id(of[2], "folder_id"))
+    folder_id: str = attrs.field(
+        default="0", validator=lambda *of: validation.checked_id(of[2], "folder_id")
+    )
     keep_folders: bool = _flag()
-    concurrency: int = _option(8, _is_count, "a whole number, 1 or more")
+    concurrency: int = _option(8, validation.is_count, "a whole number, 1 or more")
     journal: str | None = attrs.field(default=None, converter=_journal_path)
     on_progress: OnBulkProgress | None = _option(  # noqa: RUF009  # a field
-        None, _is_called, "a function or coroutine function, or None"
+        None, validation.is_function, "a function or coroutine function, or None"
     )
-    on_file: OnFileProgress | None = _option(None, _is_called_plainly, "a plain function, or None")  # noqa: RUF009  # a field
+    on_file: OnFileProgress | None = _option(  # noqa: RUF009  # a field
+        None, validation.is_plain_function, "a plain function, or None"
+    )
     on_ambiguous: OnAmbiguous = _option("look", ("look", "raise").__contains__, '"look" or "raise"')  # noqa: RUF009  # a field
-    outage_timeout: float = _option(OUTAGE_TIMEOUT, _is_time, "a number of seconds, 0 or more")
+    outage_timeout: float = _option(
+        OUTAGE_TIMEOUT, validation.is_seconds, "a number of seconds, 0 or more"
+    )
     on_duplicate: OnDuplicate = _option(  # noqa: RUF009  # a field
         "report", ("report", "trash").__contains__, '"report" or "trash"'
     )

@@ -154,7 +154,7 @@ class Mirror:
     def __attrs_post_init__(self) -> None:
         allowed_deletions(self._max_delete, 0)
         for name, called in (("on_plan", self._on_plan), ("on_entry", self._on_entry)):
-            if called is not None and not is_plain_function(called):
+            if not is_plain_function(called):
                 raise errors.InvalidField(name, called, "it must be a plain function, or None")
         folder_id = self._options.folder_id
         self._base = ROOT if folder_id in ROOT_FOLDER_IDS else folder_id
