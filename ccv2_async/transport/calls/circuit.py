@@ -27,6 +27,9 @@ not interrupt a series of failed writes: a service may answer reads while it ref
 
 (2) Once the next probe is due. An earlier response belongs to a call that was not the probe, and
 would cancel the interval.
+
+A call that its caller's time limit ends after less than `FAIR_TIME` counts neither as answered nor
+as failed: it says more about the limit than about the service.
 """
 
 from __future__ import annotations
@@ -46,6 +49,10 @@ FAILED_READS = 3
 FIRST_INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
 """Seconds between two probes, at first and at most; each failure doubles them."""
+
+
+FAIR_TIME = 10.0
+"""The seconds that a caller must give a call, so that its end without a response is a failure."""
 
 
 class State(enum.Enum):

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
-from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.calls.deadline import Deadline
+from ccv2_async.transport.calls.retry import Effect, FailureKind
 from ccv2_async.transport.quota import Lane
+from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
-    from ccv2_async.transport.calls.deadline import Deadline
-    from ccv2_async.transport.calls.retry import FailureKind
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -30,22 +29,10 @@ PROBE = Call(
 )
 """The call that asks whether the service is back: cheap, and it changes nothing."""
 
+Probe: TypeAlias = "Callable[[], Awaitable[object]]"
+
 SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
-
-
-class _Calls(Protocol):
-    """The session of a caller."""
-
-    @property
-    def limit(self) -> Deadline | None:
-        """The earliest deadline block around the caller."""
-
-    async def send(self, call: Call) -> object:
-        """Make a call."""
-
-    def holding(self, lock: asyncio.Lock, what: str) -> AbstractAsyncContextManager[None]:
-        """Hold a lock that calls need."""
 
 
 class Outage:
@@ -60,7 +47,7 @@ class Outage:
         self._clock = clock
         self._hook = hook
         self._circuit = Circuit()
-        self._lock = asyncio.Lock()
+        self._waiters = SharedWork(clock)
         self._why = ""
         self._reported = False
         self.openings: int = 0
@@ -69,7 +56,7 @@ class Outage:
     @property
     def is_ongoing(self) -> bool:
         """Whether the service is down, as far as the client knows."""
-        return self._is(State.OPEN)
+        return self._circuit.state is State.OPEN
 
     @property
     def seconds(self) -> float | None:
@@ -90,13 +77,14 @@ class Outage:
         if signal is None:
             return
         lasted = self.seconds
-        was_open = self._is(State.OPEN)
+        was_open = self.is_ongoing
         self._circuit.note(signal, self._clock.monotonic())
-        if self._is(State.OPEN) and not was_open:
+        if self.is_ongoing and not was_open:
             self.openings += 1
         if self._circuit.state is not State.CLOSED:
             self._why = why or self._why
         elif lasted is not None:
+            self._waiters.finish_all()
             self._over(lasted)
 
     def holds(self, lane: Lane) -> bool:
@@ -104,7 +92,8 @@ class Outage:
 
         Only bulk calls are held back. Once a probe is due, any of them may be the probe.
         """
-        return lane is Lane.BULK and self._is(State.OPEN) and not self._probe_is_due
+        is_rest = self._clock.monotonic() < self._circuit.probe_at
+        return lane is Lane.BULK and self.is_ongoing and is_rest
 
     def stops_retries(self, lane: Lane) -> bool:
         """Return whether calls of this lane are not retried.
@@ -113,7 +102,7 @@ class Outage:
         are repeated at growing intervals anyway.
         """
         concerned = lane is Lane.BULK or (lane is Lane.POLL and self._reported)
-        return concerned and self._circuit.state is State.OPEN
+        return concerned and self.is_ongoing
 
     def refusal(self, what: str) -> errors.ServiceUnavailable:
         """Return the error of a call that is held back."""
@@ -122,14 +111,17 @@ class Outage:
         )
 
     @asynccontextmanager
-    async def turn(self, session: _Calls, *, since: float, patience: float) -> AsyncIterator[None]:
+    async def turn(
+        self, probe: Probe, limit: Deadline | None, *, since: float, patience: float
+    ) -> AsyncIterator[None]:
         """Wait for the end of an outage before a bulk call.
 
-        During an outage, one of the callers probes the service. When a probe is answered, one
-        caller may try its call; the others follow once it succeeds.
+        During an outage, the caller that has the most time probes the service. When a probe is
+        answered, that caller may try its call; the others follow once it succeeds.
 
         Args:
-            session: Sends the probes. The deadline blocks around the caller limit the wait.
+            probe: Sends `PROBE` for all callers, so without the deadline of this one.
+            limit: The earliest deadline of the caller.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
 
@@ -138,55 +130,57 @@ class Outage:
             ServiceUnavailable: The outage lasted longer than `patience`.
             ConstantContactError: A probe failed for a reason other than an outage.
         """
-        if self._is(State.CLOSED):
+        if self._circuit.state is State.CLOSED:
             yield
             return
         self._report()
-        while not self._is(State.CLOSED):
-            # Without the lock: the others may have less time, or less patience.
-            ends = max(since, self._circuit.since) + patience
-            if self._is(State.OPEN) and await self._rested(session.limit, ends, patience):
-                continue
-            async with session.holding(self._lock, "waiting for the service"):
-                if self._is(State.OPEN) and self._probe_is_due:
-                    await self._probe(session)
-                if self._is(State.HALF_OPEN):
-                    yield
-                    return
+        waiter = Waiter()
+        most = Deadline(patience, max(since, self._circuit.since) + patience, self._clock)
+        limit = most.or_earlier(limit)
+        self._waiters.enter(waiter, max(0.0, limit.left))
+        try:
+            try:
+                while not waiter.done:
+                    step = partial(self._advance, waiter, probe)
+                    await self._waiters.lead_or_sleep(waiter, step)
+            except TimeoutError:
+                raise self._too_late(limit, is_deadline=limit is not most) from None
+            if self._circuit.state is State.HALF_OPEN:
+                yield  # the others wait until it leaves
+                return
+        finally:
+            self._waiters.leave(waiter)
         yield
 
-    @property
-    def _probe_is_due(self) -> bool:
-        return self._clock.monotonic() >= self._circuit.probe_at
-
-    def _is(self, state: State) -> bool:
-        return self._circuit.state is state
-
-    async def _rested(self, limit: Deadline | None, ends: float, patience: float) -> bool:
-        """Wait until a probe is due, but no longer than the caller can; return whether it did."""
-        if limit is not None and limit.left <= 0.0:
-            raise errors.DeadlineExceeded(
+    def _too_late(self, limit: Deadline, *, is_deadline: bool) -> errors.TransportError:
+        if is_deadline:
+            return errors.DeadlineExceeded(
                 f"The service was not available within {limit.seconds:g} s ({self._why}). "
                 "Nothing was sent; try again later."
             )
-        now, due = self._clock.monotonic(), self._circuit.probe_at
-        if now >= ends:
-            raise errors.ServiceUnavailable(
-                f"The service has not been available for {_lasting(patience)} ({self._why}). "
-                "The work was stopped. The rest was not done; run it again later."
-            )
-        if now < due:
-            at = min(due, ends) if limit is None else min(due, ends, limit.ends)
-            await self._clock.sleep(at - now)
-        return now < due
+        time = f"{limit.seconds:g} s" if limit.seconds < 60.0 else f"{limit.seconds / 60.0:g} min"
+        return errors.ServiceUnavailable(
+            f"The service has not been available for {time} ({self._why}). "
+            "The work was stopped. The rest was not done; run it again later."
+        )
 
-    async def _probe(self, session: _Calls) -> None:
-        due = self._circuit.probe_at
-        try:
-            await session.send(PROBE)
-        except errors.ConstantContactError:
-            if self._circuit.state is State.OPEN and self._circuit.probe_at == due:
-                raise  # it says nothing about an outage
+    async def _advance(self, leader: Waiter, probe: Probe) -> None:
+        """Rest until a probe is due, or probe. End the leader's wait if it may try its call."""
+        now, due = self._clock.monotonic(), self._circuit.probe_at
+        if now >= leader.deadline:
+            raise TimeoutError  # no timer is faster than probes that fail at once
+        if self._circuit.state is State.HALF_OPEN:
+            leader.finish()
+        elif now < due:
+            await self._waiters.rest(due - now)
+        else:
+            try:
+                await probe()
+            except errors.ConstantContactError as error:
+                if self.is_ongoing and self._circuit.probe_at == due:  # it was not counted
+                    if not isinstance(error, errors.DeadlineExceeded):
+                        raise  # it says nothing about an outage
+                    self.note(PROBE.effect, FailureKind.UNANSWERED)
 
     def _report(self) -> None:
         """Report once that the service is down."""
@@ -205,7 +199,3 @@ class Outage:
             self._reported = False
             logger.warning("The service is back after %.0f s. The work continues.", lasted)
             self._hook(OutageEnded(lasted))
-
-
-def _lasting(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 60.0 else f"{seconds / 60.0:g} min"

@@ -21,10 +21,11 @@ from ccv2_async.observe import Hook, Throttled
 from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Call, Response, parsed
+from ccv2_async.transport.calls.circuit import FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
-from ccv2_async.transport.calls.outage import SYMPTOMS, Outage
+from ccv2_async.transport.calls.outage import PROBE, SYMPTOMS, Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
     Failed,
@@ -312,7 +313,11 @@ class Session:
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
         """
-        return self.outage.turn(self, since=since, patience=patience)
+        return self.outage.turn(self._probe, self.limit, since=since, patience=patience)
+
+    async def _probe(self) -> None:
+        with self.no_deadline():
+            await self.send(PROBE)
 
     async def outlast(
         self, work: Callable[[], Awaitable[T]], *, since: float, patience: float
@@ -361,7 +366,7 @@ class Session:
                     self._require_open(call.what)
                     with report.attempt(tries.number):
                         outcome = await self._attempt(call, tries, ends, finish, report)
-                        report.outcome = self._note(call, outcome)
+                        report.outcome = self._note(call, outcome, tries)
                     if not isinstance(outcome, Failed):
                         self._allowance.succeeded(tries.sent)
                         if tries.doubtful and isinstance(outcome, Response):
@@ -415,8 +420,7 @@ class Session:
         """Await the steps before the first attempt, or raise when the time runs out."""
         if limit is None:
             await work
-            return
-        if not await self._done_by(limit.ends, work):
+        elif not await self._done_by(limit.ends, work):
             raise errors.DeadlineExceeded.from_parts(
                 what,
                 f"the call could not start within {limit.seconds:g} s",
@@ -546,12 +550,13 @@ class Session:
             self.budget.give_back()
         return failed
 
-    def _note(self, call: Call, outcome: object) -> str:
+    def _note(self, call: Call, outcome: object, tries: Tries) -> str:
         """Count the end of an attempt toward outages, and describe it in a few words."""
         if not isinstance(outcome, Failed):
             self.outage.note(call.effect, None)
             return "ok"
-        self.outage.note(call.effect, outcome.kind, outcome.error.reason)
+        if not outcome.final or self.clock.monotonic() - tries.granted >= FAIR_TIME:
+            self.outage.note(call.effect, outcome.kind, outcome.error.reason)
         return outcome.kind.value
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Response:

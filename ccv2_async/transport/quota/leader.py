@@ -138,6 +138,7 @@ class SharedWork:
 
     def finish_all(self) -> None:
         """End all waits, because the work is done."""
+        self.stir()
         for line in self._lines.values():
             for waiter in line:
                 waiter.finish()

@@ -1,0 +1,146 @@
+"""Callers with little time neither cause an outage nor keep it from ending."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from ccv2_async import ConstantContact, errors
+from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.quota import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.clocks import ManualClock
+
+READ = Call("GET", "/account/info", Effect.SAFE, "reading")
+WRITE = Call("POST", "/library/folders", Effect.ADDITIVE, "adding", lane=Lane.BULK)
+
+
+class Service:
+    """A service whose time is the clock's.
+
+    Attributes:
+        answers_after: Seconds until it responds to a call.
+        status: The status of its responses.
+        calls: How many calls have come.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.answers_after = 1.0
+        self.status = 200
+        self.calls = 0
+
+    async def respond(self, _request: httpx.Request) -> httpx.Response:
+        self.calls += 1
+        await self._clock.sleep(self.answers_after)
+        return httpx.Response(self.status, json={})
+
+
+@pytest.fixture
+def service(manual_clock: ManualClock) -> Service:
+    return Service(manual_clock)
+
+
+@pytest.fixture
+async def client(service: Service, manual_clock: ManualClock) -> AsyncIterator[ConstantContact]:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(service.respond))
+    async with (
+        http,
+        ConstantContact(
+            api_key="key",
+            access_token="token",
+            clock=manual_clock,
+            per_second=None,
+            http_client=http,
+        ) as client,
+    ):
+        yield client
+
+
+async def begin_outage(client: ConstantContact, service: Service, clock: ManualClock) -> None:
+    """Let writes fail until the client holds bulk calls back."""
+    service.status, service.answers_after = 500, 0.0
+    for _ in range(2):
+        with pytest.raises(errors.ConstantContactError):
+            await client._open_parts.session.send(WRITE)
+    assert client._open_parts.session.outage.is_ongoing
+
+
+async def in_turn(client: ConstantContact, limit: float) -> None:
+    """Make a bulk call after the outage, within `limit` seconds."""
+    session = client._open_parts.session
+    with client.deadline(limit):
+        async with session.turn(session.clock.monotonic(), 900.0):
+            await session.send(WRITE)
+
+
+async def test_callers_with_little_time_notice_the_end_of_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    service.status, service.answers_after = 200, 1.0
+
+    callers = []
+    for _ in range(300):
+        callers.append(asyncio.create_task(in_turn(client, 3.0)))
+        await manual_clock.advance(0.1)
+    await manual_clock.advance(5.0)
+    ended = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert client._open_parts.session.outage.seconds is None
+    assert ended[60:] == [None] * 240
+
+
+async def test_calls_with_short_deadlines_are_no_sign_of_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session = client._open_parts.session
+    for call in (READ, WRITE) * 5:
+        with client.deadline(0.5):
+            sent = asyncio.create_task(session.send(call))
+            await manual_clock.advance(1.0)
+        with pytest.raises((errors.DeadlineExceeded, errors.OutcomeUnknown)):
+            await sent
+
+    assert not session.outage.is_ongoing
+
+
+async def test_calls_without_a_response_for_ten_seconds_are_signs_of_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, service.answers_after = client._open_parts.session, 1e6
+    for _ in range(3):
+        with client.deadline(10.0):
+            sent = asyncio.create_task(session.send(READ))
+            await manual_clock.advance(10.0)
+        with pytest.raises(errors.DeadlineExceeded):
+            await sent
+
+    assert session.outage.is_ongoing
+
+
+async def test_probes_that_outlast_the_limit_of_a_call_grow_rarer(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    service.answers_after = 1e6
+    session = client.with_options(deadline=5.0)._open_parts.session
+    calls = service.calls
+
+    async def wait() -> None:
+        async with session.turn(manual_clock.monotonic(), 600.0):
+            pass
+
+    waiting = asyncio.create_task(wait())
+    await manual_clock.advance(605.0)
+
+    with pytest.raises(errors.ServiceUnavailable, match="not been available for 10 min"):
+        await waiting
+    assert service.calls - calls < 15
