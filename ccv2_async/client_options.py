@@ -93,10 +93,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         validation.is_function,
         "it must be a function or coroutine function, or None",
     ),
-    "on_event": (
-        validation.is_plain_function,
-        "it must be a plain function, not a coroutine function, or None",
-    ),
+    "on_event": (validation.is_plain_function, "it must be a plain function (not async), or None"),
     "clock": (_is_clock, f"it must have the methods {', '.join(_CLOCK)}"),
 }
 
