@@ -25,14 +25,14 @@ from ccv2_async.models.validation import checked_text, is_text
 from ccv2_async.observe import logger
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import FilePart, boundary_from, lay_out
-from ccv2_async.transport.files.reading import open_and_read
+from ccv2_async.transport.files.reading import open_and_read, state_of
 from ccv2_async.transport.files.sources import BytesSource, PathSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ccv2_async.activities.csv_survey import Purpose, Span, Survey
-    from ccv2_async.transport.files.reading import CheckedFile, FileState, Opened
+    from ccv2_async.transport.files.reading import FileState, Opened
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
 
@@ -90,9 +90,7 @@ class FileOptions:
 
 def _is_encoding(name: str) -> bool:
     try:
-        b"a".decode(name)
-    except UnicodeError:
-        return True  # an encoding with two or more bytes per character
+        b"a".decode(name, "replace")  # half a character in some encodings
     except (LookupError, ValueError):
         return False
     return True
@@ -253,29 +251,18 @@ class _SpanSource:
         return await BytesSource(content).open(threads)
 
     def _load(self, threads: FileThreads) -> bytes:
-        try:
-            opened = open_and_read(self._path, self.name, threads)
-        except FileRefused as refused:
-            raise FileChanged(self.name, f"could not be opened ({refused.reason})") from None
         start, end = self._span.start, self._span.end
         try:
-            if opened.state != self._state:
-                raise FileChanged(self.name, "was written to")
-            if opened.file is None:
-                return self._header + opened.first[start:end]
-            content = bytearray(end - start)
-            if not _fill(opened.file, start, memoryview(content)):
-                raise FileChanged(self.name, "shrank")
-        finally:
-            opened.close()
-        return self._header + content
-
-
-def _fill(file: CheckedFile, start: int, rest: memoryview) -> bool:
-    file.seek(start)
-    while rest:
-        got = file.readinto(rest)
-        if not got:
-            return False
-        rest = rest[got:]
-    return True
+            opened = open_and_read(self._path, self.name, threads)
+            try:
+                same = opened.state == self._state
+                content = opened.first[start:end]
+                if same and opened.file is not None:
+                    content = opened.file.read_at(start, end - start)
+            finally:
+                opened.close()
+            if same and state_of(self._path, self.name, threads.roots) == self._state:
+                return self._header + content
+        except FileRefused as refused:
+            raise FileChanged(self.name, f"could not be opened ({refused.reason})") from None
+        raise FileChanged(self.name, "was written to")

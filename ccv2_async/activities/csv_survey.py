@@ -162,7 +162,7 @@ def converted(content: bytes, encoding: str | None, delimiter: str | None) -> by
         text = content.decode(encoding or "utf-8").removeprefix("\ufeff")
         content = text.encode("utf-8")
     except UnicodeDecodeError as error:
-        line = content[: error.start].decode(error.encoding, "replace").count("\n") + 1
+        line = content[: error.start].decode(encoding or "utf-8", "replace").count("\n") + 1
         raise Unfit(line, _undecodable(content, error, encoding)) from None
     except UnicodeError as error:
         raise Unfit(1, f"it cannot be read as {encoding} ({error})") from None

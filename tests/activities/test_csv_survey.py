@@ -307,6 +307,7 @@ def test_the_line_for_excel_that_names_the_delimiter_is_left_out() -> None:
         (b"Email;Name\na@b.cc;Zo\xeb\n", None, 2, "it is not UTF-8 (byte 0xEB)"),
         (b"Email;Name\na@b.cc;\x81\n", "cp1252", 2, "it is not cp1252 (byte 0x81); pass another"),
         (b"Email;Name\n", "utf-16", 1, "it is not utf-16"),
+        (b"Email;Name\na@b.cc;\\x\n", "unicode_escape", 2, "it is not unicode_escape"),
         (b'Email;Name\na@b.cc;"x"y\n', None, 2, "check its quotes"),
     ],
 )

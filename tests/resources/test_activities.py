@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +14,12 @@ from ccv2_async.models import ImportAddress, ImportCustomField, ImportData
 from ccv2_async.models.activities import row_error
 from ccv2_async.polling.poller import ActivityPoller
 from ccv2_async.transport.files.body import MultipartBody
+from ccv2_async.transport.files.reading import CheckedFile
 from ccv2_async.transport.files.threads import FileThreads
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
@@ -394,6 +396,7 @@ async def test_a_file_in_another_encoding_with_another_delimiter_is_imported(
     [
         ("guests.csv", {"encoding": "latin-99"}, "encoding"),
         ("guests.csv", {"encoding": "hex"}, "encoding"),
+        ("guests.csv", {"encoding": "idna"}, "encoding"),
         ("guests.csv", {"encoding": 8}, "encoding"),
         ("guests.csv", {"delimiter": ""}, "delimiter"),
         ("guests.csv", {"delimiter": ";;"}, "delimiter"),
@@ -441,6 +444,30 @@ async def test_a_file_that_changes_after_the_check_is_not_sent(
 
     with pytest.raises(errors.FileChanged):
         await content_of(portions[-1].body)
+
+
+@pytest.mark.parametrize("trouble", ["disk", "writer"])
+async def test_a_file_that_fails_or_changes_while_a_part_is_read_is_not_sent(
+    tmp_path: Path, threads: FileThreads, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    path = tmp_path / "gone.txt"
+    path.write_bytes(b"ann@example.com\n" * 100_000)
+    _, portions = await portions_of(
+        path, Purpose.REMOVAL, lists="1", options=FileOptions(), threads=threads
+    )
+    seek = CheckedFile.seek
+
+    def seek_in_trouble(file: CheckedFile, *where: int) -> int:
+        if trouble == "disk":
+            with Path("/proc/self/mem").open("rb") as unreadable:
+                os.dup2(unreadable.fileno(), file.fileno())
+        else:
+            path.write_bytes(b"bob@example.com\n" * 100_000)
+        return seek(file, *where)
+
+    monkeypatch.setattr(CheckedFile, "seek", seek_in_trouble)
+    with pytest.raises(errors.FileChanged):
+        await content_of(portions[1].body)
 
 
 async def test_a_spreadsheet_is_sent_unchanged(tmp_path: Path, threads: FileThreads) -> None:

@@ -133,6 +133,12 @@ class CheckedFile(io.FileIO):
             if self._unwanted:
                 self.close()
 
+    def read_at(self, start: int, size: int) -> bytes:
+        """Read `size` bytes that begin at byte `start`. The errors are those of `read`."""
+        self.seek(start)
+        self.remaining = self._state.length - start
+        return self.read(size)
+
     def read_cached(self, size: int) -> bytes:
         """Return up to `size` bytes that the system holds in memory; if b"", call `read` instead.
 
