@@ -15,7 +15,7 @@ from ccv2_async.models import LibraryFile
 from ccv2_async.models.validation import is_number
 from ccv2_async.polling.job import State
 from ccv2_async.polling.look import OF_ONE_OR_ALL
-from ccv2_async.polling.queue import Until
+from ccv2_async.polling.queue import JobWaiter, Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
 from ccv2_async.text import one_line
@@ -143,11 +143,10 @@ class Poller(Generic[Result_co]):
         if timeout is not None and not is_number(timeout) and timeout != math.inf:
             raise errors.InvalidField("timeout", timeout, "it must be a number of seconds, or None")
         # Thousands of waiters hold this frame: each of its variables counts.
-        timeout = self._limit(timeout)
-        ends = self._session.clock.monotonic() + timeout
+        timeout, waiter = self._limit(timeout), JobWaiter()
         try:
-            if await self._sweep.wait(self._job, Until.END, timeout) is not None:
-                return await self._outcome(ends)
+            if await self._sweep.wait(self._job, waiter, timeout) is not None:
+                return await self._outcome(waiter.deadline)
         except errors.ConstantContactError:
             raise
         except TimeoutError:
@@ -164,7 +163,8 @@ class Poller(Generic[Result_co]):
             DeadlineExceeded: A deadline of the client passed first. Looking again is safe.
             ConstantContactError: The look failed. Looking again is safe if `safe_to_retry` is true.
         """
-        if await self._sweep.wait(self._job, Until.LOOK, self._session.time_left) is None:
+        waiter = JobWaiter(Until.LOOK)
+        if await self._sweep.wait(self._job, waiter, self._session.time_left) is None:
             raise _too_late(f"status of {self._job.kind.name} {self._job.label}")
         return self._job.last_response
 
@@ -183,7 +183,7 @@ class Poller(Generic[Result_co]):
                 if update.is_final:
                     return
             limit = self._limit(None)
-            if await self._sweep.wait(self._job, Until.CHANGE, limit) is None:
+            if await self._sweep.wait(self._job, JobWaiter(Until.CHANGE), limit) is None:
                 raise self.timed_out(limit)
 
     def _limit(self, timeout: float | None) -> float:

@@ -96,14 +96,14 @@ class Sweep:
     async def wait(
         self,
         job: Job | JobSet,
-        until: Until = Until.END,
+        waiter: JobWaiter | None = None,
         timeout: float | None = None,
     ) -> Job | None:
         """Wait for a job, or for the first job of a set; return it, or None if time is up.
 
         Args:
             job: The job; or a set, from which the returned job is removed.
-            until: The change to wait for. A set has its own.
+            waiter: The change to wait for; by default, the end. A set is its own waiter.
             timeout: The maximum number of seconds to wait; None for no limit.
 
         Raises:
@@ -112,9 +112,9 @@ class Sweep:
         """
         # Thousands of waiters hold this frame, so the loop is here and not one call deeper.
         if isinstance(job, JobSet):
-            waiter: JobWaiter = job
+            waiter = job
         else:
-            waiter = JobWaiter(until)
+            waiter = waiter or JobWaiter()
             self._watch(job, waiter)
         self._work.enter(waiter, timeout)
         try:
