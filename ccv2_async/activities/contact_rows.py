@@ -239,13 +239,15 @@ def _text_of(value: Any, where: str) -> str | None:
         return f"{value.month:02}/{value.day:02}/{value.year:04}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if not isinstance(value, bool) and isinstance(value, Integral):
+    if not isinstance(value, bool) and isinstance(value, Integral) and abs(value) < _TOO_LONG:
         return str(value)
     raise InvalidField(where, value, "it must be text, a whole number, or a date")
 
 
 _MISSING = ("NAType", "NaTType")
 """The classes of missing values in pandas."""
+_TOO_LONG = 10**400
+"""A whole number that is too long for any column. Python refuses to write thousands of digits."""
 
 
 @attrs.frozen
@@ -280,11 +282,11 @@ def import_requests(
         InvalidField: The service would refuse a value; the error names the row. Nothing was sent.
     """
     contacts = [_contact(row, number) for number, row in enumerate(rows)]
-    columns = columns_of(contacts) if column_names is None else list(column_names)
-    check(AddContactsRequest(tuple(contacts[:1]), tuple(lists), tuple(columns)))
     for number, (row, contact) in enumerate(zip(rows, contacts, strict=True)):
         if row is contact:  # one made from an address alone is valid
             check(contact, prefix=f"import_data[{number}].")
+    columns = columns_of(contacts) if column_names is None else list(column_names)
+    check(AddContactsRequest(tuple(contacts[:1]), tuple(lists), tuple(columns)))
     encoded = [_encoded(contact) for contact in contacts]
     requests = _requests(encoded, {"lists": list(lists), "column_names": columns}, most_rows)
     for request in requests:

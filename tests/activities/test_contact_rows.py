@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -157,6 +157,13 @@ def test_other_columns_are_left_out_if_only_addresses_are_wanted(row: Any) -> No
         ({"email": "a@b.cc", None: ["y"]}, "[None]", "['y']", "more values than there are"),
         ({"email": "a@b.cc", "First Name": True}, "['First Name']", "True", "must be text"),
         ({"email": "a@b.cc", "First Name": ["x"]}, "['First Name']", "['x']", "must be text"),
+        ({"email": "a@b.cc", "Work Phone": 10**5000}, "['Work Phone']", "<int>", "must be text"),
+        (
+            {"email": "a@b.cc", "Work Phone": 10**400},
+            "['Work Phone']",
+            f"1{'0' * 76}...",
+            "must be text",
+        ),
         ({"email": "a@b.cc", "e-mail": "b@b.cc"}, "['e-mail']", "'b@b.cc'", "another column"),
         ({"email": "", "City": "x"}, "", "['email', 'City']", "has an email address"),
         ({}, "", "[]", "has an email address"),
@@ -256,6 +263,23 @@ def test_many_contacts_take_several_requests() -> None:
         addresses[2:4],
         addresses[4:],
     ]
+
+
+@pytest.mark.parametrize(
+    ("details", "place"),
+    [
+        ({"custom_fields": [{"name": "custom_field_1", "value": "x"}]}, "custom_fields[0]"),
+        ({"custom_fields": [ImportCustomField(cast("str", None), "x")]}, "custom_fields[0].name"),
+        ({"addresses": [{"city": "Rome"}]}, "addresses[0]"),
+        ({"addresses": 5}, "addresses"),
+    ],
+)
+def test_a_part_of_a_contact_of_another_type_is_refused(
+    details: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        import_requests(["a@b.cc", ImportData(["b@b.cc"], **details)], ["1"], None)
+    assert caught.value.field == f"import_data[1].{place}"
 
 
 def test_a_request_is_smaller_than_the_service_accepts() -> None:
