@@ -230,10 +230,10 @@ class ConstantContact:
     async def aclose(self) -> None:
         """Close the connections and threads.
 
-        Callers that wait for the quota or for a job get `ClientClosed` immediately. A call that was
-        sent may still be answered, and then its connection closes. A call that has to be sent
-        again, or still has to read its file, ends with `ClientClosed`. Jobs continue on the
-        server; keep their tokens. Closing a view closes nothing.
+        Callers that wait for the quota, for a job, for the end of an outage, or to send a call
+        again get `ClientClosed` immediately. A call that was sent may still be answered, and then
+        its connection closes. A call that still has to read its file ends with `ClientClosed`. Jobs
+        continue on the server; keep their tokens. Closing a view closes nothing.
 
         Raises:
             UsageError: The client was opened in another event loop, and must be closed there. If

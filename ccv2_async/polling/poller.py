@@ -206,8 +206,9 @@ class Poller(Generic[Result_co]):
         work = job.fetching = job.fetching or SharedWork(clock)
 
         async def fetch_for_all() -> None:
-            with self._session.no_deadline():  # `ends` takes the deadline into account
-                job.result = await job.kind.fetch(self._session, job)
+            async with self._session.while_open(f"the result of {job.kind.name} {job.label}"):
+                with self._session.no_deadline():  # `ends` takes the deadline into account
+                    job.result = await job.kind.fetch(self._session, job)
             work.finish_all()
             job.fetching = None
 

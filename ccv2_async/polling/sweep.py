@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,7 @@ class Sweep:
                 due=now + first_look(queue.typical.seconds),
                 label=label or id,
             )
-            if self._session.hook.active:
-                self._session.hook(JobStarted(kind.name, id, job.label))
+            self._session.hook(JobStarted(kind.name, id, job.label))
         return job
 
     def resume(
@@ -182,7 +182,9 @@ class Sweep:
         if queue is None or at > now:
             await self._work.rest(min(at - now, LONGEST_REST))
         else:
-            await self._looker.look(queue)
+            with suppress(ClientClosed):  # `close` has told all waiters
+                async with self._session.while_open("looking at jobs"):
+                    await self._looker.look(queue)
 
 
 class JobSet(JobWaiter):

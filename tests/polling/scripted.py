@@ -20,7 +20,7 @@ from ccv2_async.transport.calls.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from ccv2_async.polling.job import Job
     from tests.support.clocks import ManualClock
@@ -49,6 +49,9 @@ class FakeSession:
 
     def within(self, seconds: float) -> float:
         return seconds if self.time_left is None else min(seconds, max(0.0, self.time_left))
+
+    def while_open(self, what: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def no_deadline(self) -> AbstractContextManager[None]:
         return nullcontext()

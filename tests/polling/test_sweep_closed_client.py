@@ -6,16 +6,19 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
+from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.sandbox import Sandbox
+from ccv2_async.uploads.status import UPLOAD
 from tests.polling.scripted import Service
 from tests.support.clocks import settle
-from tests.support.probes import nothing_left
+from tests.support.probes import nothing_left, until
 
 if TYPE_CHECKING:
     from tests.support.clocks import ManualClock
@@ -109,6 +112,38 @@ async def test_closing_a_client_ends_the_waits_for_its_jobs(
             for task in tasks:
                 with pytest.raises(errors.ClientClosed):
                     await task
+
+
+@pytest.mark.parametrize("at", ["status", "retry", "result"])
+async def test_closing_a_client_ends_the_waits_during_a_request(
+    manual_clock: ManualClock, at: str
+) -> None:
+    asked = asyncio.Event()
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        if at == "result" and "uploadstatus" in request.url.path:
+            return httpx.Response(200, json=[{"file_id": "7", "status": "Active"}])
+        if at != "retry":
+            asked.set()
+            await asyncio.Event().wait()
+        return httpx.Response(503, headers={"Retry-After": "60"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http, nothing_left():
+        cc = ConstantContact(
+            api_key="key", access_token="token", http_client=http, clock=manual_clock
+        )
+        await cc.open()
+        parts = cc._open_parts
+        poller = UploadPoller(parts.session, parts.sweep, parts.sweep.start(UPLOAD, "7"))
+        tasks = [asyncio.create_task(poller.wait()) for _ in range(3)]
+        await manual_clock.advance(1.0)
+        await until(lambda: asked.is_set() or 60.0 in manual_clock.slept)
+        await cc.aclose()
+        await settle()
+        assert all(task.done() for task in tasks)
+        for task in tasks:
+            with pytest.raises(errors.ClientClosed, match="the client was closed"):
+                await task
 
 
 async def test_a_waiter_without_time_for_the_next_day_gets_the_quota_error(

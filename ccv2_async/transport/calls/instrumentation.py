@@ -167,5 +167,4 @@ class CallReport:
             delay,
             extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
         )
-        if self._hook.active:
-            self._hook(CallRetried(self.number, call.what, outcome, delay))
+        self._hook(CallRetried(self.number, call.what, outcome, delay))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,15 +12,17 @@ from ccv2_async.observe import OutageBegan, OutageEnded
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
 from ccv2_async.transport.calls.deadline import Deadline
-from ccv2_async.transport.calls.retry import Effect, FailureKind
+from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.observe import Hook
+    from ccv2_async.transport.calls.retry import FailureKind
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -30,6 +32,7 @@ PROBE = Call(
 """The call that asks whether the service is back: cheap, and it changes nothing."""
 
 Probe: TypeAlias = "Callable[[], Awaitable[object]]"
+WhileOpen: TypeAlias = "Callable[[str], AbstractAsyncContextManager[None]]"
 
 SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
@@ -41,10 +44,14 @@ class Outage:
     Args:
         clock: The clock for the intervals.
         hook: Called when an outage begins and ends.
+        probe: Sends `PROBE` for all callers, so without the deadlines of any.
+        while_open: Interrupts a wait when the client is closed; see `Session.while_open`.
     """
 
-    def __init__(self, clock: Clock, hook: Hook) -> None:
+    def __init__(self, clock: Clock, hook: Hook, probe: Probe, while_open: WhileOpen) -> None:
         self._clock = clock
+        self._probe = probe
+        self._while_open = while_open
         self._hook = hook
         self._circuit = Circuit()
         self._waiters = SharedWork(clock)
@@ -112,7 +119,7 @@ class Outage:
 
     @asynccontextmanager
     async def turn(
-        self, probe: Probe, limit: Deadline | None, *, since: float, patience: float
+        self, limit: Deadline | None, *, since: float, patience: float
     ) -> AsyncIterator[None]:
         """Wait for the end of an outage before a bulk call.
 
@@ -120,7 +127,6 @@ class Outage:
         answered, that caller may try its call; the others follow once it succeeds.
 
         Args:
-            probe: Sends `PROBE` for all callers, so without the deadline of this one.
             limit: The earliest deadline of the caller.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
@@ -128,28 +134,28 @@ class Outage:
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
             ServiceUnavailable: The outage lasted longer than `patience`.
+            ClientClosed: The client was closed.
             ConstantContactError: A probe failed for a reason other than an outage.
         """
-        if self._circuit.state is State.CLOSED:
-            yield
-            return
-        self._report()
-        waiter = Waiter()
-        most = Deadline(patience, max(since, self._circuit.since) + patience, self._clock)
-        limit = most.or_earlier(limit)
-        self._waiters.enter(waiter, max(0.0, limit.left))
-        try:
+        if self._circuit.state is not State.CLOSED:
+            self._report()
+            waiter = Waiter()
+            step = partial(self._advance, waiter)
+            most = Deadline(patience, max(since, self._circuit.since) + patience, self._clock)
+            limit = most.or_earlier(limit)
+            self._waiters.enter(waiter, max(0.0, limit.left))
             try:
-                while not waiter.done:
-                    step = partial(self._advance, waiter, probe)
-                    await self._waiters.lead_or_sleep(waiter, step)
-            except TimeoutError:
-                raise self._too_late(limit, is_deadline=limit is not most) from None
-            if self._circuit.state is State.HALF_OPEN:
-                yield  # the others wait until it leaves
-                return
-        finally:
-            self._waiters.leave(waiter)
+                try:
+                    async with self._while_open("waiting for the end of the outage"):
+                        while not waiter.done:
+                            await self._waiters.lead_or_sleep(waiter, step)
+                except TimeoutError:
+                    raise self._too_late(limit, is_deadline=limit is not most) from None
+                if self._circuit.state is State.HALF_OPEN:
+                    yield  # the others wait until it leaves
+                    return
+            finally:
+                self._waiters.leave(waiter)
         yield
 
     def _too_late(self, limit: Deadline, *, is_deadline: bool) -> errors.TransportError:
@@ -164,7 +170,7 @@ class Outage:
             "The work was stopped. The rest was not done; run it again later."
         )
 
-    async def _advance(self, leader: Waiter, probe: Probe) -> None:
+    async def _advance(self, leader: Waiter) -> None:
         """Rest until a probe is due, or probe. End the leader's wait if it may try its call."""
         now, due = self._clock.monotonic(), self._circuit.probe_at
         if now >= leader.deadline:
@@ -175,12 +181,11 @@ class Outage:
             await self._waiters.rest(due - now)
         else:
             try:
-                await probe()
-            except errors.ConstantContactError as error:
+                with suppress(errors.DeadlineExceeded):  # no answer in two minutes
+                    await self._probe()
+            except errors.ConstantContactError:
                 if self.is_ongoing and self._circuit.probe_at == due:  # it was not counted
-                    if not isinstance(error, errors.DeadlineExceeded):
-                        raise  # it says nothing about an outage
-                    self.note(PROBE.effect, FailureKind.UNANSWERED)
+                    raise  # it says nothing about an outage
 
     def _report(self) -> None:
         """Report once that the service is down."""

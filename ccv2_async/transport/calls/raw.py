@@ -14,6 +14,7 @@ from ccv2_async.transport.calls.call import Call, parsed
 from ccv2_async.transport.calls.download import target_of
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
+from ccv2_async.transport.quota.budget import checked_lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,7 @@ async def send_raw(
     below, pairs = _checked_path(path, session.base_url)
     what, pairs = f"{verb} {below}", pairs + query_of(query)
     body = None if json is None else BytesBody(encode_body(json))
-    call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=lane)
+    call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=checked_lane(lane))
     if call.effect is Effect.SAFE:
         return await session.read(call, _response)
     return await parsed(await session.send(call), _response)

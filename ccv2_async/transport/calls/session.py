@@ -78,6 +78,7 @@ class _Shared:
     """State that a session and its views share. It is also their common identity."""
 
     is_closed: bool = False
+    waits: set[asyncio.Timeout] = attrs.field(factory=set)
 
 
 class Session:
@@ -117,7 +118,7 @@ class Session:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.hook: Hook = hook or Hook()
-        self.outage: Outage = Outage(clock, self.hook)
+        self.outage: Outage = Outage(clock, self.hook, self._probe, self.while_open)
         self._numbers = itertools.count(1)
         self.budget = budget
         self.clock = clock
@@ -141,7 +142,7 @@ class Session:
         self._shared = _Shared()
         self._lane = Lane.INTERACTIVE
         self._seconds: float | None = None
-        self._loop = running_loop()
+        self.loop: asyncio.AbstractEventLoop = running_loop()
         anyio.get_cancelled_exc_class()  # import it now: later, no file may be left to open
 
     def view(
@@ -303,8 +304,31 @@ class Session:
     async def aclose(self) -> None:
         """Close the connections. Calls that wait, or have to be sent again, get `ClientClosed`."""
         self._shared.is_closed = True
-        self.budget.dismiss(self._shared)
+        while self._shared.waits:
+            self._shared.waits.pop().reschedule(0.0)
         await self._engine.aclose()
+
+    @asynccontextmanager
+    async def while_open(self, what: str) -> AsyncIterator[None]:
+        """Interrupt a block that waits when the client is closed, or if it is closed already.
+
+        Args:
+            what: What the caller wants to do, for messages.
+
+        Raises:
+            ClientClosed: The block was interrupted.
+        """
+        try:
+            async with asyncio.timeout(0.0 if self._shared.is_closed else None) as wait:
+                self._shared.waits.add(wait)
+                yield
+                return
+        except TimeoutError:
+            if not wait.expired():
+                raise
+        finally:
+            self._shared.waits.discard(wait)
+        self._require_open(what)
 
     def turn(self, since: float, patience: float) -> AbstractAsyncContextManager[None]:
         """Wait for the end of an outage before a bulk call, within the deadline; see `Outage.turn`.
@@ -313,7 +337,7 @@ class Session:
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
         """
-        return self.outage.turn(self._probe, self.limit, since=since, patience=patience)
+        return self.outage.turn(self.limit, since=since, patience=patience)
 
     async def _probe(self) -> None:
         with self.no_deadline():
@@ -348,12 +372,11 @@ class Session:
         self.require_loop(call.what)
         if call.lane is Lane.INTERACTIVE is not self._lane:
             call = attrs.evolve(call, lane=self._lane)
-        if call.lane not in self._gates:
-            raise errors.InvalidField("lane", call.lane, "it must be a Lane, such as Lane.BULK")
         self._renewal.refuse_reentry(call.what)
         limit = self._call_limit()
         gate = self._gates[call.lane]
-        await self._begin_in_time(gate.acquire(), call.what, limit)
+        async with self.while_open(call.what):
+            await self._begin_in_time(gate.acquire(), call.what, limit)
         try:
             await self._begin_in_time(self._take_turn(call), call.what, limit)
             call, ends = self._limited(call, limit)
@@ -450,14 +473,14 @@ class Session:
         self._require_open(call.what)
         if self.outage.holds(call.lane):
             raise self.outage.refusal(call.what)
-        await self.budget.acquire(call.lane, call.what, self._shared)
+        async with self.while_open(call.what):
+            await self.budget.acquire(call.lane, call.what)
         if self.outage.holds(call.lane):  # other calls discovered it while this one waited
             self.budget.give_back()
             raise self.outage.refusal(call.what)
-        if self.hook.active:
-            waited = self.clock.monotonic() - since
-            if waited >= REPORT_WAITS_FROM:
-                self.hook(Throttled(call.what, call.lane.name.lower(), waited))
+        waited = self.clock.monotonic() - since
+        if waited >= REPORT_WAITS_FROM:
+            self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
     async def _keep_turn(self, call: Call, tries: Tries) -> None:
         """Take another turn if the attempt is too late for its own.
@@ -473,11 +496,6 @@ class Session:
         if self._shared.is_closed:
             raise errors.ClientClosed.from_parts(what, "the client was closed", "It was not sent.")
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that the session belongs to."""
-        return self._loop
-
     def require_loop(self, what: str) -> None:
         """Check that the caller runs in the event loop of this session.
 
@@ -487,7 +505,7 @@ class Session:
         Raises:
             UsageError: It runs in another event loop, or in none. Nothing was sent.
         """
-        if running_loop() is not self._loop:
+        if running_loop() is not self.loop:
             raise errors.UsageError(
                 f"{what}: this client was opened in another event loop. Nothing was sent; open "
                 "another client in each event loop."
@@ -636,7 +654,8 @@ class Session:
             raise failed.error
         report.retry(failed.kind.value, delay)
         if decision is not Decision.WAIT:  # a wait for the quota is the budget's pause
-            await self.clock.sleep(delay)
+            async with self.while_open(call.what):
+                await self.clock.sleep(delay)
         await self._in_time(self._take_turn(call), call, failed, ends)
 
     async def _in_time(

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ccv2_async.clock import SystemClock, date_of, in_dates
-from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.errors import DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.models.validation import is_number, is_whole
 from ccv2_async.tasks import running_loop
 from ccv2_async.transport.quota import Lane
@@ -48,14 +48,12 @@ def checked_lane(value: object) -> Lane:
 class _Place(Waiter):
     """One call's place in the queue; ordered by lane, then by arrival."""
 
-    __slots__ = ("dismissed", "granted", "order", "owner")
+    __slots__ = ("granted", "order")
 
-    def __init__(self, lane: Lane, arrival: int, owner: object) -> None:
+    def __init__(self, lane: Lane, arrival: int) -> None:
         super().__init__()
         self.order = (lane, arrival)
-        self.owner = owner
         self.granted = False
-        self.dismissed = False
 
     def __lt__(self, other: _Place) -> bool:
         return self.order < other.order
@@ -156,17 +154,15 @@ class Budget:
         """Whether calls are waiting for the quota."""
         return any(not place.done for place in self._queue)
 
-    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
+    async def acquire(self, lane: Lane, what: str = "call") -> None:
         """Wait until a call of this lane may be sent; it is then counted.
 
         Args:
             lane: The priority of the call.
             what: The name of the call, for messages.
-            owner: The owner of the call, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
-            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
             UsageError: Another event loop uses the budget. Nothing was sent.
         """
         self._enter_loop(what)
@@ -174,7 +170,7 @@ class Budget:
             raise self.day_exceeded(what)
         if self._take_at_once():
             return
-        place = _Place(lane, next(self._arrivals), owner)
+        place = _Place(lane, next(self._arrivals))
         heapq.heappush(self._queue, place)
         work = self._work  # the budget forgets it when another event loop takes over
         work.enter(place)
@@ -189,10 +185,6 @@ class Budget:
             work.leave(place)
             place.done = True
             self._drop_done()
-        if place.dismissed:
-            raise ClientClosed.from_parts(
-                what, "the client was closed during the wait for the quota", "It was not sent."
-            )
         if not place.granted:
             raise self.day_exceeded(what)
 
@@ -208,15 +200,6 @@ class Budget:
                 self._day_count.note(self._day, -1)
         else:  # it was granted before midnight
             self._used_before_today = max(0, self._used_before_today - 1)
-
-    def dismiss(self, owner: object) -> None:
-        """End the waits of one owner's calls with `ClientClosed`, immediately."""
-        for place in self._queue:
-            if place.owner is owner and not place.done:
-                place.dismissed = True
-                place.finish()
-        self._drop_done()
-        self._stir()
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for some seconds, because the service refused one over the rate."""
@@ -279,14 +262,8 @@ class Budget:
             place.finish()
 
     def _refuse_all(self) -> None:
-        for place in self._queue:
-            place.finish()
+        self._work.finish_all()
         self._queue.clear()
-        self._stir()
-
-    def _stir(self) -> None:
-        """Wake the leader, to check again how long to rest and whether to lead."""
-        self._work.stir()
 
     def _drop_done(self) -> None:
         while self._queue and self._queue[0].done:

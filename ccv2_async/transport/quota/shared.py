@@ -129,30 +129,28 @@ class SharedBudget(Budget):
         """Hold back the calls of all processes for some seconds."""
         super().pause(seconds)
         self._unsent_pause = max(self._unsent_pause, self._clock.monotonic() + seconds)
-        self._stir()
+        self._work.stir()
 
     def end_day(self) -> None:
         """Treat today's calls as used up, in every process."""
         self._unsent_end = True
         super().end_day()
 
-    async def acquire(self, lane: Lane, what: str = "call", owner: object = None) -> None:
+    async def acquire(self, lane: Lane, what: str = "call") -> None:
         """Wait until a call of this lane may be sent; it is then counted for all processes.
 
         Args:
             lane: The priority of the call.
             what: The name of the call, for messages.
-            owner: The owner of the call, for `dismiss`.
 
         Raises:
             DailyQuotaExceeded: The day's calls are used up. Nothing was sent.
-            ClientClosed: Its owner was dismissed while it waited. Nothing was sent.
             UsageError: Another event loop uses the budget. Nothing was sent.
         """
         self._enter_loop(what)
         if self._unsent_end and self._local is None:
             await self._ask(lane)
-        await super().acquire(lane, what, owner)
+        await super().acquire(lane, what)
 
     def give_back(self) -> None:
         """Do nothing: the slot is used up in Redis, so the shared count may be too high by one."""

@@ -12,6 +12,7 @@ from ccv2_async import ConstantContact, errors
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
+from tests.support.clocks import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,6 +97,29 @@ async def test_callers_with_little_time_notice_the_end_of_an_outage(
 
     assert client._open_parts.session.outage.seconds is None
     assert ended[60:] == [None] * 240
+
+
+@pytest.mark.parametrize("waited", [0.0, 5.0], ids=["before the probe", "during the probe"])
+async def test_closing_the_client_ends_the_waits_for_the_end_of_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock, waited: float
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    service.answers_after = 1e6
+    turn, now = client._open_parts.session.turn, manual_clock.monotonic()
+
+    async def wait() -> None:
+        async with turn(now, 900.0):
+            pytest.fail("the service is down")
+
+    callers = [asyncio.create_task(wait()) for _ in range(3)]
+    await manual_clock.advance(waited)
+    await client.aclose()
+    await settle()
+
+    assert all(caller.done() for caller in callers)
+    for late in (*callers, wait()):
+        with pytest.raises(errors.ClientClosed, match="the client was closed"):
+            await late
 
 
 async def test_calls_with_short_deadlines_are_no_sign_of_an_outage(

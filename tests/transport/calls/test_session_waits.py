@@ -252,6 +252,45 @@ async def test_closing_the_client_ends_queued_calls_at_once(
         assert server.connections == 1
 
 
+async def test_closing_the_client_ends_the_wait_before_a_retry_at_once(
+    open_session: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    async with serving(answer("503 Busy", b"", "Retry-After: 60")) as server:
+        session = await open_session(server, clock=manual_clock)
+        task = asyncio.create_task(session.send(read()))
+        await until(lambda: manual_clock.slept)
+        await session.aclose()
+        async with asyncio.timeout(5):
+            with pytest.raises(errors.ClientClosed, match="not sent"):
+                await task
+        assert server.connections == 1
+
+
+async def test_closing_the_client_ends_the_wait_for_a_place_and_not_the_call_that_was_sent(
+    open_session: Callable[..., Any],
+) -> None:
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(wire: Wire, _: Request) -> None:
+        asked.set()
+        await gate.wait()
+        await wire.answer(body=b'"fine"')
+
+    async with serving(slow) as server:
+        session = await open_session(server, max_in_flight=1)
+        sent = asyncio.create_task(session.send(read()))
+        await asked.wait()
+        waiting = [asyncio.create_task(session.send(read())) for _ in range(3)]
+        await settle()
+        await session.aclose()
+        async with asyncio.timeout(5):
+            for task in waiting:
+                with pytest.raises(errors.ClientClosed, match="not sent"):
+                    await task
+        gate.set()
+        assert (await sent).read(str) == "fine"
+
+
 @pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
 async def test_a_quota_wait_before_a_retry_counts(
     open_session: Callable[..., Any], manual_clock: ManualClock, effect: Effect

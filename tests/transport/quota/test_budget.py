@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.errors import DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import SHORTEST_WAIT, WINDOW, Budget, checked_lane
 from tests.support.clocks import NOON, ManualClock, settle
@@ -30,7 +30,7 @@ class Callers:
         self.order: list[Any] = []
 
     async def call(self, name: Any = None, lane: Lane = Lane.INTERACTIVE) -> None:
-        await self.budget.acquire(lane, "call", lane)
+        await self.budget.acquire(lane)
         self.times.append(self.clock.now)
         self.order.append(name)
 
@@ -363,38 +363,9 @@ async def test_a_turn_returned_after_midnight_does_not_change_the_new_count(
     assert (desk.budget.used_today, desk.budget.used) == (0, 0)
 
 
-async def test_dismissing_an_owner_ends_only_its_calls(
-    manual_clock: ManualClock,
-) -> None:
-    budget = Budget(0.1, clock=manual_clock)
-    one, other = object(), object()
-    await budget.acquire(Lane.INTERACTIVE, "first", one)
-    waiting = [
-        asyncio.create_task(budget.acquire(lane, f"upload {n}", owner))
-        for n, (lane, owner) in enumerate(
-            [(Lane.INTERACTIVE, one), (Lane.POLL, other), (Lane.BULK, one), (Lane.BULK, other)]
-        )
-    ]
-    await settle()
-    began = manual_clock.now
-
-    budget.dismiss(one)
-    await settle()
-
-    assert [task.done() for task in waiting] == [True, False, True, False]
-    for task in (waiting[0], waiting[2]):
-        with pytest.raises(ClientClosed, match=r"upload \d: the client was closed during"):
-            await task
-    assert manual_clock.now == began
-    assert budget.used == 1
-    await manual_clock.advance(21)
-    await asyncio.gather(waiting[1], waiting[3])
-    assert not budget.contended
-
-
 plans = st.lists(
     st.tuples(
-        st.sampled_from(["call", "cancel", "advance", "pause", "turn", "end day", "dismiss"]),
+        st.sampled_from(["call", "cancel", "advance", "pause", "turn", "end day"]),
         st.integers(0, 40),
         st.sampled_from(Lane),
     ),
@@ -416,8 +387,6 @@ async def act(
             desk.budget.pause(number / 10)
         case "end day" if number == 0:
             desk.budget.end_day()
-        case "dismiss" if number < 10:
-            desk.budget.dismiss(lane)
         case _:
             await asyncio.sleep(0)
 
@@ -437,9 +406,7 @@ def test_any_interleaving_serves_every_caller_within_the_quota(
         assert all(task.done() for task in tasks), "nobody is forgotten"
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            assert result is None or isinstance(
-                result, asyncio.CancelledError | DailyQuotaExceeded | ClientClosed
-            )
+            assert result is None or isinstance(result, asyncio.CancelledError | DailyQuotaExceeded)
         if desk.times:
             assert most_in_a_second(desk.times) <= max(1, int(rate))
         if per_day is not None:

@@ -11,7 +11,7 @@ pytest.importorskip("limits", reason="the extra [redis] is not installed")
 
 import redis
 
-from ccv2_async.errors import ClientClosed, DailyQuotaExceeded, InvalidField, UsageError
+from ccv2_async.errors import DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.secret import Secret
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
@@ -304,24 +304,23 @@ async def poor(unused_port_url: str) -> AsyncIterator[tuple[SharedBudget, Manual
     await budget.aclose()
 
 
-async def waiting(budget: SharedBudget, *owners: object) -> list[asyncio.Task[None]]:
-    """Start calls for these owners, and wait until the first of them waits for its share."""
-    calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call", owner)) for owner in owners]
+async def waiting(budget: SharedBudget, count: int) -> list[asyncio.Task[None]]:
+    """Start calls, and wait until the first of them waits for its share."""
+    calls = [asyncio.create_task(budget.acquire(Lane.BULK, "call")) for _ in range(count)]
     await until(lambda: budget.degraded and budget.contended)
     return calls
 
 
-async def test_without_redis_a_wait_still_ends_with_its_client(
+async def test_without_redis_a_wait_that_is_cancelled_does_not_count(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, clock = poor
-    owner, other = object(), object()
-    closed, goes_on = await waiting(budget, owner, other)
+    cancelled, goes_on = await waiting(budget, 2)
 
-    budget.dismiss(owner)
+    cancelled.cancel()
     async with asyncio.timeout(5):
-        with pytest.raises(ClientClosed):
-            await closed
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
     assert (budget.used_today, budget._unreported) == (1, 1), "what was not sent does not count"
 
     while not goes_on.done():
@@ -334,7 +333,7 @@ async def test_without_redis_a_pause_still_holds_waiting_calls(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, clock = poor
-    (call,) = await waiting(budget, None)
+    (call,) = await waiting(budget, 1)
     began = clock.now
 
     budget.pause(60)
@@ -349,7 +348,7 @@ async def test_without_redis_the_end_of_the_daily_quota_still_raises_at_once(
     poor: tuple[SharedBudget, ManualClock],
 ) -> None:
     budget, _ = poor
-    calls = await waiting(budget, None, None)
+    calls = await waiting(budget, 2)
 
     budget.end_day()
     async with asyncio.timeout(5):
