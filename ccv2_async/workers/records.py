@@ -189,12 +189,12 @@ def after_failure(
         if look_failed and tries_left:
             return attrs.evolve(failed, attempts=attempts, attend_at=now + wait)
         return advance(failed, BulkState.AMBIGUOUS, final=True)
+    # If the service has accepted it, only the look for a copy is left. It is not sent again.
+    accepted = record.state is BulkState.SENDING and record.file_id != ""
+    later = failed if accepted else advance(failed, BulkState.PENDING, since=None)
     if isinstance(error, errors.DailyQuotaExceeded):
-        resets = error.resets_at.timestamp() + 60.0 * jitter
-        return advance(failed, BulkState.PENDING, since=None, attend_at=resets)
+        return attrs.evolve(later, attend_at=error.resets_at.timestamp() + 60.0 * jitter)
     passing = error.safe_to_retry or isinstance(error, errors.ClientClosed)
-    if passing and tries_left:
-        return advance(
-            failed, BulkState.PENDING, since=None, attempts=attempts, attend_at=now + wait
-        )
+    if passing and (tries_left or accepted):
+        return attrs.evolve(later, attempts=attempts, attend_at=now + wait)
     return advance(failed, BulkState.FAILED, attempts=record.attempts + 1)

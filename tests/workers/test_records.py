@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+import attrs
+import pytest
+
 from ccv2_async import errors
+from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.records import LARGEST, JobRecord, after_failure, lock_of_upload
 
 
@@ -21,3 +25,19 @@ def test_a_job_with_any_count_of_failures_that_is_on_record_can_fail_again() -> 
         record = JobRecord(key="k", task="upload", arguments={}, lock="l", attempts=attempts)
         failed = after_failure(record, errors.ConstantContactError("no"), 0.0, 0.5, sent=True)
         assert failed.settled
+
+
+@pytest.mark.parametrize(
+    "error", [errors.ServiceUnavailable("down"), errors.ClientClosed("closed")]
+)
+@pytest.mark.parametrize("attempts", [0, 4])
+def test_a_file_that_was_accepted_is_never_sent_again(
+    error: errors.ConstantContactError, attempts: int
+) -> None:
+    record = JobRecord(key="k", task="upload", arguments={}, lock="l", attempts=attempts)
+    sending = attrs.evolve(record, state=BulkState.SENDING, since=1.0, file_id="7")
+    failed = after_failure(sending, error, 0.0, 0.5, sent=False)
+    assert (failed.state, failed.since, failed.file_id) == (BulkState.SENDING, 1.0, "7")
+    assert failed.attend_at > 0.0
+    unsent = after_failure(attrs.evolve(sending, file_id=""), error, 0.0, 0.5, sent=False)
+    assert unsent.state is not BulkState.SENDING

@@ -10,6 +10,8 @@ import pytest
 
 from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
 from ccv2_async.workers.sending import WRITE_ATTEMPTS
+from tests.support.servers import serving
+from tests.uploads.test_uploader_interrupted import Service
 from tests.workers.test_application import (
     HOURS,
     ShiftedClock,
@@ -135,3 +137,41 @@ async def test_an_acceptance_is_recorded_although_its_task_is_cancelled(
             await task
         assert (await record_of(workers, "key")).state is BulkState.ACCEPTED
         assert not await workers._store.is_held(record.lock)
+
+
+@pytest.mark.parametrize("how", ["the day's calls are used up", "closed"])
+async def test_an_accepted_file_is_not_sent_again_if_the_look_for_a_copy_fails(
+    picture: Path, tmp_path: Path, how: str
+) -> None:
+    service = Service("busy", "ok", "ok")
+    closing: list[asyncio.Task[None]] = []
+
+    async def close() -> None:
+        closing.append(asyncio.create_task(workers._working_client.aclose()))
+        await asyncio.sleep(0)
+
+    async with serving(service.serve) as server:
+        settings = WorkerSettings(
+            api_key="the-key",
+            access_token="the-token",
+            base_url=server.base_url,
+            store=str(tmp_path / "jobs"),
+            per_second=None,
+            per_day=None if how == "closed" else 2,
+            sweep_seconds=HOURS,
+        )
+        service.on_look, service.hidden = (close if how == "closed" else None), 1
+        async with Workers(settings, clock=ShiftedClock()) as workers:
+            asked = await workers.enqueue_upload(picture)
+            answer = await answer_of(asked)
+            assert (answer["state"], answer["id"]) == ("sending", "7")
+        await asyncio.gather(*closing)
+        service.on_look, service.hidden = None, 0
+        async with Workers(attrs.evolve(settings, per_day=None), clock=ShiftedClock()) as workers:
+            for _ in range(500):
+                record = await record_of(workers, asked.key)
+                if record.state is not BulkState.SENDING:
+                    break
+                await asyncio.sleep(0.01)
+        assert (record.state, record.file_id) == (BulkState.ACCEPTED, "7")
+    assert len(service.stored) == 1
