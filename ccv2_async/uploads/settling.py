@@ -367,8 +367,9 @@ class Settler:
         sending.candidates = ()
         try:
             return await self._check_for_doubles(sending, file_id, limit)
-        except BaseException:  # cancelled: the next look must find the file
-            self.release([file_id])
+        except BaseException:
+            if isinstance(sending.store, NoStore):  # a store has its ID; else a look must find it
+                self.release([file_id])
             raise
 
     async def _check_for_doubles(

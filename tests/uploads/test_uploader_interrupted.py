@@ -144,6 +144,32 @@ async def test_a_file_is_found_again_if_its_upload_is_cancelled_while_copies_are
     assert len(service.stored) == 1
 
 
+async def test_a_file_whose_look_for_copies_was_cut_short_is_not_adopted_by_another_upload(
+    connect: Callable[..., Any], file: Path
+) -> None:
+    service = Service("busy", "ok", "dropped", "ok")
+    looking = asyncio.Event()
+
+    async def hang() -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        service.on_look = hang
+        first = asyncio.create_task(run(cc, file))
+        await looking.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        service.on_look = None
+        second = await cc.library.begin_upload(b"abc", name="a.png")
+        assert second.id == "8"
+        (earlier,) = await run(cc, file)
+        assert earlier.id == "7"
+    assert len(service.stored) == 2
+
+
 @pytest.mark.parametrize("how", ["closed", "cancelled", "the day's calls are used up"])
 @pytest.mark.parametrize("readable", [True, False])
 async def test_the_next_run_names_a_copy_if_the_look_for_it_was_interrupted(
