@@ -26,7 +26,7 @@ from ccv2_async.models.convert import decode
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret
 from ccv2_async.transport.calls import responses
-from ccv2_async.transport.calls.credentials import Redacting
+from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
 from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.protocol import NothingSent
@@ -233,7 +233,7 @@ class OAuthFlow:
                 "Accept-Encoding": "identity",
                 "User-Agent": f"ccv2_async/{__version__}",
             },
-            extensions={"timeout": _STEP_SECONDS},
+            extensions={"timeout": _STEP_SECONDS, "hidden": hide_in_logs(form.redacting())},
         )
         failed: errors.ConstantContactError
         try:
@@ -274,10 +274,9 @@ class _Form:
             }
         ).encode("ascii")
 
-    def redact(self, text: str, limit: int) -> str:
-        """Return the first `limit` characters of `text` without any form of the secrets."""
-        secrets = [value for value in self.fields.values() if isinstance(value, Secret)]
-        return Redacting(secrets).clean(text, limit)
+    def redacting(self) -> Redacting:
+        """Return an object that removes the secrets from text."""
+        return Redacting([value for value in self.fields.values() if isinstance(value, Secret)])
 
 
 @attrs.frozen
@@ -294,7 +293,7 @@ def _reason_of(response: _Response, form: _Form) -> tuple[str, str]:
     Other responses, such as plain text or a page, are left out: they may hold a token that was just
     issued.
     """
-    found = responses.parse_errors(response.content, response.headers, form.redact)
+    found = responses.parse_errors(response.content, response.headers, form.redacting().clean)
     return next(((key, said) for key, said in found if key), ("", ""))
 
 

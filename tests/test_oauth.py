@@ -363,6 +363,23 @@ async def test_logs_and_tracebacks_show_no_secret(caplog: pytest.LogCaptureFixtu
     assert not any(secret in caplog.text for secret in (SECRET, CODE, TOKEN, "client-secret"))
 
 
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_custom_http_client_does_not_log_echoed_secrets(
+    caplog: pytest.LogCaptureFixture, library: Any
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def echo(wire: Wire, request: Request) -> None:
+        content = b'{"access_token": "abc", "token_type": "Bearer", "expires_in": 9}'
+        await wire.answer("200 OK", content, f"X-Echo: {request.body.decode()}")
+
+    async with serving(echo) as server, library.AsyncClient() as mine:
+        await flow_at(server, http_client=mine).exchange_code(redirected(), state="kept")
+    assert "X-Echo" in caplog.text
+    assert "client-secret" not in caplog.text
+    assert not any(one in caplog.text for one in ("code%2B42", "code+42", "the-key"))
+
+
 async def test_cancelling_leaves_nothing_open() -> None:
     async def silent(wire: Wire, _request: Request) -> None:
         await wire.reader.read()

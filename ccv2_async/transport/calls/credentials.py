@@ -8,6 +8,7 @@ import hmac
 import logging
 import re
 import weakref
+from contextlib import suppress
 from html.entities import codepoint2name
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
@@ -28,19 +29,21 @@ SHORTEST_TELLING = 6
 _TOKENS = 3
 """How many tokens are removed from text, the newest ones: each makes every search take longer."""
 
+# Loggers of packed headers, in which no secret can be found, and of the passwords of proxies.
+_LEFT_OUT = ("hpack.hpack", "httpcore.socks", "httpcore2.socks")
 # Loggers of HTTP libraries that write whole URLs or response headers.
 _FOREIGN_LOGGERS = (
     "httpx",
     "httpx2",
     "aiohttp.client",
-    "hpack.hpack",
+    *_LEFT_OUT,
     *(
         f"{library}.{part}"
         for library in ("httpcore", "httpcore2")
-        for part in ("connection", "http11", "http2", "proxy", "socks")
+        for part in ("connection", "http11", "http2", "proxy")
     ),
 )
-_alive: weakref.WeakSet[Credentials] = weakref.WeakSet()
+_alive: weakref.WeakValueDictionary[int, Redacting | SignedURL] = weakref.WeakValueDictionary()
 
 
 class Credentials:
@@ -55,7 +58,6 @@ class Credentials:
     """
 
     __slots__ = (
-        "__weakref__",
         "_access_token",
         "_checksum_key",
         "_elsewhere",
@@ -85,8 +87,6 @@ class Credentials:
         )
         self.fingerprint: str = self.checksum(b"account")
         """Differs between accounts, and reveals nothing about their secrets."""
-        _alive.add(self)
-        _guard_foreign_loggers()
 
     def __repr__(self) -> str:
         return f"Credentials(api_key={HIDDEN!r}, access_token={HIDDEN!r})"
@@ -124,10 +124,6 @@ class Credentials:
         """
         return self._redacting.clean(text, limit)
 
-    def redact_elsewhere(self, text: str) -> str:
-        """Redact log records and data, where short secrets may occur by chance."""
-        return text if self._elsewhere is None else self._elsewhere.clean(text)
-
     def redact_content(self, content: bytes) -> bytes:
         """Return the body of a response without secrets that the service echoed.
 
@@ -140,24 +136,17 @@ class Credentials:
         # A body that is too complex to parse elsewhere is not parsed here either.
         if escaped and weight_of(content) <= MAX_WEIGHT:
             # JSON may escape any letter; writing it again removes the escapes.
-            try:
+            with suppress(orjson.JSONDecodeError, orjson.JSONEncodeError):
                 content = orjson.dumps(orjson.loads(content))
-            except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-                return redacting.clean(content.decode("latin-1")).encode("latin-1")
-        if not redacting.may_be_in(content):
-            return content
-        return redacting.clean(content.decode("latin-1")).encode("latin-1")
+        return redacting.clean_bytes(content)
 
     def redact_headers(self, headers: httpx.Headers) -> httpx.Headers:
         """Return the headers of a response without secrets that the service echoed."""
         redacting = self._elsewhere
         if redacting is None or not redacting.may_be_in(b"\n".join(map(b":".join, headers.raw))):
             return headers
-
-        def cleaned(raw: bytes) -> bytes:
-            return redacting.clean(raw.decode("latin-1")).encode("latin-1")
-
-        return httpx.Headers([(cleaned(name), cleaned(value)) for name, value in headers.raw])
+        clean = redacting.clean_bytes
+        return httpx.Headers([(clean(name), clean(value)) for name, value in headers.raw])
 
     def _remember(self, *secrets: Secret[str]) -> None:
         earlier = [one for one in self._secrets[1:] if one not in secrets]
@@ -165,6 +154,8 @@ class Credentials:
         self._redacting = Redacting(self._secrets)
         telling = [one for one in self._secrets if len(one.reveal()) >= SHORTEST_TELLING]
         self._elsewhere = Redacting(telling) if telling else None
+        if self._elsewhere is not None:
+            hide_in_logs(self._elsewhere)
 
 
 class Redacting:
@@ -174,14 +165,13 @@ class Redacting:
         secrets: The secrets; none of them is empty.
     """
 
-    __slots__ = ("_longest", "_needles", "_needles_in_bytes", "_pattern", "_secrets")
+    __slots__ = ("__weakref__", "_longest", "_needles", "_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[Secret[str]]) -> None:
         # The longest first, so that a form that contains another is removed as a whole.
         self._secrets = sorted(secrets, key=lambda one: len(one.reveal()), reverse=True)
         self._longest = len(self._secrets[0].reveal()) * _LONGEST_FORM
-        self._needles = Secret([_needle(form) for form in self._forms()])
-        self._needles_in_bytes = Secret([one.encode("ascii") for one in self._needles.reveal()])
+        self._needles = Secret([_needle(form).encode("ascii") for form in self._forms()])
         # Made when it is first needed, because that takes time.
         self._pattern: Secret[re.Pattern[str]] | None = None
 
@@ -193,12 +183,13 @@ class Redacting:
 
     def may_be_in(self, content: bytes) -> bool:
         """Return whether `content` may hold a secret. False is certain, and fast."""
-        if any(needle in content for needle in self._needles_in_bytes.reveal()):
+        if any(needle in content for needle in self._needles.reveal()):
             return True
         if not (b"%" in content or b"\\" in content or b"&#" in content):
             return False  # nothing in it is encoded
+        # In steps, here and below, so that a thread that does this lets others run.
         return any(
-            _ENCODED_IN_BYTES.search(content, at, at + _STEP + _LONGEST_FORM)
+            _ENCODED.search(content, at, at + _STEP + _LONGEST_FORM)
             for at in range(0, len(content), _STEP)
         )
 
@@ -209,20 +200,14 @@ class Redacting:
             self._pattern = Secret(re.compile("|".join(patterns)))
         return self._pattern.reveal().search(text, start, end)
 
-    def _may_be_in_text(self, text: str) -> bool:
-        # In steps, here and below, so that a thread that does this lets others run.
-        return any(needle in text for needle in self._needles.reveal()) or any(
-            _ENCODED.search(text, at, at + _STEP + _LONGEST_FORM)
-            for at in range(0, len(text), _STEP)
-        )
-
     def clean(self, text: str, limit: int | None = None) -> str:
         """Return `text` without the secrets, or the first `limit` characters of that.
 
         A limit saves time, and never leaves a part of a secret at the end.
         """
         # A secret that begins before the limit ends in this part: do not search the rest.
-        if not self._may_be_in_text(text if limit is None else text[: limit + self._longest]):
+        part = text if limit is None else text[: limit + self._longest]
+        if not self.may_be_in(part.encode("utf-8", "replace")):
             return text[:limit]
         pieces: list[str] = []
         room = len(text) * len(HIDDEN) if limit is None else limit
@@ -239,6 +224,12 @@ class Redacting:
             room -= len(piece)
         return "".join(pieces)[:limit]
 
+    def clean_bytes(self, content: bytes) -> bytes:
+        """Return `content` without the secrets."""
+        if not self.may_be_in(content):
+            return content
+        return self.clean(content.decode("latin-1")).encode("latin-1")
+
 
 _STEP = 64 * 1024
 # How many times a string may be encoded.
@@ -254,9 +245,8 @@ _SLASHES = rf"\\{{1,{_BACKSLASHES}}}"
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 # An encoded letter or digit in a URL, JSON, repr, or HTML.
 _ENCODED = re.compile(
-    rf"%(?:25){{0,{_PERCENTS}}}(?:3[0-9]|[4-7][0-9A-Fa-f])|\\(?:u00|x)[3-7]|&#[0-9xX]"
+    rb"%%(?:25){0,%d}(?:3[0-9]|[4-7][0-9A-Fa-f])|\\(?:u00|x)[3-7]|&#[0-9xX]" % _PERCENTS
 )
-_ENCODED_IN_BYTES = re.compile(_ENCODED.pattern.encode("ascii"))
 
 
 def _packed(secret: str) -> Iterator[str]:
@@ -360,23 +350,43 @@ def _flaw_of(value: Any) -> str | None:
     return None
 
 
-class _RedactingFilter(logging.Filter):
-    """Redacts or leaves out log records that would show a secret of an existing client."""
+class SignedURL:
+    """A URL whose query may be signed.
+
+    Args:
+        url: The URL.
+    """
+
+    def __init__(self, url: httpx.URL) -> None:
+        self._url = Secret(str(url))
+        self._shown = str(url.copy_with(query=None))
+
+    def clean(self, text: str) -> str:
+        """Return `text`, in which the URL has no query."""
+        return text.replace(self._url.reveal(), self._shown)
+
+
+class _Filter(logging.Filter):
+    """Redacts or leaves out log records that would show a secret that is in use."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = cleaned = record.getMessage()
-        for credentials in list(_alive):
-            if record.name == "hpack.hpack":
-                return False  # it also writes packed headers, in which no secret can be found
-            cleaned = credentials.redact_elsewhere(cleaned)
+        # The references are copied in one step, because other threads may add some.
+        for cleaner in [found for one in _alive.valuerefs() if (found := one()) is not None]:
+            if record.name in _LEFT_OUT:
+                return False
+            cleaned = cleaner.clean(cleaned)
         if cleaned != message:
             record.msg, record.args = cleaned, None
         return True
 
 
-_filter = _RedactingFilter()
+_filter = _Filter()
 
 
-def _guard_foreign_loggers() -> None:
+def hide_in_logs(cleaner: Redacting | SignedURL) -> object:
+    """Clean the log records of HTTP libraries for as long as `cleaner` exists, and return it."""
+    _alive[id(cleaner)] = cleaner
     for name in _FOREIGN_LOGGERS:
         logging.getLogger(name).addFilter(_filter)  # adding it again changes nothing
+    return cleaner

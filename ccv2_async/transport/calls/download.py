@@ -19,6 +19,7 @@ import attrs
 import httpx
 
 from ccv2_async import errors
+from ccv2_async.transport.calls.credentials import SignedURL, hide_in_logs
 from ccv2_async.transport.calls.deadline import in_time
 from ccv2_async.transport.calls.retry import parse_retry_after
 from ccv2_async.transport.http.messages import streamed
@@ -133,11 +134,12 @@ async def stream_unsigned(
         APIError: The host refused.
         UnexpectedRedirect: The host answered with a redirect.
     """
+    hidden = hide_in_logs(SignedURL(url))  # for as long as the request exists
     request = httpx.Request(
         "GET",
         url,
         headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        extensions={**extensions, "check_address": require_public},
+        extensions={**extensions, "check_address": require_public, "hidden": hidden},
     )
     sending = _send(engine, request, base_url, what)
     response = await _in_time(sending, what, url.host, clock, limit)

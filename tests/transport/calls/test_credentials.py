@@ -148,7 +148,7 @@ def test_accounts_are_distinguished_without_revealing_secrets() -> None:
     assert repr(Credentials("abc", "def")).count(HIDDEN) == 2
 
 
-@pytest.mark.parametrize("name", sorted({*module._FOREIGN_LOGGERS} - {"hpack.hpack"}))
+@pytest.mark.parametrize("name", sorted({*module._FOREIGN_LOGGERS} - {*module._LEFT_OUT}))
 def test_log_records_of_http_libraries_are_redacted_while_a_client_is_open(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,14 +163,18 @@ def test_log_records_of_http_libraries_are_redacted_while_a_client_is_open(
     assert caplog.records[1].args == ("special",)
     del credentials
     gc.collect()
-    assert not [alive for alive in module._alive if alive.redact("the-living-key") == HIDDEN]
+    assert not [
+        alive for alive in module._alive.values() if alive.clean("the-living-key") == HIDDEN
+    ]
 
 
 def test_records_of_packed_http2_headers_are_left_out_while_a_client_is_open(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """hpack logs the headers of HTTP/2 as they are, and packed bit by bit."""
-    monkeypatch.setattr(module, "_alive", weakref.WeakSet())  # other tests may keep a client
+    monkeypatch.setattr(
+        module, "_alive", weakref.WeakValueDictionary()
+    )  # other tests may keep a client
     caplog.set_level(logging.DEBUG, logger="hpack.hpack")
     credentials = Credentials("the-living-key", "the-living-token")
     logger = logging.getLogger("hpack.hpack")
@@ -182,6 +186,19 @@ def test_records_of_packed_http2_headers_are_left_out_while_a_client_is_open(
     assert [record.getMessage() for record in caplog.records] == [
         "Encoded header block to b'\\x82'"
     ]
+
+
+@pytest.mark.parametrize("name", ["httpcore.socks", "httpcore2.socks"])
+def test_records_with_the_password_of_a_socks_proxy_are_left_out_while_a_client_is_open(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger=name)
+    credentials = Credentials("the-living-key", "the-living-token")
+    logging.getLogger(name).debug(
+        "setup_socks5_connection.started host=%s auth=%s", b"x", (b"a", b"p")
+    )
+    assert not caplog.records
+    del credentials
 
 
 def test_copying_attributes_does_not_reveal_a_secret() -> None:
@@ -219,11 +236,11 @@ def test_text_beyond_a_limit_is_not_redacted(monkeypatch: pytest.MonkeyPatch) ->
     credentials = Credentials("the-key", "the-token")
     searched = []
 
-    def may_be_in_text(_: Redacting, text: str) -> bool:
-        searched.append(text)
+    def may_be_in(_: Redacting, content: bytes) -> bool:
+        searched.append(content)
         return True
 
-    monkeypatch.setattr(Redacting, "_may_be_in_text", may_be_in_text)
+    monkeypatch.setattr(Redacting, "may_be_in", may_be_in)
     assert credentials.redact("the-key" + "9" * 1_000_000, 20) == HIDDEN + "9" * 12
     assert credentials.redact("the-key" + "9" * 10_000, 20) == HIDDEN + "9" * 12
     assert max(map(len, searched)) < 1000

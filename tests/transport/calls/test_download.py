@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import httpx2
 import pytest
+from httpx_aiohttp import AiohttpTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,6 +158,20 @@ async def test_a_custom_http_client_adds_nothing_to_requests_elsewhere(
         await _read(session, f"{there.origin}/x.csv")
     assert not any(secret in str(seen) for secret in SECRETS)
     assert "authorization" not in seen[0].headers
+
+
+@pytest.mark.parametrize("kind", ["httpx", "aiohttp", "httpx2"])
+async def test_a_custom_http_client_does_not_log_the_signature_of_a_link(
+    open_session: Callable[..., Any], caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    library: Any = httpx2 if kind == "httpx2" else httpx
+    transport = AiohttpTransport() if kind == "aiohttp" else None
+    async with serving(_file) as there, library.AsyncClient(transport=transport) as mine:
+        session = await open_session(http_client=mine, base_url="http://127.0.0.1:1/v2")
+        await _read(session, f"{there.origin}/x.csv?part=1&sig=s%2Figned~7")
+    assert f"GET {there.origin}/x.csv " in caplog.text
+    assert "igned~7" not in caplog.text
 
 
 @pytest.mark.parametrize(
