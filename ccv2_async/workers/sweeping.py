@@ -35,6 +35,7 @@ IN_A_REQUEST = 100
 MOST_IN_A_ROUND = 1000
 LEFT_BEHIND_IN_A_ROUND = 200
 FIRST_PATIENCE = 300.0
+LONGEST_REST = 25 * 3600.0  # until the quota of the next day
 
 
 @attrs.frozen
@@ -158,8 +159,9 @@ class Sweeper:
         enqueued = 0
         again = self.settings.redeliver_seconds
         for record in await self.store.upcoming("send", LEFT_BEHIND_IN_A_ROUND):
-            if record.attend_at > now:
-                break
+            # One that is due much later was recorded before the clock was set back.
+            if now < record.attend_at <= now + max(LONGEST_REST, patience(record, now, again)):
+                continue
             held = await self.store.is_held(record.lock)
             # While a worker has the job, another copy would only be postponed.
             wait = again if held else patience(record, now, again)

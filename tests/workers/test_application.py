@@ -389,6 +389,18 @@ async def test_a_job_is_followed_after_the_clock_was_set_back(
     assert (await record_of(workers, asked.key)).state is BulkState.DONE
 
 
+async def test_a_job_that_no_worker_has_is_sent_after_the_clock_was_set_back(
+    start: Callable[..., Any], picture: Path
+) -> None:
+    workers = await start()
+    record = workers.upload_record(str(picture), "0", None, "", "key")
+    far = attrs.evolve(record, attend_at=workers._clock.time() + 48 * HOURS)
+    tomorrow = attrs.evolve(record, key="other", attend_at=workers._clock.time() + 24 * HOURS)
+    await workers._store.add(far)
+    await workers._store.add(tomorrow)
+    assert [(await workers.sweep()).sent_again for _ in range(2)] == [1, 0]
+
+
 async def test_a_stuck_job_ends_at_its_deadline_with_a_recorded_error(
     start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:
