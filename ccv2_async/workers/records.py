@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 UPLOAD_TASK = "upload"
 ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
-TASKS = (UPLOAD_TASK, *ACTIVITIES)
 MOST_ATTEMPTS = 5
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
@@ -89,7 +88,7 @@ class JobRecord(Entry):
         record = cls(**kept)
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):
             raise ValueError("a token or an ID is not text")
-        if record.task not in TASKS:
+        if record.task not in (UPLOAD_TASK, *ACTIVITIES):
             raise ValueError("it has an unknown task")
         if record.task == UPLOAD_TASK and not _are_of_upload(record.arguments):
             raise ValueError("its arguments are not those of an upload")

@@ -28,8 +28,6 @@ IN_MEMORY = ":memory:"
 MOST_WARNINGS = 1000
 _MOST_PAGES = 100
 
-_STATES: frozenset[str] = frozenset(BulkState)
-
 # Keys of unreadable records that were logged already.
 _warned: set[str] = set()
 
@@ -262,11 +260,14 @@ _PAGES = {
     "line": f"{_PAGE} line = ? ORDER BY attend_at, key LIMIT ? OFFSET ?",
     "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
 }
-_HOLD = """
-INSERT INTO locks VALUES (:name, :holder, :until)
-ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until
-WHERE until <= :now OR typeof(until) <> 'real' RETURNING name
-"""
+# A lock that ends later than that was taken before the clock was set back.
+_HELD = "until > :now AND until <= :now + max(3600, 2 * :seconds) AND typeof(until) = 'real'"
+_IS_HELD = f"SELECT 1 FROM locks WHERE name = :name AND {_HELD}"  # noqa: S608  # of constants
+_HOLD = f"""
+INSERT INTO locks VALUES (:name, :holder, :now + :seconds)
+ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :now + :seconds
+WHERE NOT ({_HELD}) RETURNING name
+"""  # noqa: S608  # as above
 
 
 def _columns(record: JobRecord, document: str) -> dict[str, Any]:
@@ -322,19 +323,28 @@ class SqliteStore(JobStore):
     def _mend(self, connection: sqlite3.Connection) -> None:
         """Write all rows again, each from its record, which repeats what the other columns hold.
 
-        If the key of a row differs from that in its record, either may be damaged. The job
-        continues under the one in the record, and no new job gets the other one.
+        Rows of other versions are written as they are. If the key of a row differs from that in its
+        record, either may be damaged. The job continues under the one in the record, and no new job
+        gets the other one.
 
         Raises:
             ValueError: A record is damaged too, or more than that.
         """
         connection.execute("BEGIN IMMEDIATE")
-        rows = connection.execute("SELECT key, record FROM jobs").fetchall()
+        rows = connection.execute("SELECT * FROM jobs").fetchall()
         connection.execute("DELETE FROM jobs")
-        for kept, document in rows:
-            record = JobRecord.from_json(document)
-            for key in {as_text(kept), record.key}:
-                connection.execute(_WRITE, {**_columns(record, document), "key": key})
+        for row in rows:
+            kept, document = as_text(row[0]), row[-1]
+            try:
+                record = JobRecord.from_json(document)
+            except ValueError:
+                # Another version may have written it; then it still names its key.
+                if f'"key":"{kept}"' not in document:
+                    raise
+                connection.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            else:
+                for key in {kept, record.key}:
+                    connection.execute(_WRITE, {**_columns(record, document), "key": key})
         if is_damaged(connection, _STRANGE):
             raise ValueError("its pages are damaged")
         connection.execute("COMMIT")
@@ -353,7 +363,7 @@ class SqliteStore(JobStore):
     async def counts(self) -> dict[BulkState, int]:
         """Return how many jobs are in each state."""
         rows = await self._do("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        return {BulkState(state): int(count) for state, count in rows if state in _STATES}
+        return {BulkState(state): int(count) for state, count in rows if state in tuple(BulkState)}
 
     async def file_ids(self, lock: str) -> Sequence[str]:
         """Return the library IDs of all uploads that shared a lock."""
@@ -362,8 +372,7 @@ class SqliteStore(JobStore):
 
     async def hold(self, lock: str, holder: str, seconds: float) -> bool:
         """Take the lock for this long if it is free; return whether it was free."""
-        now = self._now()
-        values = {"name": lock, "holder": holder, "until": now + seconds, "now": now}
+        values = {"name": lock, "holder": holder, "now": self._now(), "seconds": seconds}
         return bool(await self._do(_HOLD, values))
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
@@ -380,8 +389,7 @@ class SqliteStore(JobStore):
 
     async def is_held(self, lock: str) -> bool:
         """Return whether the lock is held."""
-        statement = "SELECT 1 FROM locks WHERE name = ? AND until > ? AND typeof(until) = 'real'"
-        return bool(await self._do(statement, (lock, self._now())))
+        return bool(await self._do(_IS_HELD, {"name": lock, "now": self._now(), "seconds": 0.0}))
 
     async def _document(self, key: str) -> str | None:
         rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", (key,))

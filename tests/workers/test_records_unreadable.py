@@ -193,6 +193,21 @@ async def test_no_damaged_byte_loses_another_job_or_lets_one_be_done_twice(tmp_p
     assert unreadable == 4, "those whose record is damaged: the key, or the state of one of three"
 
 
+async def test_a_damaged_row_next_to_a_record_of_a_newer_version_is_mended(tmp_path: Path) -> None:
+    path = str(tmp_path / "jobs.db")
+    newer = job("new").to_json().decode().replace('"upload"', '"task of a newer version"')
+    async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+        await kept.save(job("a"))
+        await kept.save(job("new"))
+        await kept._do("UPDATE jobs SET record = ? WHERE key = 'new'", (newer,))
+        await kept._do("UPDATE jobs SET key = x'00' WHERE key = 'a'")
+    async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:
+        assert [record.key for record in await kept.upcoming("send", 10)] == ["a"]
+        assert await kept._document("new") == newer
+        with pytest.raises(RecordUnreadable):
+            await kept.find("new")
+
+
 async def test_a_store_whose_rows_and_records_are_damaged_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "jobs.db")
     async with SqliteStore(path, now=lambda: NOON, keep=None) as kept:

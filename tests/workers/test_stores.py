@@ -327,6 +327,20 @@ async def test_a_lock_whose_end_is_damaged_is_free(tmp_path: Path, now: Now, unt
         assert await store.is_held("lock")
 
 
+async def test_a_lock_that_was_taken_before_the_clock_was_set_back_is_free(
+    tmp_path: Path, now: Now
+) -> None:
+    async with SqliteStore(str(tmp_path / "jobs.db"), now=now, keep=None) as store:
+        await store.hold("lock", "killed", 60)
+        await store.hold("long", "alive", 10_000)
+        now.seconds -= 60
+        assert not await store.hold("lock", "me", 60), "its holder may be alive"
+        now.seconds -= 7200
+        assert not await store.is_held("lock")
+        assert await store.hold("lock", "me", 60)
+        assert not await store.hold("long", "me", 10_000)
+
+
 async def test_times_of_a_clock_that_fails_are_stored_as_dates(store: JobStore, now: Now) -> None:
     now.seconds = float("inf")
     endless = job(state="pending", attend_at=now.seconds, created=now.seconds)

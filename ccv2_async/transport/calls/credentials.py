@@ -10,7 +10,7 @@ import re
 import weakref
 from contextlib import suppress
 from html.entities import codepoint2name
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -22,6 +22,8 @@ from ccv2_async.secret import HIDDEN, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_Cleaner = TypeVar("_Cleaner", "Redacting", "SignedURL")
 
 SHORTEST_TELLING = 6
 """In characters. A shorter secret, as in tests, would remove single letters from all records."""
@@ -153,9 +155,7 @@ class Credentials:
         self._secrets[1:] = [*earlier, *secrets][-_TOKENS:]  # the key comes first, and stays
         self._redacting = Redacting(self._secrets)
         telling = [one for one in self._secrets if len(one.reveal()) >= SHORTEST_TELLING]
-        self._elsewhere = Redacting(telling) if telling else None
-        if self._elsewhere is not None:
-            hide_in_logs(self._elsewhere)
+        self._elsewhere = hide_in_logs(Redacting(telling)) if telling else None
 
 
 class Redacting:
@@ -384,7 +384,7 @@ class _Filter(logging.Filter):
 _filter = _Filter()
 
 
-def hide_in_logs(cleaner: Redacting | SignedURL) -> object:
+def hide_in_logs(cleaner: _Cleaner) -> _Cleaner:
     """Clean the log records of HTTP libraries for as long as `cleaner` exists, and return it."""
     _alive[id(cleaner)] = cleaner
     for name in _FOREIGN_LOGGERS:
