@@ -239,7 +239,7 @@ def _text_of(value: Any, where: str) -> str | None:
         return f"{value.month:02}/{value.day:02}/{value.year:04}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if not isinstance(value, bool) and isinstance(value, Integral) and abs(value) < _TOO_LONG:
+    if not isinstance(value, bool) and isinstance(value, Integral) and abs(int(value)) < _TOO_LONG:
         return str(value)
     raise InvalidField(where, value, "it must be text, a whole number, or a date")
 

@@ -39,6 +39,7 @@ WHOLE = "it must be a whole number of at most 64 bits"
 NUMBER = "it must be a number"
 FLAG = "it must be True or False"
 MOMENT = "it must be a datetime with a time zone"
+SINGLE = "it must be text, a number, True, False, or a date"
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -353,6 +354,8 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     float: (is_number, NUMBER),
     bool: (is_flag, FLAG),
     datetime: ((lambda value: isinstance(value, datetime)), MOMENT),
+    # A query parameter that only a raw call has.
+    None: ((lambda value: is_text(value) or not isinstance(value, Iterable)), SINGLE),
 }
 
 
@@ -538,14 +541,15 @@ def query_of(values: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]
     Raises:
         InvalidField: A parameter does not accept the value. Nothing was sent.
     """
+    if not (values is None or (isinstance(values, Mapping) and all(map(is_text, values)))):
+        raise InvalidField("query", type(values), "it must be a dict of values by name")
     pairs = []
     for name, value in (values or {}).items():
         if value is None:
             continue
-        if name in _PARAMETERS:
-            fits, rule = _PLAIN[_PARAMETERS[name]]
-            if not fits(value):
-                raise InvalidField(name.replace("updateS", "update_s"), value, rule)
+        fits, rule = _PLAIN[_PARAMETERS.get(name)]
+        if not fits(value):
+            raise InvalidField(name.replace("updateS", "update_s"), value, rule)
         if value is not False or name not in _PARAMETERS:
             pairs.append((name, text_of(value, name)))
     return tuple(pairs)

@@ -435,8 +435,6 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        if not isinstance(activity, str):
-            validation.checked_model(activity, Activity, "activity")
         return self._opened(activity)
 
     @asynccontextmanager

@@ -401,8 +401,6 @@ class Library(Resource):
 
         Source: "File resource" page of the service's documentation.
         """
-        if not isinstance(file, str):
-            validation.checked_model(file, LibraryFile, "file")
         return self._opened(file)
 
     @asynccontextmanager

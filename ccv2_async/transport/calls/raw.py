@@ -61,7 +61,7 @@ async def send_raw(
     lane: Lane,
 ) -> RawResponse:
     """Make a call, and return the response; `ConstantContact.request` describes the arguments."""
-    verb = one_of("method", method or "", _EFFECTS) or ""
+    verb = one_of("method", "" if method is None else method, _EFFECTS) or ""
     if json is not None and verb == "GET":
         raise InvalidField("json", json, "leave it out; a GET has no body")
     below, pairs = _checked_path(path, session.base_url)

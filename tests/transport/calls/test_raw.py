@@ -90,6 +90,28 @@ async def test_other_methods_are_refused(client: ConstantContact, ear: Ear, meth
     assert ear.calls == []
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("access_token=s3cr3t", "query"),
+        ([("email", "ann@example.com")], "query"),
+        ({1: "ann@example.com"}, "query"),
+        ({"\ud800": "x"}, "query"),
+        ({"x": "\ud800"}, "x"),
+        ({"ids": ["1", "2"]}, "ids"),
+        ({"ids": b"1"}, "ids"),
+    ],
+)
+async def test_a_query_that_cannot_be_sent_is_refused(
+    client: ConstantContact, ear: Ear, query: Any, field: str
+) -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.request("POST", "/contacts", query=query)
+    assert caught.value.field == field
+    assert "s3cr3t" not in str(caught.value)
+    assert ear.calls == []
+
+
 async def test_a_get_with_a_body_is_refused(client: ConstantContact, ear: Ear) -> None:
     with pytest.raises(errors.InvalidField, match="a GET has no body"):
         await client.request("GET", "/contacts", json={})
