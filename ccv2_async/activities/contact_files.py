@@ -26,7 +26,7 @@ from ccv2_async.observe import logger
 from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import FilePart, boundary_from, lay_out
 from ccv2_async.transport.files.reading import open_and_read, state_of
-from ccv2_async.transport.files.sources import BytesSource, PathSource
+from ccv2_async.transport.files.sources import BytesSource, PathSource, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,7 +122,7 @@ async def portions_of(
     Raises:
         FileRefused: The file cannot be sent; the error names the line. Nothing was sent.
     """
-    source = PathSource(path)
+    source = PathSource(path_text(path, "contacts"))
     name = options.file_name or source.filename or ""
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     if extension in _SPREADSHEETS:

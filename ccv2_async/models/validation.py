@@ -354,7 +354,7 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     float: (is_number, NUMBER),
     bool: (is_flag, FLAG),
     datetime: ((lambda value: isinstance(value, datetime)), MOMENT),
-    # A query parameter that only a raw call has.
+    # Any other query parameter; only those of a raw call may have other types.
     None: ((lambda value: is_text(value) or not isinstance(value, Iterable)), SINGLE),
 }
 

@@ -419,6 +419,22 @@ async def test_a_wrong_encoding_or_delimiter_is_refused(
     assert getattr(caught.value, "field", "") == field
 
 
+async def test_a_path_of_bytes_is_read_and_a_broken_one_is_refused(
+    client: ConstantContact, guests: Path
+) -> None:
+    with os.scandir(os.fsencode(guests.parent)) as entries:
+        entry: Any = next(entries)
+    assert (await client.activities.add_contacts(entry, lists=["1"])).file_name == "guests.csv"
+
+    class Broken(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            raise RuntimeError("gone")
+
+    with pytest.raises(errors.InvalidField) as caught:
+        await client.activities.begin_add_contacts(Broken(), lists=["1"])
+    assert caught.value.field == "contacts"
+
+
 async def test_a_directory_is_refused(client: ConstantContact, tmp_path: Path) -> None:
     path = tmp_path / "folder.csv"
     path.mkdir()

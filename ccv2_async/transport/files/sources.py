@@ -409,7 +409,7 @@ def _refuse_length(length: int | None) -> None:
         raise InvalidField("length", length, "only a stream or a file object takes a length")
 
 
-def path_text(path: str | os.PathLike[str]) -> str:
+def path_text(path: str | os.PathLike[str], field: str = "file") -> str:
     """Return a path as a string; a PathLike, such as an `os.DirEntry`, may return bytes.
 
     Raises:
@@ -419,9 +419,9 @@ def path_text(path: str | os.PathLike[str]) -> str:
         text = os.fsdecode(path)
     except Exception as error:  # the user's own class
         rule = f"its path cannot be read ({described(error)})"
-        raise InvalidField("file", path, rule) from error
+        raise InvalidField(field, path, rule) from error
     if not text:
-        raise InvalidField("file", path, "it cannot be empty")
+        raise InvalidField(field, path, "it cannot be empty")
     return text
 
 
