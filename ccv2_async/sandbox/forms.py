@@ -95,7 +95,7 @@ class _Parts:
 
     def __init__(self, keep: int) -> None:
         self.texts: dict[str, bytearray] = {}
-        self.order: list[str] = []
+        self.order: dict[str, None] = {}
         self.content: Content | None = None
         self.ended = False
         self._keep = keep
@@ -128,7 +128,7 @@ class _Parts:
         name = _text("name", options[b"name"])
         if name in self.order:
             raise bad_field(name, "the part was sent twice.")
-        self.order.append(name)
+        self.order[name] = None
         if name == CONTENT:
             self._take = self.content = Content(self._keep)
         else:
@@ -141,7 +141,7 @@ class _Parts:
             return
         self._take += data[start:end]
         if len(self._take) > _TEXT_LIMIT:
-            raise Refusal(400, f"The part {self.order[-1]} is too long.")
+            raise Refusal(400, f"The part {[*self.order][-1]} is too long.")
 
     def _end(self) -> None:
         self.ended = True
