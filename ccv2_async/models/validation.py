@@ -513,7 +513,7 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
     """
     if isinstance(ids, str) or is_whole(ids):
         ids = (ids,)
-    if isinstance(ids, bytes | Mapping) or not isinstance(ids, Iterable):
+    if isinstance(ids, bytes | bytearray | Mapping) or not isinstance(ids, Iterable):
         raise InvalidField(field, ids, "it must be a list of IDs")
     checked = tuple(checked_id(id_, field) for id_ in ids)
     if not checked:

@@ -17,7 +17,7 @@ from ccv2_async.models import (
     check,
     structure,
 )
-from ccv2_async.models.validation import rule, rules_of
+from ccv2_async.models.validation import checked_ids, rule, rules_of
 
 
 def broken(values: object, rules: dict[str, Rule] | None = None) -> errors.InvalidField:
@@ -228,3 +228,9 @@ def test_conflicting_fields_are_refused_with_field_and_reason(
     problem = broken(bad)
     assert problem.field == field
     assert said in problem.rule
+
+
+@pytest.mark.parametrize("ids", [b"7", bytearray(b"7"), {"7": 1}, 7.0], ids=repr)
+def test_only_a_list_of_ids_is_taken_for_one(ids: object) -> None:
+    with pytest.raises(errors.InvalidField, match="list of IDs"):
+        checked_ids(ids)
