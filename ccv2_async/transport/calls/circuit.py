@@ -29,7 +29,8 @@ not interrupt a series of failed writes: a service may answer reads while it ref
 would cancel the interval.
 
 A call that its caller's time limit ends after less than `FAIR_TIME` counts neither as answered nor
-as failed: it says more about the limit than about the service.
+as failed: it says more about the limit than about the service. A call for which the service asks to
+wait longer than `LONGEST_HINT` counts as a series of failures, because it is not repeated.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ccv2_async.observe import Hook, Throttled
 from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
 from ccv2_async.transport.calls.call import Call, Response, parsed
-from ccv2_async.transport.calls.circuit import FAIR_TIME
+from ccv2_async.transport.calls.circuit import FAILED_READS, FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
@@ -574,7 +574,9 @@ class Session:
             self.outage.note(call.effect, None)
             return "ok"
         if not outcome.final or self.clock.monotonic() - tries.granted >= FAIR_TIME:
-            self.outage.note(call.effect, outcome.kind, outcome.error.reason)
+            # A call that is not repeated because the service asks for a long wait is a series.
+            for _ in range(FAILED_READS if (outcome.hint or 0.0) > LONGEST_HINT else 1):
+                self.outage.note(call.effect, outcome.kind, outcome.error.reason)
         return outcome.kind.value
 
     async def _read_whole(self, call: Call, response: httpx.Response) -> Response:

@@ -29,6 +29,7 @@ class Service:
     Attributes:
         answers_after: Seconds until it responds to a call.
         status: The status of its responses.
+        headers: The headers of its responses.
         calls: How many calls have come.
     """
 
@@ -36,12 +37,13 @@ class Service:
         self._clock = clock
         self.answers_after = 1.0
         self.status = 200
+        self.headers: dict[str, str] = {}
         self.calls = 0
 
     async def respond(self, _request: httpx.Request) -> httpx.Response:
         self.calls += 1
         await self._clock.sleep(self.answers_after)
-        return httpx.Response(self.status, json={})
+        return httpx.Response(self.status, headers=self.headers, json={})
 
 
 @pytest.fixture
@@ -148,6 +150,19 @@ async def test_calls_without_a_response_for_ten_seconds_are_signs_of_an_outage(
             await sent
 
     assert session.outage.is_ongoing
+
+
+@pytest.mark.parametrize("call", [READ, WRITE], ids=["read", "write"])
+async def test_one_call_shows_an_outage_if_the_service_asks_for_a_long_wait(
+    client: ConstantContact, service: Service, call: Call
+) -> None:
+    session, service.status, service.answers_after = client._open_parts.session, 503, 0.0
+    service.headers = {"Retry-After": "300"}
+    with pytest.raises(errors.ConstantContactError):
+        await session.send(call)
+
+    assert session.outage.is_ongoing
+    assert service.calls == 1
 
 
 async def test_probes_that_outlast_the_limit_of_a_call_grow_rarer(

@@ -87,6 +87,23 @@ async def run(client: ConstantContact, files: list[Path], journal: Path, **optio
     return [r async for r in client.upload_many(files, journal=journal, **options)]
 
 
+@pytest.mark.parametrize("seconds", ["1", "300"])
+async def test_an_upload_of_one_file_waits_as_long_as_the_service_asks_for_any_wait(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    seconds: str,
+) -> None:
+    client = await connect(sandbox)
+    busy = KINDS["503 busy"] | {"headers": {"retry-after": seconds}}
+    sandbox.admin.fault(busy.pop("kind"), None, "*", times=12, **busy)
+    (path,) = pictures("a.png")
+
+    (result,) = await run(client, [path], path.parent.with_name("j.db"))
+
+    assert result.state is BulkState.DONE, result.error
+
+
 @pytest.mark.parametrize(
     ("kind", "only"),
     [(kind, only) for kind in KINDS for only in (None, "POST")],
