@@ -510,7 +510,7 @@ class Backup:
                         resets_at=error.resets_at,
                         errors=error.errors,
                     ) from None
-            await session.clock.sleep(max(1.0, pause))
+            await session.sleep(max(1.0, pause), "the next call of the backup")
 
     async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
         """Do work on each item, a few at a time; no more are started after an error."""

@@ -243,7 +243,7 @@ class Contacts(Resource):
                 pause, left = UPSERT_PAUSE * (attempt - 1), self._session.time_left
                 if attempt == UPSERT_ATTEMPTS or (left is not None and left <= pause):
                     raise
-                await self._session.clock.sleep(pause)
+                await self._session.sleep(pause, f"upsert of {email}")
                 continue
             if written is not None:
                 return written

@@ -260,9 +260,7 @@ class Settler:
             yield
 
     async def _sleep_until(self, at: float) -> None:
-        seconds = at - self._clock.monotonic()
-        if seconds > 0.0:
-            await self._clock.sleep(seconds)
+        await self._clock.sleep(at - self._clock.monotonic())
 
     async def _judge_before(
         self, sending: Sending[Any], limit: Deadline | None

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors, verify_backup
+from ccv2_async import ConstantContact, errors, verify_backup
 from ccv2_async.resources.listing import MOST_EMPTY
 from tests.backup.conftest import digests, held, lines, manifest
+from tests.support.probes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ccv2_async.client import ConstantContact
     from ccv2_async.sandbox import Sandbox
-    from tests.support.clocks import SkippingClock
+    from tests.support.clocks import ManualClock, SkippingClock
 
 JSON = {"content-type": "application/json"}
 RETIRED = '[{"error_key": "http.status.gone", "error_message": "Gone."}]'
@@ -345,6 +346,18 @@ async def test_a_run_waits_no_longer_than_its_deadline(
         await cc.backup(tmp_path, wait=True)
     assert clock.time() - began < 3600
     assert (await cc.backup(tmp_path, wait=True)).rows["contacts"] == 120
+
+
+async def test_closing_the_client_ends_the_wait_for_the_next_day(
+    demo: Sandbox, tmp_path: Path, manual_clock: ManualClock
+) -> None:
+    options = demo.client_options() | {"per_second": None, "per_day": 20}
+    async with ConstantContact(clock=manual_clock, **options) as cc:
+        run = asyncio.create_task(cc.backup(tmp_path, wait=True))
+        await until(lambda: any(seconds > 60.0 for seconds in manual_clock.slept))
+        await cc.aclose()
+        with pytest.raises(errors.ClientClosed, match="next call of the backup"):
+            await run
 
 
 async def test_an_outage_is_waited_out(demo: Sandbox, cc: ConstantContact, tmp_path: Path) -> None:

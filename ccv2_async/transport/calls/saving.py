@@ -141,7 +141,7 @@ class Saving:
                     decision = tries.decide(_failure_kind(error), retry.Effect.SAFE)
                     if decision is not retry.Decision.RETRY or pause > retry.LONGEST_HINT:
                         raise
-                await self._session.clock.sleep(max(PAUSE * tries.sent, pause))
+                await self._session.sleep(max(PAUSE * tries.sent, pause), download.what)
             digest = await self._threads.run(partial.keep)
         except BaseException:
             await self._discard(partial)

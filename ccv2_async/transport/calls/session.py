@@ -7,7 +7,7 @@ import itertools
 import logging
 import math
 import random
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
@@ -330,6 +330,19 @@ class Session:
             self._shared.waits.discard(wait)
         self._require_open(what)
 
+    async def sleep(self, seconds: float, what: str) -> None:
+        """Wait before a call, for as long as the client is open.
+
+        Args:
+            seconds: How long; zero or less yields to the event loop once.
+            what: The call, for messages.
+
+        Raises:
+            ClientClosed: The client was closed.
+        """
+        async with self.while_open(what):
+            await self.clock.sleep(seconds)
+
     def turn(self, since: float, patience: float) -> AbstractAsyncContextManager[None]:
         """Wait for the end of an outage before a bulk call, within the deadline; see `Outage.turn`.
 
@@ -375,7 +388,7 @@ class Session:
         self._renewal.refuse_reentry(call.what)
         limit = self._call_limit()
         gate = self._gates[call.lane]
-        async with self.while_open(call.what):
+        async with self.while_open(call.what) if gate.locked() else nullcontext():
             await self._begin_in_time(gate.acquire(), call.what, limit)
         try:
             await self._begin_in_time(self._take_turn(call), call.what, limit)
@@ -656,8 +669,7 @@ class Session:
             raise failed.error
         report.retry(failed.kind.value, delay)
         if decision is not Decision.WAIT:  # a wait for the quota is the budget's pause
-            async with self.while_open(call.what):
-                await self.clock.sleep(delay)
+            await self.sleep(delay, call.what)
         await self._in_time(self._take_turn(call), call, failed, ends)
 
     async def _in_time(
