@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +11,7 @@ from ccv2_async.cli.exits import Exit
 from ccv2_async.clock import SystemClock
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -227,13 +230,16 @@ def test_no_wait_prints_a_token_for_each_file_and_poll_accepts_them(
     assert [row["status"] for row in waited.rows] == ["Active", "Active"]
 
 
-def test_concurrency_limits_how_many_files_are_sent_at_once(
-    ccv2: Callable[..., Ran], service: Sandbox, picture: Callable[..., Path]
+def test_jobs_limits_how_many_files_are_sent_at_once(
+    start: Callable[..., subprocess.Popen[str]], service: Sandbox, picture: Callable[..., Path]
 ) -> None:
-    service.admin.fault("delay_response", "POST", "/library/files", times=None, seconds=0.02)
-    paths = [picture(f"{number}.png") for number in range(9)]
-    assert ccv2("upload", *paths, "--jobs", "3", "--no-wait").code == Exit.OK
-    assert service.admin.state()["requests"]["most_running"] == 3
+    service.admin.fault("hang", "POST", "/library/files", times=None)
+    process = start("upload", *(picture(f"{n}.png") for n in range(9)), "--jobs", "3", "--no-wait")
+    while posts(service) < 3:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert posts(service) == 3
 
 
 def test_an_ambiguous_upload_outranks_other_failures(
