@@ -123,8 +123,8 @@ class RedisStore(JobStore):
         """Release the lock if it is still held."""
         await self.renew(lock, holder, 0)
 
-    async def is_held(self, lock: str) -> bool:
-        """Return whether the lock is held."""
+    async def is_held(self, lock: str, seconds: float) -> bool:  # noqa: ARG002  # Redis ends it
+        """Return whether the lock, which is taken for this long, is held."""
         return await answered(self._redis.exists(self._name("lock", lock)), _yes)
 
     async def _document(self, key: str) -> bytes | str | None:

@@ -164,8 +164,8 @@ class JobStore(abc.ABC):
         """Release the lock if it is still held."""
 
     @abc.abstractmethod
-    async def is_held(self, lock: str) -> bool:
-        """Return whether the lock is held."""
+    async def is_held(self, lock: str, seconds: float) -> bool:
+        """Return whether the lock, which is taken for this long, is held."""
 
     @abc.abstractmethod
     async def _document(self, key: str) -> bytes | str | None:
@@ -261,12 +261,12 @@ _PAGES = {
     "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
 }
 # A lock that ends later than that was taken before the clock was set back.
-_HELD = "until > :now AND until <= :now + max(3600, 2 * :seconds) AND typeof(until) = 'real'"
-_IS_HELD = f"SELECT 1 FROM locks WHERE name = :name AND {_HELD}"  # noqa: S608  # of constants
+_VALID = "until > :now AND until <= :now + max(3600, 2 * :seconds) AND typeof(until) = 'real'"
+_HELD = f"SELECT 1 FROM locks WHERE name = :name AND {_VALID}"  # noqa: S608  # of constants
 _HOLD = f"""
 INSERT INTO locks VALUES (:name, :holder, :now + :seconds)
 ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :now + :seconds
-WHERE NOT ({_HELD}) RETURNING name
+WHERE NOT ({_VALID}) RETURNING name
 """  # noqa: S608  # as above
 
 
@@ -387,9 +387,9 @@ class SqliteStore(JobStore):
         """Release the lock if it is still held."""
         await self._do("DELETE FROM locks WHERE name = ? AND holder = ?", (lock, holder))
 
-    async def is_held(self, lock: str) -> bool:
-        """Return whether the lock is held."""
-        return bool(await self._do(_IS_HELD, {"name": lock, "now": self._now(), "seconds": 0.0}))
+    async def is_held(self, lock: str, seconds: float) -> bool:
+        """Return whether the lock, which is taken for this long, is held."""
+        return bool(await self._do(_HELD, {"name": lock, "now": self._now(), "seconds": seconds}))
 
     async def _document(self, key: str) -> str | None:
         rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", (key,))

@@ -162,7 +162,7 @@ class Sweeper:
             # One that is due much later was recorded before the clock was set back.
             if now < record.attend_at <= now + max(LONGEST_REST, patience(record, now, again)):
                 continue
-            held = await self.store.is_held(record.lock)
+            held = await self.store.is_held(record.lock, self.settings.lease_seconds)
             # While a worker has the job, another copy would only be postponed.
             wait = again if held else patience(record, now, again)
             await self.store.schedule(record.key, "send", now + wait)

@@ -215,17 +215,20 @@ async def test_identical_files_are_not_mistaken_for_each_other(
     assert len(sandbox.admin.files()) == 2
 
 
+@pytest.mark.parametrize("lease", [60.0, 2 * HOURS])
 async def test_a_job_is_postponed_while_an_identical_file_is_uploaded(
-    start: Callable[..., Any], sandbox: Sandbox, picture: Path
+    start: Callable[..., Any], sandbox: Sandbox, picture: Path, lease: float
 ) -> None:
-    workers = await start()
+    workers = await start(lease_seconds=lease)
     record = workers.upload_record(str(picture), "0", None, "", None)
-    assert await workers._store.hold(record.lock, "somebody", 60)
+    assert await workers._store.hold(record.lock, "somebody", lease)
     answer = await answer_of(await workers.enqueue_upload(picture))
     assert answer["state"] == "pending"
     assert not sandbox.admin.requests()
-    await workers._store.release(record.lock, "somebody")
     workers._clock.shift += 10
+    assert (await workers.sweep()).sent_again == 0
+    await workers._store.release(record.lock, "somebody")
+    workers._clock.shift += 60
     assert (await workers.sweep()).sent_again == 1
     await workers.broker.wait_all()
     assert (await record_of(workers, record.key)).state is BulkState.ACCEPTED
@@ -615,11 +618,11 @@ async def test_a_lock_is_kept_for_as_long_as_its_work_takes(start: Callable[...,
         await renewed.wait()
         # It would have run out by now, if it were still held as it was taken.
         workers._clock.shift = begun + seconds + 0.1 - SystemClock().time()
-        held: bool = await store.is_held("lock")
+        held: bool = await store.is_held("lock", seconds)
         return held
 
     assert await lease.run(work, otherwise=False)
-    assert not await store.is_held("lock")
+    assert not await store.is_held("lock", seconds)
 
 
 def job(key: str, at: float, tokens: int = 1) -> JobRecord:

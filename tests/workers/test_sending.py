@@ -109,7 +109,7 @@ async def test_a_job_that_an_earlier_version_put_on_record_under_another_lock_is
         await workers._store.add(attrs.evolve(record, lock="lock of an earlier version"))
         answer = await answer_of(await workers.enqueue_upload(picture, key="key"))
         assert (answer["state"], uploads(sandbox)) == ("accepted", 1)
-        assert not await workers._store.is_held("lock of an earlier version")
+        assert not await workers._store.is_held("lock of an earlier version", 30)
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -136,7 +136,7 @@ async def test_an_acceptance_is_recorded_although_its_task_is_cancelled(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (await record_of(workers, "key")).state is BulkState.ACCEPTED
-        assert not await workers._store.is_held(record.lock)
+        assert not await workers._store.is_held(record.lock, 30)
 
 
 @pytest.mark.parametrize("how", ["the day's calls are used up", "closed"])

@@ -123,9 +123,9 @@ async def test_a_lock_has_one_holder_and_is_free_once_released(store: JobStore) 
     assert not await store.renew("lock", "you", 60)
     assert await store.renew("lock", "me", 60)
     await store.release("lock", "you")
-    assert await store.is_held("lock")
+    assert await store.is_held("lock", 60)
     await store.release("lock", "me")
-    assert not await store.is_held("lock")
+    assert not await store.is_held("lock", 60)
     assert await store.hold("lock", "you", 60)
 
 
@@ -137,7 +137,7 @@ async def test_one_of_many_callers_gets_the_lock(store: JobStore) -> None:
 async def test_an_expired_lock_is_lost_for_good(store: JobStore, now: Now) -> None:
     assert await store.hold("lock", "me", 0.05)
     now.seconds += 1.0  # SQLite goes by the store's clock, Redis by its own
-    while await store.is_held("lock"):  # noqa: ASYNC110  # Redis tells nobody of the end
+    while await store.is_held("lock", 60):  # noqa: ASYNC110  # Redis tells nobody of the end
         await asyncio.sleep(0.01)
     assert not await store.renew("lock", "me", 60)
     assert not await store.save(job(), holder="me")
@@ -279,7 +279,7 @@ async def test_a_server_that_is_not_redis_only_makes_the_store_unavailable(
             lambda: store.hold("lock", "me", 60),
             lambda: store.renew("lock", "me", 60),
             lambda: store.release("lock", "me"),
-            lambda: store.is_held("lock"),
+            lambda: store.is_held("lock", 60),
         ):
             with contextlib.suppress(StoreUnavailable, RecordUnreadable):
                 returned.append(await ask())
@@ -322,9 +322,9 @@ async def test_a_lock_whose_end_is_damaged_is_free(tmp_path: Path, now: Now, unt
     async with SqliteStore(str(tmp_path / "jobs.db"), now=now, keep=None) as store:
         await store.hold("lock", "other", 60)
         await store._do(f"UPDATE locks SET until = {until}")  # noqa: S608
-        assert not await store.is_held("lock")
+        assert not await store.is_held("lock", 60)
         assert await store.hold("lock", "me", 60)
-        assert await store.is_held("lock")
+        assert await store.is_held("lock", 60)
 
 
 async def test_a_lock_that_was_taken_before_the_clock_was_set_back_is_free(
@@ -336,9 +336,10 @@ async def test_a_lock_that_was_taken_before_the_clock_was_set_back_is_free(
         now.seconds -= 60
         assert not await store.hold("lock", "me", 60), "its holder may be alive"
         now.seconds -= 7200
-        assert not await store.is_held("lock")
+        assert not await store.is_held("lock", 60)
         assert await store.hold("lock", "me", 60)
         assert not await store.hold("long", "me", 10_000)
+        assert await store.is_held("long", 10_000)
 
 
 async def test_times_of_a_clock_that_fails_are_stored_as_dates(store: JobStore, now: Now) -> None:
