@@ -206,8 +206,8 @@ class Uploader:
                 # If it were interrupted, nobody would know whether the store has it.
                 await uninterrupted(writing)
         except BaseException:
-            if sending.entry.state is not BulkState.ACCEPTED:
-                self._settler.release(file_ids)
+            if sending.entry.state is not BulkState.ACCEPTED:  # a look must find what it lacks
+                self._settler.release({*file_ids} - {sending.entry.file_id})
             raise
         return job
 

@@ -170,6 +170,30 @@ async def test_a_file_whose_look_for_copies_was_cut_short_is_not_adopted_by_anot
     assert len(service.stored) == 2
 
 
+async def test_a_recorded_file_whose_acceptance_cannot_be_written_is_not_adopted_by_another_upload(
+    connect: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Journal.write
+
+    async def fail(self: Journal, entry: JournalEntry, /) -> JournalEntry:
+        if entry.state is BulkState.ACCEPTED:
+            raise errors.JournalError("the disk is full")
+        return await write(self, entry)
+
+    service = Service("busy", "ok", "dropped", "ok")
+    async with serving(service.serve) as server:
+        cc = await connect(server)
+        with monkeypatch.context() as full:
+            full.setattr(Journal, "write", fail)
+            with pytest.raises(errors.JournalError, match="the disk is full"):
+                await run(cc, file)
+        second = await cc.library.begin_upload(b"abc", name="a.png")
+        assert second.id == "8"
+        (earlier,) = await run(cc, file)
+        assert earlier.id == "7"
+    assert len(service.stored) == 2
+
+
 @pytest.mark.parametrize("how", ["closed", "cancelled", "the day's calls are used up"])
 @pytest.mark.parametrize("readable", [True, False])
 async def test_the_next_run_names_a_copy_if_the_look_for_it_was_interrupted(
