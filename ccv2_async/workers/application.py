@@ -18,6 +18,7 @@ from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import checked_text, is_whole
+from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.files.sources import absolute, path_text
 from ccv2_async.transport.quota.budget import Budget
@@ -126,18 +127,36 @@ class Workers:
             self.broker.add_event_handler(event, handler)
 
     async def __aenter__(self) -> Self:
-        await (self.broker.startup() if self.embedded else answered(self.broker.startup()))
-        if self.embedded:  # the queue of an earlier process is gone, but its jobs are on record
-            with contextlib.suppress(StoreUnavailable):
-                for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
-                    await self._enqueue(record)
+        try:
+            await (self.broker.startup() if self.embedded else answered(self.broker.startup()))
+            if self.embedded:  # the queue of an earlier process is gone; its jobs are on record
+                with contextlib.suppress(StoreUnavailable):
+                    for record in await self._store.upcoming("send", LEFT_OVER_AT_ONCE):
+                        await self._enqueue(record)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
+        landing = asyncio.create_task(self._land())
+        try:
+            await asyncio.wait([landing])
+        finally:
+            await uninterrupted(self._end(landing))
+
+    async def _land(self) -> None:
+        """Wait for the files in flight; the rest stay on record."""
         await self._stop_ticking()
         if isinstance(self.broker, InMemoryBroker):
-            await self.broker.wait_all()  # files in flight arrive; the rest stay on record
+            await self.broker.wait_all()
+
+    async def _end(self, landing: asyncio.Task[None]) -> None:
+        """Close everything, after ending the files in flight if this was cancelled."""
+        while not landing.done():
+            landing.cancel()  # ends one file; then it waits for the next
+            await asyncio.wait([landing], timeout=0.1)
         await self.broker.shutdown()
 
     async def check(self) -> None:
@@ -155,10 +174,8 @@ class Workers:
         self._check_credentials()
         async with self._make_client(Budget(self.settings.per_second, self.settings.per_day)):
             pass
-        try:
+        async with contextlib.aclosing(self._store):
             await self._store.open()
-        finally:
-            await self._store.aclose()
 
     @property
     def embedded(self) -> bool:
@@ -242,10 +259,9 @@ class Workers:
         waiting = dict.fromkeys(checked_text(key, "keys") for key in keys)
         while waiting:
             for key in list(waiting):
-                try:
+                record: JobRecord | None = None
+                with contextlib.suppress(RecordUnreadable):  # it was logged; others continue
                     record = await self._store.find(key)
-                except RecordUnreadable:
-                    record = None  # it was logged; continue with the other jobs
                 if record is None or record.settled:
                     del waiting[key]
                     if record is not None:
@@ -255,9 +271,8 @@ class Workers:
 
     async def sweep(self) -> Round:
         """Check all open jobs once; do nothing while another worker does it."""
-        sweeper = Sweeper(
-            self._store, self._working_client, self._clock, self.settings, self._enqueue
-        )
+        store, client = self._store, self._working_client
+        sweeper = Sweeper(store, client, self._clock, self.settings, self._enqueue)
         try:
             done = await self._lease(SWEEP_LOCK).run(sweeper.round, Round())
         except LeaseLost:
@@ -352,13 +367,9 @@ class Workers:
         return record.task_result()
 
     def _lease(self, lock: str) -> Lease:
-        return Lease(
-            self._store,
-            lock,
-            f"{self._name}/{secrets.token_hex(6)}",
-            seconds=self.settings.lease_seconds,
-            clock=self._clock,
-        )
+        holder = f"{self._name}/{secrets.token_hex(6)}"
+        seconds, clock = self.settings.lease_seconds, self._clock
+        return Lease(self._store, lock, holder, seconds=seconds, clock=clock)
 
     def _make_store(self) -> JobStore:
         settings, now = self.settings, self._clock.time
@@ -475,6 +486,7 @@ class Workers:
                 if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
                     await self.tasks.sweep.kiq()
                     await self.sweep()
+                troubled = False
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
                     logger.warning(
@@ -482,12 +494,9 @@ class Workers:
                         type(error).__name__,
                     )
                 troubled = True
-            else:
-                troubled = False
 
     async def _stop_ticking(self) -> None:
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
+            await all_ended([ticker])

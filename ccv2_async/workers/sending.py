@@ -229,13 +229,8 @@ class Sender:
                 "missing.",
                 error_type=errors.FileChanged.__name__,
             )
-        entry = attrs.evolve(
-            known,
-            name=upload.name,
-            folder_id=upload.folder_id,
-            size=size,
-            written_ns=written_ns,
-        )
+        place: dict[str, Any] = {"name": upload.name, "folder_id": upload.folder_id}
+        entry = attrs.evolve(known, **place, size=size, written_ns=written_ns)
         sending = Sending(upload, entry, self)
         await parts.uploader.send(sending)  # the lease holds the file's name in its folder
         return sending.entry

@@ -22,7 +22,7 @@ from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings
 from ccv2_async.workers.records import MOST_ATTEMPTS
 from ccv2_async.workers.sending import Lease, LeaseLost
 from ccv2_async.workers.sweeping import patience, worth_asking
-from tests.support.probes import nothing_left
+from tests.support.probes import nothing_left, until
 from tests.support.servers import unused_port
 
 if TYPE_CHECKING:
@@ -581,6 +581,62 @@ async def test_settled_jobs_are_reported_as_they_end(sandbox: Sandbox, picture: 
 async def test_workers_leave_nothing_behind(sandbox: Sandbox, picture: Path) -> None:
     async with nothing_left(), Workers(WorkerSettings(**sandbox.client_options())) as workers:
         await answer_of(await workers.enqueue_upload(picture))
+
+
+async def test_workers_that_are_cancelled_while_they_start_leave_nothing_behind(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    async with nothing_left():
+        settings = WorkerSettings(**sandbox.client_options(), store=str(tmp_path / "jobs.db"))
+        workers = Workers(settings)
+        monkeypatch.setattr(workers._store, "upcoming", hang)
+        starting = asyncio.create_task(workers.__aenter__())
+        await looking.wait()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+
+async def test_workers_that_wait_for_files_in_flight_can_be_cancelled(
+    sandbox: Sandbox, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.admin.fault("delay_response", "POST", times=None, seconds=60.0)
+    async with nothing_left():
+        settings = WorkerSettings(**sandbox.client_options(), store=str(tmp_path / "jobs.db"))
+        workers = Workers(settings)
+        save, sending = workers._store.save, 0
+
+        async def noted(record: JobRecord, **more: Any) -> bool:
+            nonlocal sending
+            sending += record.state is BulkState.SENDING
+            return await save(record, **more)
+
+        monkeypatch.setattr(workers._store, "save", noted)
+
+        async def use() -> None:
+            async with workers:
+                for name in "ab":
+                    await workers.enqueue_upload(picture, name=f"{name}.png")
+                await until(lambda: sending == 2)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(use(), 3)
+
+
+async def test_workers_with_wrong_settings_leave_nothing_behind(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {**sandbox.client_options(), "base_url": "ftp://x"}
+    async with nothing_left():
+        with pytest.raises(InvalidField, match="base_url"):
+            async with Workers(WorkerSettings(**given, store=str(tmp_path / "jobs.db"))):
+                pass
 
 
 async def test_a_job_that_loses_its_lock_is_aborted(start: Callable[..., Any]) -> None:
