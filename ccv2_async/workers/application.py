@@ -270,14 +270,18 @@ class Workers:
                 await self._clock.sleep(every)
 
     async def sweep(self) -> Round:
-        """Check all open jobs once; do nothing while another worker does it."""
+        """Check all open jobs once; do nothing while another worker does it.
+
+        Raises:
+            StoreUnavailable: Nothing was lost; the next round does the work.
+        """
         store, client = self._store, self._working_client
         sweeper = Sweeper(store, client, self._clock, self.settings, self._enqueue)
         try:
             done = await self._lease(SWEEP_LOCK).run(sweeper.round, Round())
         except LeaseLost:
             return Round()
-        await trim(self.settings)
+        await answered(trim(self.settings))
         return done
 
     def upload_record(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from taskiq import InMemoryBroker
 
 from ccv2_async import Timeouts
@@ -18,9 +19,10 @@ from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField
 from ccv2_async.uploads.status import UPLOAD
-from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings
+from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings, application
 from ccv2_async.workers.records import MOST_ATTEMPTS
 from ccv2_async.workers.sending import Lease, LeaseLost
+from ccv2_async.workers.stores import StoreUnavailable
 from ccv2_async.workers.sweeping import patience, worth_asking
 from tests.support.probes import nothing_left, until
 from tests.support.servers import unused_port
@@ -581,6 +583,18 @@ async def test_settled_jobs_are_reported_as_they_end(sandbox: Sandbox, picture: 
 async def test_workers_leave_nothing_behind(sandbox: Sandbox, picture: Path) -> None:
     async with nothing_left(), Workers(WorkerSettings(**sandbox.client_options())) as workers:
         await answer_of(await workers.enqueue_upload(picture))
+
+
+async def test_a_round_whose_queue_cannot_be_trimmed_says_that_redis_does_not_answer(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise RedisConnectionError
+
+    workers = await start()
+    monkeypatch.setattr(application, "trim", fail)
+    with pytest.raises(StoreUnavailable, match="Redis does not answer"):
+        await workers.sweep()
 
 
 async def test_workers_that_are_cancelled_while_they_start_leave_nothing_behind(
