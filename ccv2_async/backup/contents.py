@@ -48,25 +48,23 @@ class Contents:
         """Make the directory of parts, and remove leftovers of a killed process from it.
 
         Raises:
-            UsageError: The directory cannot be written.
+            OSError: The directory cannot be written.
         """
-        with explained(self.root):
-            parts = self.root / PARTS
-            parts.mkdir(exist_ok=True)
-            for place in (self.root, parts, self.root / "campaigns"):
-                remove_leftovers(place)
-            if whole := {each.name for each in parts.iterdir()}:
-                for entry in self._journal.files():
-                    if entry.version is not None and part_name(entry, entry.version) in whole:
-                        self.put(entry, entry.version)
+        parts = self.root / PARTS
+        parts.mkdir(exist_ok=True)
+        for place in (self.root, parts, self.root / "campaigns"):
+            remove_leftovers(place)
+        if whole := {each.name for each in parts.iterdir()}:
+            for entry in self._journal.files():
+                if entry.version is not None and part_name(entry, entry.version) in whole:
+                    self.put(entry, entry.version)
 
     def tidy(self) -> None:
         """Remove the parts of versions that are not wanted anymore."""
         wanted = {part_name(entry, entry.wanted or "") for entry in self._journal.files()}
-        with explained(self.root):
-            for part in (self.root / PARTS).iterdir():
-                if part.name not in wanted and not part.name.startswith("."):
-                    part.unlink()
+        for part in (self.root / PARTS).iterdir():
+            if part.name not in wanted and not part.name.startswith("."):
+                part.unlink()
 
     def part(self, entry: FileEntry) -> Path:
         """Return the path to download the wanted version of a file to."""
@@ -76,16 +74,15 @@ class Contents:
         """Move a part to the path of its file.
 
         Raises:
-            UsageError: The path cannot be written.
+            OSError: The path cannot be written.
         """
         path = self.root / entry.path
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (self.root / PARTS / part_name(entry, version)).replace(path)
-            sync_directory(path.parent)
-            if entry.was is not None:
-                (self.root / entry.was).unlink(missing_ok=True)
-                self._journal.moved([entry])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (self.root / PARTS / part_name(entry, version)).replace(path)
+        sync_directory(path.parent)
+        if entry.was is not None:
+            (self.root / entry.was).unlink(missing_ok=True)
+            self._journal.moved([entry])
 
     def plan(self) -> int:
         """Assign a path to each file of the library and of the trash.
@@ -126,7 +123,7 @@ class Contents:
         """Record the part of the wanted version of a file, and move it to the path of the file.
 
         Raises:
-            UsageError: The path cannot be written.
+            OSError: The path cannot be written.
         """
         parent, name = json.loads(entry.source)
         entry = attrs.evolve(entry, path=self._assign(entry.place, entry.id, name, parent))
@@ -169,11 +166,10 @@ class Contents:
         moves = self._journal.moves()
         for entry in moves:
             old, new = self.root / str(entry.was), self.root / entry.path
-            with explained(new):
-                new.parent.mkdir(parents=True, exist_ok=True)
-                if old.is_file():
-                    old.replace(new)
-                    sync_directory(new.parent)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            if old.is_file():
+                old.replace(new)
+                sync_directory(new.parent)
             with contextlib.suppress(OSError):  # it holds other files
                 old.parent.rmdir()
         self._journal.moved(moves)
@@ -267,7 +263,8 @@ def explained(path: Path) -> Iterator[None]:
     except (OSError, UnicodeError, InvalidField) as error:
         odd = isinstance(error, InvalidField)
         why = "not a regular file" if odd else getattr(error, "strerror", None) or error
+        shown = one_line(str(getattr(error, "filename", None) or path))
         raise UsageError(
-            f"{one_line(str(path))}: the backup cannot be written there ({why}). Fix that, and run "
+            f"{shown}: the backup cannot be written there ({why}). Fix that, and run "
             "it again; it continues where it stopped."
         ) from None

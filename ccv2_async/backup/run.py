@@ -96,7 +96,6 @@ class Backup:
     def __init__(self, session: Session, threads: FileThreads, options: Options) -> None:
         self._session = session = session.view(lane=Lane.BULK)
         self._saving = Saving(session, threads)
-        self._threads = threads
         self._options = options
         self._root = Path(absolute(options.directory))
         self._journal_thread = FileThreads(limit=1)
@@ -452,7 +451,7 @@ class Backup:
         part = self._contents.part(entry)
         try:
             file = await self._record_of(entry)
-            kept = await self._threads.run(digest_of, part)
+            kept = await self._do(digest_of, part)
             if kept is None:
                 if not file.url:
                     why = f"The service returned no URL for it (status {file.status})."
@@ -549,8 +548,9 @@ class Backup:
             self._skew = when - in_dates(self._session.clock.time())
 
     async def _do(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Run work on the journal in its thread."""
-        return await self._journal_thread.run(partial(work, *args, **options))
+        """Run work on the journal and the directory in the journal's thread."""
+        with explained(self._root):
+            return await self._journal_thread.run(partial(work, *args, **options))
 
     def _report(self, *, force: bool = False) -> None:
         tell, now = self._options.on_progress, self._session.clock.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,6 @@ from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.threads import FileThreads
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
@@ -131,7 +131,9 @@ def _verify(root: Path) -> BackupCheck:
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the paths of files that are not in the manifest, except for the backup's own."""
     named = {MANIFEST, *(entry["path"] for entry in files)}
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+    found: set[str] = set()
+    for folder, _, names in os.walk(root):  # it passes over what cannot be read
+        found |= {Path(folder, name).relative_to(root).as_posix() for name in names}
     return tuple(sorted(path for path in found - named if path[:6] != ".ccv2-"))
 
 

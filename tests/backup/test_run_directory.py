@@ -231,6 +231,29 @@ async def test_a_place_that_cannot_be_written_is_named(
     assert digests(tmp_path) == held(demo)
 
 
+@pytest.mark.parametrize("locked", ["", "library", "campaigns", ".ccv2-parts"])
+async def test_a_directory_that_cannot_be_read_ends_the_run_with_a_plain_error(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    await cc.backup(tmp_path)
+    stat, below = os.stat, f"{tmp_path / locked}{os.sep}"
+
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and os.fspath(path).startswith(below):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refuse)
+        with pytest.raises(errors.UsageError, match="Permission denied"):
+            await (cc.backup(tmp_path, full=True) if locked else cc.backup(tmp_path, dry_run=True))
+        if locked:
+            check = await verify_backup(tmp_path)
+            assert all("Permission denied" in fault.reason for fault in check.faults)
+    assert (await cc.backup(tmp_path, full=True)).failed == ()
+    assert digests(tmp_path) == held(demo)
+
+
 async def test_no_file_of_a_backup_shows_the_key_or_the_token(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
