@@ -131,12 +131,10 @@ def survey(
     lines = _Lines(blocks)
     _require_known_separator(lines, tabs=tabs)
     records = _records(lines, tabs=tabs)
-    header: bytes = b""
-    columns: tuple[str, ...] = ()
     if purpose is Purpose.IMPORT:
         header, columns = _header(records, lines)
     else:
-        records = _addresses(records)
+        header, columns, records = b"", (), _addresses(records)
     header_lines = len(lines.seen) if header else 0
     lines.keep = False
     spans = tuple(_spans(records, lines, len(header), below_bytes, most_rows))
@@ -168,10 +166,13 @@ def converted(content: bytes, encoding: str | None, delimiter: str | None) -> by
         raise Unfit(1, f"it cannot be read as {encoding} ({error})") from None
     if delimiter is None:
         return content
-    rows = csv.reader(_LINE.findall(_HINT.sub("", text)), delimiter=delimiter, strict=True)
+    # Other threads run only between rows; `findall` and `writerows` would keep the interpreter.
+    lines = (line[0] for line in _LINE.finditer(_HINT.sub("", text)))
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     out = io.StringIO()
     try:
-        csv.writer(out).writerows(rows)
+        for row in rows:
+            csv.writer(out).writerow(row)
     except csv.Error as error:
         raise Unfit(max(1, rows.line_num), _badly_quoted(error)) from None
     return out.getvalue().encode("utf-8")

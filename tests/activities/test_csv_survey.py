@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -290,6 +292,18 @@ def test_converting_keeps_every_value(
     csv.writer(out, delimiter=delimiter).writerows(table)
     again = converted(out.getvalue().encode(encoding), encoding, delimiter)
     assert read(again) == [list(row) for row in table]
+
+
+def test_other_threads_run_while_a_large_file_is_converted() -> None:
+    content = b"Email;Name\n" + b"a@example.com;x\n" * 300_000
+    with ThreadPoolExecutor(1) as pool:
+        begun = last = time.perf_counter()
+        longest = 0.0
+        converting = pool.submit(converted, content, None, ";")
+        while not converting.done():
+            time.sleep(0.001)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    assert longest < (last - begun) / 2
 
 
 def test_the_line_for_excel_that_names_the_delimiter_is_left_out() -> None:
