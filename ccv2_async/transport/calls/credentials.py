@@ -31,8 +31,8 @@ SHORTEST_TELLING = 6
 _TOKENS = 3
 """How many tokens are removed from text, the newest ones: each makes every search take longer."""
 
-# Loggers of packed headers, in which no secret can be found, and of the passwords of proxies.
-_LEFT_OUT = ("hpack.hpack", "httpcore.socks", "httpcore2.socks")
+# Loggers of HTTP/2 headers, packed or parts of URLs, and of the passwords of proxies.
+_LEFT_OUT = ("hpack.hpack", "hpack.table", "httpcore.socks", "httpcore2.socks")
 # Loggers of HTTP libraries that write whole URLs or response headers.
 _FOREIGN_LOGGERS = (
     "httpx",

@@ -188,6 +188,19 @@ def test_records_of_packed_http2_headers_are_left_out_while_a_client_is_open(
     ]
 
 
+def test_evictions_of_http2_headers_are_left_out_while_a_client_is_open(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A signed link has no form that could be found in them."""
+    caplog.set_level(logging.DEBUG, logger="hpack.table")
+    hidden = module.hide_in_logs(module.SignedURL(httpx.URL("https://files.example/7?sig=s1gn")))
+    logging.getLogger("hpack.table").debug(
+        "Evicting %s: %s from the header table", b":path", b"/7?sig=s1gn"
+    )
+    assert not caplog.records
+    del hidden
+
+
 @pytest.mark.parametrize("name", ["httpcore.socks", "httpcore2.socks"])
 def test_records_with_the_password_of_a_socks_proxy_are_left_out_while_a_client_is_open(
     name: str, caplog: pytest.LogCaptureFixture
