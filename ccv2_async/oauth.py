@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -29,6 +30,7 @@ from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
 from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
+from ccv2_async.transport.http.messages import read_bounded
 from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.version import __version__
 
@@ -368,14 +370,11 @@ def _unanswered(form: _Form, host: str, reason: str) -> errors.ConstantContactEr
 
 
 async def _exchange(engine: Engine, request: httpx.Request) -> _Response:
-    response = await engine.send(request)
-    content = bytearray()
+    response, content = await engine.send(request), b""
     try:
-        async for piece in response.aiter_raw():
-            content += piece
-            if len(content) > _MAX_RESPONSE:
-                break
+        with suppress(errors.DecodeError):  # the status is enough
+            content = await read_bounded(response, _MAX_RESPONSE, "")
     finally:
         with anyio.CancelScope(shield=True):
             await response.aclose()
-    return _Response(response.status_code, response.headers, bytes(content))
+    return _Response(response.status_code, response.headers, content)

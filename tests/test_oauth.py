@@ -167,6 +167,29 @@ async def test_a_custom_http_client_is_used_and_stays_open(library: Any) -> None
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+async def test_a_custom_http_client_may_read_the_response_in_a_hook(
+    library: Any, status: str
+) -> None:
+    async def read(response: Any) -> None:
+        await response.aread()
+
+    given = {"access_token": TOKEN, "expires_in": 9, "token_type": "Bearer"}
+    given |= {"error": "invalid_grant"}
+    hooks = {"response": [read]}
+    async with (
+        serving(answering(status, given)) as server,
+        library.AsyncClient(event_hooks=hooks) as mine,
+    ):
+        exchange = flow_at(server, http_client=mine).exchange_code(redirected(), state="kept")
+        if status == "200 OK":
+            assert (await exchange).access_token == TOKEN
+        else:
+            with pytest.raises(errors.GrantRefused, match="invalid_grant"):
+                await exchange
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_custom_http_client_that_cannot_connect_sends_nothing(library: Any) -> None:
     async with library.AsyncClient() as mine:
         flow = flow_at(f"http://127.0.0.1:{await unused_port()}", http_client=mine)
