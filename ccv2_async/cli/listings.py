@@ -126,7 +126,7 @@ def show_one(output: Output, row: Any, columns: Columns, *, more: str = "") -> E
         _write(output, row, columns, more)
         return Exit.OK
     cells = {name: cell(_value(row, of), name) for name, of in columns.items()}
-    cells = {name: shown for name, shown in cells.items() if shown}
+    cells = {name: shown for name, shown in cells.items() if shown} or {"values": cell("none")}
     card = table(*cells)
     card.add_row(*cells.values())
     output.show(card, as_records=True)

@@ -345,6 +345,13 @@ def test_the_account_is_shown(ccv2: Callable[..., Ran], service: Sandbox) -> Non
     assert lines["email"] == fields["email"]
 
 
+def test_an_account_without_values_is_shown(ccv2: Callable[..., Ran], service: Sandbox) -> None:
+    as_json = {"content-type": "application/json"}
+    service.admin.fault("answer", "GET", "/account/info", status=200, headers=as_json, body="{}")
+    ran = ccv2("account")
+    assert (ran.code, ran.out.split()) == (Exit.OK, ["values", "none"])
+
+
 SEPARATED = {
     "semicolons": "Email Address;First Name\r\nann@example.com;Ann\r\n",
     "quoted semicolons": '"Email Address";"First Name"\n"ann@example.com";"Ann"\n',
