@@ -475,7 +475,7 @@ def make_writer(model: type[Any], *, request: bool) -> Writer:
     }
 
     def write(instance: Any) -> dict[str, Any]:
-        out = dict(instance.extra or {}) if keeps_extra else {}
+        out = {**instance.extra} if keeps_extra and instance.extra is not None else {}
         if request and out:
             kept = {name: value for name, value in out.items() if name not in unsent}
             out = with_text_ids(kept, "")

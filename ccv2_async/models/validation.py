@@ -273,6 +273,14 @@ def is_number(value: object) -> TypeGuard[float]:
     return (isinstance(value, float) and math.isfinite(value)) or is_whole(value)
 
 
+def words(*allowed: str) -> Callable[[object], bool]:
+    """Return a function that returns whether a value is one of these words.
+
+    A mere comparison with an array does not tell.
+    """
+    return lambda value: isinstance(value, str) and value in allowed
+
+
 def is_flag(value: object) -> TypeGuard[bool]:
     """Return whether it is True or False. 1 and 0 are not."""
     return isinstance(value, bool)
@@ -444,7 +452,7 @@ def checked_seconds(value: object, field: str) -> float | None:
     Raises:
         InvalidField: It is not a number above zero. Nothing was sent.
     """
-    if value is None or value == float("inf"):
+    if value is None or (isinstance(value, float) and value == math.inf):
         return None
     if not is_number(value) or value <= 0:
         raise InvalidField(field, value, "it must be a number of seconds above 0, or None")

@@ -58,8 +58,8 @@ def _sendable(fee: F) -> F:
 
 def _scope(scope: S) -> S | FeeScope:
     """Return REGISTRANTS for REGISTRANT: the service sends both, but accepts only one."""
-    spelled = scope.upper() if isinstance(scope, str) else scope
-    return FeeScope.REGISTRANTS if spelled == FeeScope.REGISTRANT else scope
+    one = isinstance(scope, str) and scope.upper() == FeeScope.REGISTRANT
+    return FeeScope.REGISTRANTS if one else scope
 
 
 EVENTS = Endpoint(Event, EventWrite, "/eventspot/events", "event", "event")

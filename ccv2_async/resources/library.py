@@ -595,7 +595,7 @@ class Library(Resource):
 
         Source: "Folder collection", POST, of the service's documentation.
         """
-        parent = _TOP if parent_id == "" else parent_id
+        parent = _TOP if validation.words("")(parent_id) else parent_id
         return await self._create_one(FOLDERS, LibraryFolderWrite(name=name, parent_id=parent))
 
     async def update_folder(

@@ -13,7 +13,7 @@ import attrs
 from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
 from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
-from ccv2_async.models.validation import is_plain_function, is_whole
+from ccv2_async.models.validation import is_plain_function, is_whole, words
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import cursor
@@ -68,7 +68,7 @@ def checked_on_bad_row(value: object) -> OnBadRow:
     Raises:
         InvalidField: It is neither of the two words nor a plain function. Nothing was sent.
     """
-    if value in ("raise", "skip") or (callable(value) and is_plain_function(value)):
+    if words("raise", "skip")(value) or (callable(value) and is_plain_function(value)):
         return cast("OnBadRow", value)
     raise InvalidField("on_bad_row", value, 'it must be "raise", "skip", or a plain function')
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -236,7 +235,7 @@ def read_cursor(cursor: str) -> tuple[int, dict[str, str]]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         filters = dict(parse_qsl(raw.decode("ascii"), keep_blank_values=True))
         offset = int(filters.pop(_OFFSET))
-    except (binascii.Error, ValueError, KeyError):
+    except (ValueError, KeyError):
         offset = -1
     if offset < 0:
         raise bad_query("next", "the sandbox did not issue this cursor.")

@@ -117,9 +117,9 @@ def prepare(
     Raises:
         InvalidField: The service would refuse a value. Nothing was sent.
     """
-    if on_ambiguous not in ("look", "raise"):
+    if not validation.words("look", "raise")(on_ambiguous):
         raise errors.InvalidField("on_ambiguous", on_ambiguous, 'it must be "look" or "raise"')
-    if on_duplicate not in ("report", "trash"):
+    if not validation.words("report", "trash")(on_duplicate):
         raise errors.InvalidField("on_duplicate", on_duplicate, 'it must be "report" or "trash"')
     if name is not None:
         validation.checked_text(name, "name")

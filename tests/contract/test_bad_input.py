@@ -24,8 +24,22 @@ if TYPE_CHECKING:
     from ccv2_async import ConstantContact
     from tests.support.servers import Wire
 
+
+class Array:
+    """Like an array of numpy, it compares its elements, and is neither true nor false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> Any:
+        return Array()
+
+    def __bool__(self) -> bool:
+        raise ValueError("The truth value of an array is ambiguous.")
+
+
 NEVER_RIGHT: dict[str, Any] = {
     "an object": object(),
+    "an array": Array(),
     "a dict": {"a": object()},
     "bytes": b"\xff",
     "a fraction": 1.5,

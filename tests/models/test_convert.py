@@ -246,6 +246,14 @@ def test_a_value_that_is_not_a_list_is_refused(content: bytes) -> None:
     assert "is not an array" in str(refused(list[FileUploadStatus], content))
 
 
+@pytest.mark.parametrize("extra", ["abc", [(1, 2, 3)], 5])
+def test_extra_that_is_not_a_mapping_is_an_invalid_field(extra: Any) -> None:
+    file = LibraryFile(id="1", name="a.png", extra=extra)
+    for write in (file.to_dict, file.to_json):
+        with pytest.raises(errors.InvalidField, match="its values must fit its fields"):
+            write()
+
+
 def test_unknown_fields_are_kept_in_extra_and_sent_back() -> None:
     file = decode(LibraryFile, b'{"id":"4","name":"x","colour":{"deep":[1,2]}}')
     assert file.extra == {"colour": {"deep": [1, 2]}}

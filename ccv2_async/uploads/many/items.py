@@ -105,6 +105,10 @@ def _option(default: Any, is_right: Callable[[Any], bool], rule: str) -> Any:
     return attrs.field(default=default, validator=check)
 
 
+def _word(default: str, other: str) -> Any:
+    return _option(default, validation.words(default, other), f'"{default}" or "{other}"')
+
+
 def _flag(*, default: bool = False) -> Any:
     return _option(default, validation.is_flag, "True or False")
 
@@ -129,13 +133,11 @@ class Options:
     on_file: OnFileProgress | None = _option(  # noqa: RUF009  # a field
         None, validation.is_plain_function, "a plain function, or None"
     )
-    on_ambiguous: OnAmbiguous = _option("look", ("look", "raise").__contains__, '"look" or "raise"')  # noqa: RUF009  # a field
+    on_ambiguous: OnAmbiguous = _word("look", "raise")  # noqa: RUF009  # a field
     outage_timeout: float = _option(
         OUTAGE_TIMEOUT, validation.is_seconds, "a number of seconds, 0 or more"
     )
-    on_duplicate: OnDuplicate = _option(  # noqa: RUF009  # a field
-        "report", ("report", "trash").__contains__, '"report" or "trash"'
-    )
+    on_duplicate: OnDuplicate = _word("report", "trash")  # noqa: RUF009  # a field
     fail_fast: bool = _flag()
     dry_run: bool = _flag()
     wait: bool = _flag(default=True)
