@@ -83,10 +83,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "it must be an ssl.SSLContext, True, or False",
     ),
     "trust_env": (validation.is_flag, validation.FLAG),
-    "timeouts": (
-        _are_timeouts,
-        "it must be Timeouts whose values are numbers above 0, or None",
-    ),
+    "timeouts": (_are_timeouts, "it must be Timeouts whose values are numbers above 0, or None"),
     "max_in_flight": (validation.is_count, "it must be a whole number, 1 or more"),
     "settle_time": (validation.is_seconds, "it must be a number of seconds, 0 or more"),
     "refresh_token": (

@@ -40,9 +40,7 @@ def verify_webhook(
     client_secret = Secret(client_secret)
     if client_secret.reveal() == "":
         raise InvalidField(
-            "client_secret",
-            "",
-            "it must not be empty: anyone could sign with an empty secret",
+            "client_secret", "", "it must not be empty: anyone could sign with an empty secret"
         )
     if not is_text(client_secret.reveal()):
         rule = "it must be text without a lone surrogate"

@@ -62,11 +62,7 @@ class CampaignChanges(TypedDict, total=False):
 
 CAMPAIGNS = Endpoint(Campaign, CampaignWrite, "/emailmarketing/campaigns", "campaign", "campaign")
 SCHEDULES = Endpoint(
-    Schedule,
-    ScheduleWrite,
-    "/emailmarketing/campaigns/{}/schedules",
-    "schedule",
-    owner="campaign",
+    Schedule, ScheduleWrite, "/emailmarketing/campaigns/{}/schedules", "schedule", owner="campaign"
 )
 
 

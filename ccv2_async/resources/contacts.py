@@ -259,11 +259,7 @@ class Contacts(Resource):
         return next(same, None)
 
     async def _merge(
-        self,
-        found: Contact,
-        wanted: ContactWrite,
-        changes: dict[str, Any],
-        action_by: str | None,
+        self, found: Contact, wanted: ContactWrite, changes: dict[str, Any], action_by: str | None
     ) -> Contact | None:
         """Write the changes, and return the contact, or None if its lists were replaced since."""
         if _has_opted_out(found) and action_by != ActionBy.ACTION_BY_VISITOR:
@@ -315,8 +311,7 @@ class Contacts(Resource):
         Source: "Contacts resource", DELETE, of the service's documentation.
         """
         await self._delete(
-            path_to("/contacts/{}", contact_id),
-            what=f"opting out contact {contact_id}",
+            path_to("/contacts/{}", contact_id), what=f"opting out contact {contact_id}"
         )
 
     async def remove_from_lists(self, contact_id: str) -> None:
