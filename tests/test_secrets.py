@@ -16,6 +16,7 @@ import pytest
 from httpx_aiohttp import AiohttpTransport
 
 from ccv2_async import ConstantContact, errors
+from ccv2_async.models import Activity, LibraryFile
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.calls.call import Call, Timeouts
 from ccv2_async.transport.calls.retry import Effect
@@ -472,3 +473,31 @@ async def test_secrets_are_hidden_when_a_successful_response_echoes_them(
         for token in (poller.token(), failing.token()):
             coded = token.split(".")[-1] + token
             assert_clean(coded, "a resume token")
+
+
+@pytest.mark.parametrize("body", ["<html>{}</html>", "no file {}"])
+async def test_secrets_are_hidden_when_a_page_echoes_them_in_place_of_a_file(
+    watch: Watch, options: dict[str, Any], tmp_path: Path, body: str
+) -> None:
+    class Writer:
+        async def write(self, data: bytes) -> None:
+            return None
+
+    async def answer(wire: Wire, request: Request) -> None:
+        page = body.format(f"{request.target} {TOKEN}").encode()
+        await wire.answer("200 OK", page, "Content-Type: text/html", json=False)
+
+    async with serving(answer) as server, client(server, options) as cc:
+        file = LibraryFile(id="7", name="a.png", size=9999, url=f"{server.origin}/7.png")
+        done = {"id": "1", "type": "EXPORT_CONTACTS", "status": "COMPLETE"}
+        export = Activity.from_dict({**done, "file_name": f"{server.origin}/7.csv"})
+
+        async def read() -> None:
+            async with cc.library.open(file) as pieces:
+                [None async for _ in pieces]
+
+        for to in (tmp_path / "a.png", Writer()):
+            await watch.failing(cc.library.download(file, to))
+        if body.startswith("<"):
+            await watch.failing(read())
+            await watch.failing(cc.activities.download_export(export, tmp_path / "a.csv"))

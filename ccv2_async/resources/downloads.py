@@ -89,11 +89,13 @@ class _Source:
         held = bytearray()
         async for piece in pieces:
             held += piece
+            del piece  # a page may echo the key, and a traceback may show it
             if not held.lstrip().startswith(b"<") or len(held) > _LONGEST_PAGE:
                 yield bytes(held)
                 held.clear()
                 break
         if held and len(held) != self._file.size:
+            held.clear()
             raise errors.DecodeError(f"{self.what}: an HTML page arrived instead of the file.")
         if held:
             yield bytes(held)
@@ -180,5 +182,6 @@ async def _without_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerat
         if not begun and piece.strip():
             begun = True
             if piece.lstrip().startswith(b"<"):
+                del piece  # as above
                 raise errors.DecodeError(f"{what}: an HTML page arrived instead of a CSV file.")
         yield piece

@@ -15,6 +15,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.transport.calls import responses, retry
+from ccv2_async.transport.calls.outcome import without_frames
 from ccv2_async.transport.files.partial import PartialFile, remove_leftovers
 
 if TYPE_CHECKING:
@@ -109,14 +110,18 @@ class Saving:
             # Calls observe the deadline by themselves; this limits the writing too.
             async with self._session.clock.timeout(limit.left if limit else None):
                 return await saving
+        except errors.ConstantContactError as error:
+            failed = without_frames(error)  # what arrived in them may echo the key
         except TimeoutError:
             if limit is None or limit.left > 0.0:
                 raise  # a call's own limit
-        raise errors.DeadlineExceeded(
-            f"{what}: the download did not finish within {limit.seconds:g} s. An existing file at "
-            "the path is unchanged. The service keeps the file; download it again with more time.",
-            sent="wholly",
-        )
+            failed = errors.DeadlineExceeded(
+                f"{what}: the download did not finish within {limit.seconds:g} s. An existing file "
+                "at the path is unchanged. The service keeps the file; download it again with more "
+                "time.",
+                sent="wholly",
+            )
+        raise failed
 
     async def _to_writer(self, download: Download, writer: AsyncWriter) -> int:
         size = 0
