@@ -19,7 +19,7 @@ from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import ROOT_FOLDER_IDS
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
 from ccv2_async.transport.calls.responses import cursor, segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
@@ -255,12 +255,13 @@ async def _fetched(
     It stops once there are more than `most` bytes.
     """
     head, length, digest = b"", 0, blake2b()
-    async with session.download(file.url or "", f"library file {file.id}") as pieces:
-        async for piece in pieces:
-            head, length = (head + piece[:4])[:4], length + len(piece)
-            if length > most:
-                break
-            await threads.run(digest.update, piece)
+    with session.deadline(UPLOAD_DEADLINE):  # the bytes may trickle in without end
+        async with session.download(file.url or "", f"library file {file.id}") as pieces:
+            async for piece in pieces:
+                head, length = (head + piece[:4])[:4], length + len(piece)
+                if length > most:
+                    break
+                await threads.run(digest.update, piece)
     return head, length, digest.digest()
 
 

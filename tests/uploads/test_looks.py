@@ -14,6 +14,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.sources import BytesSource, PathSource
@@ -402,6 +403,33 @@ async def test_two_pictures_of_the_library_are_the_same_if_their_bytes_are(
             LibraryFile("7", name="a", url=f"{server.origin}/{end}") for end in ("one", "second")
         )
         assert await looks.is_same_picture(first, second, session, threads) is same
+
+
+async def test_a_file_whose_bytes_keep_trickling_in_proves_nothing(
+    open_session: Callable[..., Any], threads: FileThreads, clock: ManualClock
+) -> None:
+    begun = asyncio.Event()
+
+    async def trickle(wire: Wire, request: Request) -> None:
+        await wire.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
+        while True:
+            await wire.write(b"x")
+            begun.set()
+            await asyncio.sleep(0.01)
+
+    async with serving(trickle) as server:
+        session = await open_session(server)
+        file = LibraryFile(id="7", name="a.png", url=f"{server.origin}/7.png")
+        source = BytesSource(b"x" * 900)
+        for work, unknown in (
+            (looks.compare(source, 900, file, session, threads), Evidence.UNKNOWN),
+            (looks.is_same_picture(file, file, session, threads), False),
+        ):
+            begun.clear()
+            comparing = asyncio.create_task(work)
+            await begun.wait()
+            await clock.advance(UPLOAD_DEADLINE)
+            assert await asyncio.wait_for(comparing, 5.0) is unknown
 
 
 @pytest.mark.parametrize("url", [None, "", "not a URL"])
