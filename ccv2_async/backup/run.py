@@ -41,7 +41,7 @@ from ccv2_async.text import one_line
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.outage import PROBE
 from ccv2_async.transport.calls.responses import INACTIVE_KEY
-from ccv2_async.transport.calls.saving import Saving
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.sources import absolute
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ccv2_async.backup.journal import FileEntry, Scope
     from ccv2_async.backup.results import OnBackupProgress
     from ccv2_async.transport.calls.call import Call, Response
+    from ccv2_async.transport.calls.saving import Saved
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
@@ -458,9 +459,7 @@ class Backup:
                     note = Note(*listing.key, entry.id, failed=False, text=why)
                     await self._do(self._journal.note, note)
                     return
-                saved = await self._patiently(
-                    lambda: self._saving.to_path(download_of(self._session, file), part)
-                )
+                saved = await self._patiently(lambda: self._saved(file, part))
                 kept = (saved.size, saved.sha256)
                 self._done["files"] += 1
                 self._done["downloaded"] += kept[0]
@@ -468,6 +467,10 @@ class Backup:
             await self._pass(error, listing, entry.id)
             return
         await self._do(self._place, entry, *kept)
+
+    async def _saved(self, file: LibraryFile, part: Path) -> Saved:
+        with self._session.deadline(DOWNLOAD_DEADLINE):  # its bytes may trickle in without end
+            return await self._saving.to_path(download_of(self._session, file), part)
 
     async def _record_of(self, entry: FileEntry) -> LibraryFile:
         """Return the record of a file, read again by its ID if the listed row cannot be read.

@@ -10,6 +10,7 @@ import pytest
 
 from ccv2_async import ConstantContact, errors, verify_backup
 from ccv2_async.resources.listing import MOST_EMPTY
+from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from tests.backup.conftest import digests, held, lines, manifest
 from tests.support.probes import until
 
@@ -141,6 +142,20 @@ async def test_an_id_that_cannot_be_part_of_a_path_fails_alone(
     assert result.rows["contacts"] == 120
     assert digests(tmp_path) == held(demo)
     assert (await verify_backup(tmp_path)).faults == ()
+
+
+async def test_a_file_that_keeps_trickling_in_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, clock: SkippingClock
+) -> None:
+    demo.admin.fault("trickle", path="/content/*", size=400, seconds=30.0, times=1)
+    run = asyncio.create_task(cc.backup(tmp_path))
+    library = tmp_path / "library"
+    await until(lambda: sum(each.is_file() for each in library.rglob("*")) == len(held(demo)) - 1)
+    await clock.advance(DOWNLOAD_DEADLINE)
+    result = await asyncio.wait_for(run, 20.0)
+    (failed,) = result.failed
+    assert (failed.dataset, "did not finish within 3600 s" in failed.reason) == ("library", True)
+    assert len(digests(tmp_path)) == len(held(demo)) - 1
 
 
 async def test_cursors_in_a_circle_end_the_listing_with_the_rows_so_far(
