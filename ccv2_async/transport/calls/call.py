@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -11,6 +10,7 @@ from ccv2_async import errors
 from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
+from ccv2_async.transport.calls.responses import time_of
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
@@ -134,15 +134,8 @@ class Response:
 
     @property
     def date(self) -> float | None:
-        """The service's own time, in seconds since 1970; None without a usable Date header.
-
-        A date without a zone, which "-0000" means too, cannot be compared with other clocks.
-        """
-        try:
-            date = parsedate_to_datetime(self.headers["date"])
-            return date.timestamp() if date.tzinfo is not None else None
-        except (KeyError, ValueError, TypeError, OverflowError, IndexError):
-            return None
+        """The service's own time; see `time_of`."""
+        return time_of(self.headers)
 
     def plain(self) -> Any:
         """Return the body as parsed JSON; None if it is empty or not declared as JSON.

@@ -84,7 +84,9 @@ class Judge:
     ) -> Failed:
         """Judge an unsuccessful response, and pause the quota if the response says so."""
         found = responses.parse_errors(content, headers, self._credentials.redact)
-        hint = parse_retry_after(headers.get("retry-after"), self._clock.time())
+        # Our clock may be behind; then a date would be too far away.
+        now = max(self._clock.time(), responses.time_of(headers) or 0.0)
+        hint = parse_retry_after(headers.get("retry-after"), now)
         kind = responses.failure_kind(status, found, hinted=hint is not None)
         error: errors.ConstantContactError
         match kind:

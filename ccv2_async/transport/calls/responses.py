@@ -7,6 +7,7 @@ the configured origin, so that no response can send the credentials elsewhere.
 from __future__ import annotations
 
 import re
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -188,6 +189,18 @@ def refusal(
     return kind.from_parts(
         what, f"the service returned {reason}", advice, status=status, errors=found
     )
+
+
+def time_of(headers: Mapping[str, str]) -> float | None:
+    """Return the server's own time, in seconds since 1970; None without a usable Date header.
+
+    A date without a zone, which "-0000" means too, cannot be compared with other clocks.
+    """
+    try:
+        date = parsedate_to_datetime(headers["date"])
+        return date.timestamp() if date.tzinfo is not None else None
+    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def is_id(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -360,6 +361,19 @@ async def test_the_retry_after_time_is_waited_for(
         session = await open_session(server)
         assert (await session.send(read(deadline=None))).read(str) == "fine"
     assert waited <= clock.slept[-1] <= max(waited, 1.0)
+
+
+@pytest.mark.parametrize(("ahead", "waited"), [(-3600, 0.0), (0, 7.0), (3600, 7.0)])
+async def test_a_retry_after_date_is_compared_with_the_clock_of_the_service(
+    open_session: Callable[..., Any], clock: SkippingClock, ahead: float, waited: float
+) -> None:
+    theirs = clock.time() + ahead
+    when, now = formatdate(theirs + 7, usegmt=True), formatdate(theirs, usegmt=True)
+    busy = answer("503 Busy", b"", f"Retry-After: {when}", f"Date: {now}")
+    async with serving(busy, fine) as server:
+        session = await open_session(server)
+        assert (await session.send(read(deadline=None))).read(str) == "fine"
+    assert waited - 1.0 <= clock.slept[-1] <= max(waited, 1.0)
 
 
 @pytest.mark.parametrize("hint", ["121", "1e9", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
