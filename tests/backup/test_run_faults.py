@@ -382,6 +382,23 @@ async def test_an_outage_is_waited_out(demo: Sandbox, cc: ConstantContact, tmp_p
     assert digests(tmp_path) == held(demo)
 
 
+@pytest.mark.parametrize("path", ["/lists", "/emailmarketing/campaigns/*", "/library/folders"])
+async def test_a_call_that_the_service_always_fails_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, clock: SkippingClock, path: str
+) -> None:
+    draft = next(each.id for each in await cc.campaigns.all().collect() if each.status == "DRAFT")
+    demo.admin.fault("server_error", "GET", path.replace("*", draft), times=None)
+    began = clock.now
+    result = await cc.backup(tmp_path)
+    demo.admin.assert_faults_struck()
+    (failed,) = result.failed
+    assert "returned 500" in failed.reason
+    assert result.rows["contacts"] == 120
+    assert clock.now - began < 400.0
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).failed == ()
+
+
 async def test_a_service_that_stays_away_ends_the_run(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ circuit is closed; if it fails, the circuit opens again and the intervals keep g
 The table, which is `TABLE` in the code::
 
                        CLOSED        OPEN             HALF_OPEN
-    READ_ANSWERED      CLOSED        HALF_OPEN (2)    HALF_OPEN
+    READ_ANSWERED      CLOSED        HALF_OPEN (2)    HALF_OPEN (3)
     WRITE_ANSWERED     CLOSED        CLOSED           CLOSED
     READ_FAILED        CLOSED (1)    OPEN             OPEN
     WRITE_FAILED       CLOSED (1)    OPEN             OPEN
@@ -27,6 +27,9 @@ not interrupt a series of failed writes: a service may answer reads while it ref
 
 (2) Once the next probe is due. An earlier response belongs to a call that was not the probe, and
 would cancel the interval.
+
+(3) CLOSED if fewer than two writes in a row have failed. Then only reads have shown the outage, and
+a client that only reads would never see its end otherwise.
 
 A call that its caller's time limit ends after less than `FAIR_TIME` counts neither as answered nor
 as failed: it says more about the limit than about the service. A call for which the service asks to
@@ -39,7 +42,7 @@ import enum
 
 import attrs
 
-from ccv2_async.transport.calls.retry import Effect, FailureKind
+from ccv2_async.transport.calls.retry import MAY_HAVE_BEEN_CARRIED_OUT, Effect, FailureKind
 
 FAILED_WRITES = 2
 """The number of consecutive failed writes that opens the circuit."""
@@ -84,15 +87,8 @@ TABLE: dict[Signal, dict[State, State]] = {
     Signal.WRITE_FAILED: _row(State.CLOSED, State.OPEN, State.OPEN),
 }
 
-_SIGNS_OF_AN_OUTAGE = frozenset(
-    {
-        FailureKind.NEVER_CONNECTED,
-        FailureKind.PARTLY_SENT,
-        FailureKind.UNANSWERED,
-        FailureKind.SERVER_BUSY,
-        FailureKind.SERVER_FAILED,
-    }
-)
+# No response, or one that says that the service fails.
+_SIGNS = MAY_HAVE_BEEN_CARRIED_OUT | {FailureKind.NEVER_CONNECTED, FailureKind.PARTLY_SENT}
 
 
 def signal_of(effect: Effect, kind: FailureKind | None) -> Signal | None:
@@ -103,7 +99,7 @@ def signal_of(effect: Effect, kind: FailureKind | None) -> Signal | None:
         kind: How the attempt failed; None if it succeeded.
     """
     read = effect is Effect.SAFE
-    if kind in _SIGNS_OF_AN_OUTAGE:
+    if kind in _SIGNS:
         return Signal.READ_FAILED if read else Signal.WRITE_FAILED
     if kind is not None and kind is not FailureKind.REFUSED:
         return None  # a gateway in front of the service says this too
@@ -127,6 +123,11 @@ class Circuit:
     _failed_reads: int = 0
     _failed_writes: int = 0
 
+    @property
+    def writes_fail(self) -> bool:
+        """Whether failed writes alone show an outage."""
+        return self._failed_writes >= FAILED_WRITES
+
     def note(self, signal: Signal, now: float) -> None:
         """Take one attempt at a call into account, when it has ended."""
         before, due = self.state, now >= self.probe_at
@@ -134,22 +135,21 @@ class Circuit:
         match signal:
             case Signal.WRITE_ANSWERED:
                 self._failed_reads = self._failed_writes = 0
-                self._interval = FIRST_INTERVAL
             case Signal.READ_ANSWERED:
                 self._failed_reads = 0
                 if before is State.OPEN and not due:
                     after = State.OPEN
+                elif before is State.HALF_OPEN and not self.writes_fail:
+                    after = State.CLOSED
             case Signal.READ_FAILED | Signal.WRITE_FAILED:
                 after = self._failed(signal, before, now)
         self.state = after
 
     def _failed(self, signal: Signal, before: State, now: float) -> State:
-        if signal is Signal.WRITE_FAILED:
-            self._failed_writes += 1
-        else:
-            self._failed_reads += 1
+        self._failed_writes += signal is Signal.WRITE_FAILED
+        self._failed_reads += signal is Signal.READ_FAILED
         if before is State.CLOSED:
-            if self._failed_writes < FAILED_WRITES and self._failed_reads < FAILED_READS:
+            if not self.writes_fail and self._failed_reads < FAILED_READS:
                 return State.CLOSED
             self.since, self._interval = now, FIRST_INTERVAL
         elif before is State.OPEN and now < self.probe_at:

@@ -66,6 +66,10 @@ logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 REPORT_WAITS_FROM = 0.001
 
+MOST_FAILURES = 10
+"""How often work fails over about five minutes, although probes are answered in between, until the
+outage is not the reason."""
+
 LATE = 0.1
 """Seconds that opening a file and connecting may take. After that, the call loses its turn."""
 
@@ -370,12 +374,14 @@ class Session:
             ServiceUnavailable: The outage lasted longer than `patience`.
             ConstantContactError: The work failed, and not because of an outage.
         """
+        failures = 0
         while True:
-            async with self.turn(since, patience):
+            async with self.turn(since, patience) if self.outage.is_ongoing else nullcontext():
                 try:
                     return await work()
-                except SYMPTOMS:
-                    if not self.outage.is_ongoing:
+                except SYMPTOMS as error:
+                    failures += not isinstance(error, errors.ServiceUnavailable)
+                    if failures == MOST_FAILURES or not self.outage.is_ongoing:
                         raise
 
     async def _carry_out(
@@ -484,11 +490,11 @@ class Session:
         """
         since = self.clock.monotonic()
         self._require_open(call.what)
-        if self.outage.holds(call.lane):
+        if self.outage.holds(call):
             raise self.outage.refusal(call.what)
         async with self.while_open(call.what):
             await self.budget.acquire(call.lane, call.what)
-        if self.outage.holds(call.lane):  # other calls discovered it while this one waited
+        if self.outage.holds(call):  # other calls discovered it while this one waited
             self.budget.give_back()
             raise self.outage.refusal(call.what)
         waited = self.clock.monotonic() - since

@@ -78,6 +78,23 @@ def opened(at: float = 0.0) -> Circuit:
 steps = st.lists(st.tuples(st.sampled_from(Signal), st.floats(0.0, 100.0)), max_size=60)
 
 
+def test_two_answered_reads_close_a_circuit_that_failed_reads_opened() -> None:
+    circuit, states = Circuit(), []
+    for signal in (Signal.READ_FAILED,) * FAILED_READS + (Signal.READ_ANSWERED,) * 2:
+        circuit.note(signal, circuit.probe_at)
+        states.append(circuit.state)
+
+    assert states[-3:] == [State.OPEN, State.HALF_OPEN, State.CLOSED]
+
+
+def test_answered_reads_close_no_circuit_that_failed_writes_opened() -> None:
+    circuit = opened()
+    for _ in range(9):
+        circuit.note(Signal.READ_ANSWERED, circuit.probe_at)
+
+    assert circuit.state is State.HALF_OPEN
+
+
 @given(steps)
 def test_the_rules_hold_for_any_sequence_of_outcomes(steps: list[tuple[Signal, float]]) -> None:
     circuit, now, row = Circuit(), 0.0, 0
@@ -93,7 +110,9 @@ def test_the_rules_hold_for_any_sequence_of_outcomes(steps: list[tuple[Signal, f
             assert circuit.since == now
         if before[0] is not State.CLOSED:
             assert circuit.since == before[1]
-            assert circuit.state is not State.CLOSED or signal is Signal.WRITE_ANSWERED
+            may_close = signal is Signal.READ_ANSWERED and before[0] is State.HALF_OPEN
+            may_close = may_close and not circuit.writes_fail
+            assert circuit.state is not State.CLOSED or may_close or signal is Signal.WRITE_ANSWERED
         if circuit.state is State.OPEN:
             assert circuit.probe_at >= before[2] or before[0] is State.CLOSED
             assert circuit.probe_at <= now + LONGEST_INTERVAL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -29,6 +29,7 @@ class Service:
     Attributes:
         answers_after: Seconds until it responds to a call.
         status: The status of its responses.
+        bad_paths: Calls whose paths end like this get 500.
         headers: The headers of its responses.
         calls: How many calls have come.
     """
@@ -37,13 +38,15 @@ class Service:
         self._clock = clock
         self.answers_after = 1.0
         self.status = 200
+        self.bad_paths: tuple[str, ...] = ()
         self.headers: dict[str, str] = {}
         self.calls = 0
 
-    async def respond(self, _request: httpx.Request) -> httpx.Response:
+    async def respond(self, request: httpx.Request) -> httpx.Response:
         self.calls += 1
         await self._clock.sleep(self.answers_after)
-        return httpx.Response(self.status, headers=self.headers, json={})
+        status = 500 if request.url.path.endswith(self.bad_paths) else self.status
+        return httpx.Response(status, headers=self.headers, json={})
 
 
 @pytest.fixture
@@ -183,3 +186,64 @@ async def test_probes_that_outlast_the_limit_of_a_call_grow_rarer(
     with pytest.raises(errors.ServiceUnavailable, match="not been available for 10 min"):
         await waiting
     assert service.calls - calls < 15
+
+
+def reading(client: ConstantContact, record: str) -> Any:
+    """A function that reads a record in the bulk lane."""
+    call = Call("GET", f"/contacts/{record}", Effect.SAFE, f"contact {record}", lane=Lane.BULK)
+    return lambda: client._open_parts.session.send(call)
+
+
+async def test_work_that_only_reads_continues_after_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    service.answers_after, service.bad_paths = 0.0, ("/contacts/1", "/library/info")
+    works = [
+        asyncio.create_task(session.outlast(reading(client, "1"), since=began, patience=900.0))
+        for _ in range(4)
+    ]
+    await manual_clock.advance(20.0)
+    assert session.outage.is_ongoing
+    service.bad_paths = ()
+    await manual_clock.advance(20.0)
+    await asyncio.gather(*works)
+
+    assert session.outage.seconds is None
+    await manual_clock.advance(1000.0)
+    await session.outlast(reading(client, "2"), since=began, patience=900.0)
+
+
+async def test_work_that_only_reads_continues_although_uploads_failed(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    session, began, service.status = client._open_parts.session, manual_clock.now, 200
+    for _ in range(100):
+        work = session.outlast(reading(client, "1"), since=began, patience=900.0)
+        await manual_clock.run(work)
+        await manual_clock.advance(20.0)
+
+    assert session.outage.seconds is not None
+
+
+async def test_work_that_fails_although_probes_are_answered_fails_alone(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    service.answers_after, service.bad_paths = 0.1, ("/1",)
+    with pytest.raises(errors.ServerError, match="contact 1"):
+        await manual_clock.run(session.outlast(reading(client, "1"), since=began, patience=900.0))
+
+    assert manual_clock.now - began < 400.0
+    await manual_clock.run(session.outlast(reading(client, "2"), since=began, patience=900.0))
+
+
+async def test_a_record_that_cannot_be_read_does_not_hold_the_next_call_back(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    service.answers_after, service.bad_paths = 0.0, ("/1",)
+    with pytest.raises(errors.ServerError, match="contact 1"):
+        await manual_clock.run(reading(client, "1")())
+    await reading(client, "2")()
+    await client._open_parts.session.send(WRITE)
