@@ -234,7 +234,8 @@ class Settler:
         try:
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
-                    await self._sleep_until(sending.lost + delay)
+                    pause = sending.lost + delay - self._clock.monotonic()
+                    await self._session.sleep(pause, upload.what)
                     finding, ids = await self._judge_before(sending, limit)
                     step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
                     if step is Step.ADOPT:
@@ -258,9 +259,6 @@ class Settler:
             raise TimeoutError
         async with self._clock.timeout(None if limit is None else limit.left):
             yield
-
-    async def _sleep_until(self, at: float) -> None:
-        await self._clock.sleep(at - self._clock.monotonic())
 
     async def _judge_before(
         self, sending: Sending[Any], limit: Deadline | None
@@ -379,8 +377,9 @@ class Settler:
         with suppress(TimeoutError):
             async with self._in_time(limit):
                 for delay in look_delays(self._settle_time):
-                    await self._sleep_until(accepted_at + delay)
+                    pause = accepted_at + delay - self._clock.monotonic()
                     with _unless_later(sending):  # the next look may succeed
+                        await self._session.sleep(pause, upload.what)
                         listed, found = await self._list_after(sending, file_id, limit)
                         double = await self._possible(sending, found)
                         alone = After.ALONE if listed else After.HIDDEN

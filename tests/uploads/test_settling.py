@@ -654,6 +654,31 @@ async def test_a_success_with_a_truncated_body_is_accepted_by_its_headers(
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("sent", [1, 2])
+async def test_closing_the_client_ends_the_pause_before_a_look(
+    connect: Callable[..., Any], sandbox: Sandbox, manual_clock: ManualClock, sent: int
+) -> None:
+    sandbox.admin.configure(listing_lag=3600.0)
+    sandbox.admin.fault("server_error", "POST")
+    cc = await connect(sandbox, clock=manual_clock)
+    task = asyncio.create_task(cc.library.begin_upload(b"abc", name="menu.pdf"))
+    await until(lambda: any(manual_clock.slept))
+    if sent == 2:
+        await manual_clock.advance(4.0)
+        await until(lambda: sum(manual_clock.slept) > 14.0)
+        await manual_clock.advance(11.0)
+        await until(lambda: sum(manual_clock.slept) > 18.0)
+    assert sends(sandbox) == sent
+    await cc.aclose()
+    async with asyncio.timeout(5):
+        if sent == 2:
+            assert (await task).id == sandbox.admin.files()[0]["id"]
+            return
+        with pytest.raises(errors.AmbiguousUpload) as caught:
+            await task
+    assert isinstance(caught.value.__cause__, errors.ClientClosed)
+
+
 # --- refused, killed
 
 

@@ -449,8 +449,10 @@ class Session:
 
         Raises:
             DeadlineExceeded: It was not free in time. Nothing was sent.
+            ClientClosed: The client was closed. Nothing was sent.
         """
-        await self._begin_in_time(lock.acquire(), what, self.limit)
+        async with self.while_open(what):
+            await self._begin_in_time(lock.acquire(), what, self.limit)
         try:
             yield
         finally:
@@ -657,7 +659,8 @@ class Session:
         if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not repeatable:
             raise failed.error
         if decision is Decision.REFRESH:
-            await self._in_time(self._renewal.renew(failed), call, failed, ends)
+            async with self.while_open(call.what):
+                await self._in_time(self._renewal.renew(failed), call, failed, ends)
             await self._in_time(self._take_turn(call), call, failed, ends)
             return
         hint = failed.hint

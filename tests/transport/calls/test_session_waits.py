@@ -292,6 +292,49 @@ async def test_closing_the_client_ends_the_wait_for_a_place_and_not_the_call_tha
         assert (await sent).read(str) == "fine"
 
 
+async def test_closing_the_client_ends_the_wait_for_a_fresh_token(
+    open_session: Callable[..., Any],
+) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def refresh() -> str:
+        began.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+        return "never"
+
+    async with serving(answer("401 Unauthorized")) as server:
+        session = await open_session(server, refresh_token=refresh)
+        tasks = [asyncio.create_task(session.send(read())) for _ in range(3)]
+        await began.wait()
+        await session.aclose()
+        async with asyncio.timeout(5):
+            for task in tasks:
+                with pytest.raises(errors.ClientClosed, match="not sent"):
+                    await task
+        assert ended.is_set()
+
+
+async def test_closing_the_client_ends_the_wait_for_a_lock(
+    open_session: Callable[..., Any],
+) -> None:
+    session, lock = await open_session(), asyncio.Lock()
+
+    async def work() -> None:
+        async with session.holding(lock, "the thing"):
+            pass
+
+    async with lock:
+        task = asyncio.create_task(work())
+        await settle()
+        await session.aclose()
+        async with asyncio.timeout(5):
+            with pytest.raises(errors.ClientClosed, match="the thing"):
+                await task
+
+
 @pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
 async def test_a_quota_wait_before_a_retry_counts(
     open_session: Callable[..., Any], manual_clock: ManualClock, effect: Effect
