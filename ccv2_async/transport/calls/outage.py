@@ -37,6 +37,10 @@ WhileOpen: TypeAlias = "Callable[[str], AbstractAsyncContextManager[None]]"
 SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
 
+MOST_FAILURES = 10
+"""How often work fails over about five minutes, although probes are answered in between, until the
+outage is not the reason."""
+
 
 class Outage:
     """The state of an outage of the service, as one client knows it.

@@ -25,7 +25,7 @@ from ccv2_async.transport.calls.circuit import FAILED_READS, FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
-from ccv2_async.transport.calls.outage import PROBE, SYMPTOMS, Outage
+from ccv2_async.transport.calls.outage import MOST_FAILURES, PROBE, SYMPTOMS, Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
     Failed,
@@ -65,10 +65,6 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
 REPORT_WAITS_FROM = 0.001
-
-MOST_FAILURES = 10
-"""How often work fails over about five minutes, although probes are answered in between, until the
-outage is not the reason."""
 
 LATE = 0.1
 """Seconds that opening a file and connecting may take. After that, the call loses its turn."""

@@ -17,7 +17,7 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.tasks import all_ended, ends_task, uninterrupted
 from ccv2_async.text import described
-from ccv2_async.transport.calls.outage import SYMPTOMS
+from ccv2_async.transport.calls.outage import MOST_FAILURES, SYMPTOMS
 from ccv2_async.transport.files.sources import StreamSource
 from ccv2_async.uploads.ledger import (
     Action,
@@ -439,7 +439,7 @@ class Run:
             await self._skip(file, entry, found)
             return
         outage, uploader = self._parts.session.outage, self._parts.uploader
-        task = asyncio.current_task()
+        task, failures = asyncio.current_task(), 0
         lost: errors.AmbiguousUpload | None = None
         try:
             async with uploader.alone(upload):
@@ -451,7 +451,9 @@ class Run:
                         try:
                             job = await uploader.send(sending)
                         except errors.ConstantContactError as error:
-                            if not self._belongs_to_outage(error, sending, openings):
+                            failures += not isinstance(error, errors.ServiceUnavailable)
+                            is_last = failures == MOST_FAILURES
+                            if is_last or not self._belongs_to_outage(error, sending, openings):
                                 await self._not_sent(file, sending.entry, error)
                                 return
                             entry = sending.entry

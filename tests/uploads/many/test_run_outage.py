@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ccv2_async import BulkState, ConstantContact, Timeouts, errors
@@ -19,7 +21,6 @@ from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.clocks import ManualClock
 
@@ -226,6 +227,32 @@ async def test_a_caller_with_less_time_does_not_wait_for_one_with_more(
         with pytest.raises(errors.ServiceUnavailable, match="not been available for 1 s"):
             await others[1]
         patient.cancel()
+
+
+class Picky(httpx.AsyncHTTPTransport):
+    """The way to a service that fails for one file."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and b"bad.png" in await request.aread():
+            return httpx.Response(500)
+        return await super().handle_async_request(request)
+
+
+async def test_a_file_that_the_service_always_fails_does_not_stop_the_others(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    async with httpx.AsyncClient(transport=Picky()) as http:
+        client = await connect(sandbox, http_client=http)
+        paths = pictures("a.png", "bad.png", "c.png", "d.png")
+
+        results = await run(client, paths, tmp_path / "j.db", concurrency=1)
+
+    states = {Path(result.path).name: result.state for result in results}
+    assert states.pop("bad.png") is BulkState.AMBIGUOUS
+    assert set(states.values()) == {BulkState.DONE}
 
 
 async def test_a_single_failure_does_not_pause_the_upload(
