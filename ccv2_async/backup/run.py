@@ -35,12 +35,11 @@ from ccv2_async.models.convert import structure
 from ccv2_async.models.hooks import utc_text
 from ccv2_async.models.library import LibraryFile
 from ccv2_async.resources.downloads import download_of
-from ccv2_async.resources.listing import Cursors
 from ccv2_async.tasks import uninterrupted
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.calls.outage import PROBE
-from ccv2_async.transport.calls.responses import INACTIVE_KEY
+from ccv2_async.transport.calls.responses import INACTIVE_KEY, Cursors
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.sources import absolute
 from ccv2_async.transport.files.threads import FileThreads

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 import anyio.lowlevel
 import attrs
 
-from ccv2_async.errors import InvalidField, PaginationError, UnreadableRow, UsageError
+from ccv2_async.errors import InvalidField, UnreadableRow, UsageError
 from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.validation import is_plain_function, is_whole, words
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.responses import cursor
+from ccv2_async.transport.calls.responses import Cursors
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sized
+    from collections.abc import AsyncGenerator, Iterable
 
     from ccv2_async.models.convert import Page
     from ccv2_async.transport.calls.session import Session
@@ -36,9 +36,6 @@ A plain function is called with the `UnreadableRow` of each such row in place of
 logger: logging.Logger = logging.getLogger("ccv2_async.resources")
 
 _SHOWN_ROWS = 50
-
-MOST_EMPTY = 50
-"""The maximum number of consecutive empty pages. A real listing has a few at most."""
 
 
 class Rows(list[T]):
@@ -174,50 +171,6 @@ class Listing(Generic[T]):
             error.rows_before = rows
             raise
         return rows
-
-
-@attrs.define
-class Cursors:
-    """The links from page to page of one listing, which must lead to an end.
-
-    Attributes:
-        what: The name of the listing, for messages.
-        seen: The cursors so far.
-    """
-
-    what: str
-    seen: set[str] = attrs.field(factory=set)
-    _empty: int = 0
-
-    def after(self, rows: Sized, next_link: str | None) -> str | None:
-        """Return the cursor of the page after one with these rows; None on the last page.
-
-        Raises:
-            PaginationError: The link holds no cursor, or one that was seen before, or many
-                consecutive pages were empty.
-        """
-        try:
-            following = cursor(next_link)
-        except ValueError:
-            raise PaginationError(
-                f"{self.what}: the link to the next page has no cursor. The rows so far are "
-                "complete; list again to get the rest."
-            ) from None
-        if following is None:
-            return None
-        if following in self.seen:
-            raise PaginationError(
-                f"{self.what}: the service returned the same cursor twice, so the pages would "
-                "never end. Narrow the listing, or list again."
-            )
-        self._empty = 0 if rows else self._empty + 1
-        if self._empty == MOST_EMPTY:
-            raise PaginationError(
-                f"{self.what}: {MOST_EMPTY} pages in a row were empty, and another one "
-                "follows, so the pages may never end. Narrow the listing, or list again."
-            )
-        self.seen.add(following)
-        return following
 
 
 async def good_rows(rows: Iterable[T | BadRow], what: str, on_bad_row: OnBadRow) -> list[T]:

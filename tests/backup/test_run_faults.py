@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import ConstantContact, errors, verify_backup
-from ccv2_async.resources.listing import MOST_EMPTY
+from ccv2_async.transport.calls.responses import MOST_EMPTY
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE
 from tests.backup.conftest import digests, held, lines, manifest
 from tests.support.probes import until

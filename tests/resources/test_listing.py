@@ -13,7 +13,7 @@ from ccv2_async import errors
 from ccv2_async.models import ContactStatus
 from ccv2_async.models.validation import joined_ids, one_of, query_of, text_of
 from ccv2_async.resources.base import path_to
-from ccv2_async.resources.listing import MOST_EMPTY
+from ccv2_async.transport.calls.responses import MOST_EMPTY
 
 if TYPE_CHECKING:
     from ccv2_async import ConstantContact

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+import attrs
 import orjson
 
 from ccv2_async import errors
@@ -18,7 +19,7 @@ from ccv2_async.text import one_line
 from ccv2_async.transport.calls.retry import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sized
 
 OVER_RATE_KEY = "mashery.not.authorized.over.qps"
 OVER_DAY_KEY = "mashery.not.authorized.over.ratelimit"
@@ -73,6 +74,8 @@ MAX_ERRORS = 20
 MAX_TEXT = 300
 _MAX_PROSE = 64 * 1024
 _LONGEST_LINK = 4096
+MOST_EMPTY = 50
+"""The maximum number of consecutive empty pages. A real listing has a few at most."""
 
 
 def parse_errors(
@@ -256,6 +259,50 @@ def cursor(next_link: str | None) -> str | None:
         if name == "next" and value:
             return value
     raise ValueError("no cursor")
+
+
+@attrs.define
+class Cursors:
+    """The links from page to page of one listing, which must lead to an end.
+
+    Attributes:
+        what: The name of the listing, for messages.
+        seen: The cursors so far.
+    """
+
+    what: str
+    seen: set[str] = attrs.field(factory=set)
+    _empty: int = 0
+
+    def after(self, rows: Sized, next_link: str | None) -> str | None:
+        """Return the cursor of the page after one with these rows; None on the last page.
+
+        Raises:
+            PaginationError: The link holds no cursor, or one that was seen before, or many
+                consecutive pages were empty.
+        """
+        try:
+            following = cursor(next_link)
+        except ValueError:
+            raise errors.PaginationError(
+                f"{self.what}: the link to the next page has no cursor. The rows so far are "
+                "complete; list again to get the rest."
+            ) from None
+        if following is None:
+            return None
+        if following in self.seen:
+            raise errors.PaginationError(
+                f"{self.what}: the service returned the same cursor twice, so the pages would "
+                "never end. Narrow the listing, or list again."
+            )
+        self._empty = 0 if rows else self._empty + 1
+        if self._empty == MOST_EMPTY:
+            raise errors.PaginationError(
+                f"{self.what}: {MOST_EMPTY} pages in a row were empty, and another one "
+                "follows, so the pages may never end. Narrow the listing, or list again."
+            )
+        self.seen.add(following)
+        return following
 
 
 def segment(value: str) -> str:
