@@ -31,19 +31,15 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return the seconds since an arbitrary start; they never decrease."""
-        ...
 
     def time(self) -> float:
         """Return the seconds since 1970 (UTC), for timestamps that other processes read."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`; zero or less yields to the event loop once."""
-        ...
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Return a context that raises `TimeoutError` after `seconds`; None for no limit."""
-        ...
 
 
 class SystemClock:

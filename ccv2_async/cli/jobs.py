@@ -141,11 +141,9 @@ class Display(Protocol):
 
     def changed(self, item: JobItem) -> None:
         """An item has changed its state or status."""
-        ...
 
     def stop(self) -> None:
         """Stop using the terminal. Calling it again has no effect."""
-        ...
 
 
 async def follow(item: JobItem, display: Display) -> None:

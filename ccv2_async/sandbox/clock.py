@@ -22,7 +22,6 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Return the seconds since 1970 (UTC)."""
-        ...
 
 
 class SystemClock:

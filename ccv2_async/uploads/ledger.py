@@ -174,15 +174,12 @@ class Store(Protocol[K_contra, E]):
     @property
     def wants_tokens(self) -> bool:
         """Whether the entries of accepted files need resume tokens."""
-        ...
 
     async def find(self, key: K_contra, /) -> E | None:
         """Return the entry stored under a key, or None."""
-        ...
 
     async def write(self, entry: E, /) -> E:
         """Store the entry and return it as stored; raise if it cannot be stored."""
-        ...
 
 
 class NoStore:

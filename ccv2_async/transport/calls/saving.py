@@ -40,7 +40,6 @@ class AsyncWriter(Protocol):
 
     async def write(self, data: bytes, /) -> object:
         """Take these bytes."""
-        ...
 
 
 Target: TypeAlias = str | os.PathLike[str] | AsyncWriter

@@ -111,12 +111,10 @@ class Body(Protocol):
     @property
     def content_type(self) -> str:
         """The request's Content-Type."""
-        ...
 
     @property
     def repeatable(self) -> bool:
         """Whether another attempt can be made."""
-        ...
 
     async def attempt(self, doubtful: int = 0) -> BodyAttempt:
         """Return a new attempt of known length. Nothing is sent before it is iterated.
@@ -124,7 +122,6 @@ class Body(Protocol):
         Args:
             doubtful: How many earlier attempts may have been carried out.
         """
-        ...
 
 
 class BytesBody:

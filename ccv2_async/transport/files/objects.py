@@ -30,7 +30,6 @@ class BinaryFile(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes; b"" at the end."""
-        ...
 
 
 class FileObjectSource:

@@ -37,7 +37,6 @@ class AsyncReader(Protocol):
 
     def read(self, size: int, /) -> Awaitable[bytes]:
         """Return up to `size` bytes."""
-        ...
 
 
 StreamInput: TypeAlias = AsyncIterable[bytes] | AsyncReader
@@ -65,15 +64,12 @@ class OpenSource(Protocol):
     @property
     def length(self) -> int:
         """Its exact length in bytes."""
-        ...
 
     async def read(self) -> bytes:
         """Return the next block, b"" only for an empty source. Stop after the last byte."""
-        ...
 
     async def aclose(self) -> None:
         """Close it, at any time."""
-        ...
 
 
 class Source(Protocol):
@@ -82,25 +78,20 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """The name for messages."""
-        ...
 
     @property
     def filename(self) -> str | None:
         """The name of the file without its directory, or None."""
-        ...
 
     @property
     def repeatable(self) -> bool:
         """Whether it can be opened, or opened again."""
-        ...
 
     async def prepare(self, threads: FileThreads) -> int:
         """Return its exact length in bytes, or raise if it cannot be sent."""
-        ...
 
     async def open(self, threads: FileThreads) -> OpenSource:
         """Open it for one attempt."""
-        ...
 
 
 class BytesSource:

@@ -35,7 +35,6 @@ class UsersClient(Protocol):
         self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...
     ) -> Any:
         """Send a prepared request, and return the response."""
-        ...
 
 
 def users_engine(client: UsersClient) -> UsersEngine | Httpx2Engine:

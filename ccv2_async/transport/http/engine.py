@@ -52,11 +52,9 @@ class Engine(Protocol):
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Return the response; its body is not yet read."""
-        ...
 
     async def aclose(self) -> None:
         """Close the connections that belong to the engine."""
-        ...
 
 
 class DirectEngine:

@@ -32,23 +32,19 @@ class LibraryFolders(Protocol):
         self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> AsyncIterable[LibraryFile]:
         """Return the files of the library, newest first."""
-        ...
 
     def files_in_folder(
         self, folder_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> AsyncIterable[LibraryFile]:
         """Return the files of one folder."""
-        ...
 
     def folders(
         self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
     ) -> AsyncIterable[LibraryFolder]:
         """Return the top folders, each with its children."""
-        ...
 
     async def create_folder(self, name: str, *, parent_id: str | None = None) -> LibraryFolder:
         """Create a folder and return it."""
-        ...
 
 
 def check_names(names: tuple[str, ...]) -> None:

@@ -69,23 +69,18 @@ class MirroredLibrary(LibraryFolders, Protocol):
 
     async def info(self) -> LibraryInfo:
         """Return the limits of the account's library."""
-        ...
 
     async def get_folder(self, folder_id: str) -> LibraryFolder:
         """Return one folder with its children."""
-        ...
 
     async def get_file(self, file_id: str) -> LibraryFile:
         """Return one file of the library."""
-        ...
 
     async def replace_file(self, file: LibraryFile) -> LibraryFile:
         """Replace a file's record, and return what the service stored."""
-        ...
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash."""
-        ...
 
 
 @attrs.define
