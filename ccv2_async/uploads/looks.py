@@ -20,7 +20,7 @@ from ccv2_async.models import LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
-from ccv2_async.transport.calls.responses import cursor, segment
+from ccv2_async.transport.calls.responses import Cursors, cursor, segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 from ccv2_async.uploads.settle import Evidence
@@ -201,6 +201,44 @@ def _stand_in(row: BadRow) -> LibraryFile:
         name=name if isinstance(name, str) else "",
         size=size if type(size) is int else None,
         folder_id=folder if isinstance(folder := fields.get("folder_id"), str) else None,
+    )
+
+
+async def every_file(
+    folder_id: str, session: Session
+) -> AsyncGenerator[LibraryFile | errors.UnreadableRow, None]:
+    """Yield the files of a folder; for the root, those of the whole library.
+
+    A row with a flaw is yielded as far as it can be read, or as an error if it is not known which
+    file it is.
+
+    Raises:
+        ConstantContactError: The folder cannot be read. Safe to try again: yes.
+    """
+    at_root = folder_id in ROOT_FOLDER_IDS
+    what = "library files" if at_root else f"files of folder {folder_id}"
+    path, cursors, before = _path_of("0" if at_root else folder_id), Cursors(what), 0
+    query: tuple[tuple[str, str], ...] = (("limit", "1000"),)
+    while True:
+        call = Call("GET", path, Effect.SAFE, what, query)
+        page = await session.read(call, lambda response: response.rows(LibraryFile, paged=True))
+        for row in page.results:
+            if not isinstance(row, BadRow):
+                yield row
+            elif _is_identified(row):
+                yield _stand_in(row)
+            else:
+                yield row.error(before, stops=False)
+        before += len(page.results)
+        if (following := cursors.after(page.results, page.next_link)) is None:
+            return
+        query = (("next", following),)
+
+
+def _is_identified(row: BadRow) -> bool:
+    """Return whether a row says what its file is called, and where it is."""
+    return bool(
+        row.id("id") and _stand_in(row).name and isinstance(row.row.get("folder_id"), str | None)
     )
 
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import anyio
 
 from ccv2_async import errors
+from ccv2_async.models import LibraryFile
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, LibraryFolderWrite, file_outcome
 from ccv2_async.models.validation import checked_changes
+from ccv2_async.uploads.looks import every_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from ccv2_async.models import LibraryFile, LibraryFolder
+    from ccv2_async.models import LibraryFolder
+    from ccv2_async.transport.calls.session import Session
 
 OnBadRow = Literal["raise", "skip"]
 
@@ -27,16 +30,6 @@ ROOT = "0"
 
 class LibraryFolders(Protocol):
     """The calls of the library's resource group that a bulk upload makes."""
-
-    def files(
-        self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
-    ) -> AsyncIterable[LibraryFile]:
-        """Return the files of the library, newest first."""
-
-    def files_in_folder(
-        self, folder_id: str, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
-    ) -> AsyncIterable[LibraryFile]:
-        """Return the files of one folder."""
 
     def folders(
         self, *, limit: int | None = None, on_bad_row: OnBadRow = "raise"
@@ -77,10 +70,12 @@ class FolderMap:
 
     Args:
         library: The library.
+        session: Lists files.
     """
 
-    def __init__(self, library: LibraryFolders) -> None:
+    def __init__(self, library: LibraryFolders, session: Session) -> None:
         self._library = library
+        self._session = session
         self._lock = anyio.Lock()
         self._ids: dict[tuple[str, str], str] = {}
         self._levels: dict[str, int] = {}
@@ -134,15 +129,11 @@ class FolderMap:
 
     async def _list(self, folder_id: str) -> dict[tuple[str, int], LibraryFile]:
         at_root = folder_id in ROOT_FOLDER_IDS
-        listing = (
-            self._library.files(limit=_PAGE, on_bad_row="skip")
-            if at_root
-            else self._library.files_in_folder(folder_id, limit=_PAGE, on_bad_row="skip")
-        )
         return {
             (_normal(file.name), file.size): file
-            async for file in listing
-            if file.size is not None
+            async for file in every_file(folder_id, self._session)
+            if isinstance(file, LibraryFile)
+            and file.size is not None
             and file_outcome(file.status) is not Outcome.FAILURE
             and (not at_root or file.folder_id in (None, *ROOT_FOLDER_IDS))
         }

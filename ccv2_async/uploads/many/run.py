@@ -258,7 +258,7 @@ class Run:
         self._items = items
         self._options = options
         self._store: Journal | NoStore = NoStore(wants_tokens=True)
-        self._folders = FolderMap(parts.library)
+        self._folders = FolderMap(parts.library, parts.session)
         self._sent_earlier: set[tuple[str, int]] = set()
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
         until = Until.END if options.on_file is None else Until.CHANGE

@@ -23,7 +23,7 @@ from ccv2_async.tasks import uninterrupted
 from ccv2_async.transport.files.reading import open_regular
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.uploads.looks import compare, is_same_picture
+from ccv2_async.uploads.looks import compare, every_file, is_same_picture
 from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
@@ -43,7 +43,7 @@ from ccv2_async.uploads.mirror.plan import (
 from ccv2_async.uploads.settle import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.models import LibraryFile, LibraryFolder, LibraryInfo
     from ccv2_async.uploads.many.items import Options
@@ -289,14 +289,20 @@ class Mirror:
     async def _list(self, folders: _Folders) -> None:
         """Find the files of the mirrored folder and those below it."""
         if self._base == ROOT:
-            async for file in self._library.files(limit=_PAGE):
+            async for file in self._listed(ROOT):
                 folders.place(file)
             return
         wanted = {key[0] for key in self._files} | {same_case("")}
         for folder_id, names in folders.names.items():
             if self._delete or same_case("/".join(names)) in wanted:
-                async for file in self._library.files_in_folder(folder_id, limit=_PAGE):
+                async for file in self._listed(folder_id):
                     folders.files[file.id] = RemoteFile(file, names)
+
+    async def _listed(self, folder_id: str) -> AsyncIterator[LibraryFile]:
+        async for file in every_file(folder_id, self._parts.session):
+            if isinstance(file, errors.UnreadableRow):
+                raise file  # it may be any file
+            yield file
 
     async def _find_missing(
         self, known: Mapping[Key, Known], folders: _Folders, unfinished: Unfinished

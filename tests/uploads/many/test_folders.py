@@ -201,7 +201,7 @@ async def test_an_impossible_folder_name_fails_its_file(client: ConstantContact)
 async def test_without_folder_names_no_folders_are_listed(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
-    assert await FolderMap(client.library).resolve("-7", ()) == "-7"
+    assert await FolderMap(client.library, client.library._session).resolve("-7", ()) == "-7"
     assert not sandbox.admin.requests()
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import orjson
 import pytest
 
 from ccv2_async import BulkState, FileToUpload
@@ -53,6 +54,18 @@ async def test_without_the_option_a_file_is_stored_again(
     (again,) = await upload(client, [png("a.png")])
     assert not again.existing
     assert [file["name"] for file in sandbox.admin.files()] == ["a.png", "a(1).png"]
+
+
+async def test_a_flaw_in_the_row_of_a_file_does_not_hide_it(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    (first,) = await upload(client, [png("a.png")])
+    row = {"id": first.id, "name": "a.png", "size": 28, "status": "Active", "thumbnail": 5}
+    body = orjson.dumps({"meta": {"pagination": {}}, "results": [{"thumbnail": 5}, row]})
+    sandbox.admin.fault("answer", "GET", "/library/files", status=200, body=body)
+    results = await upload(client, [png("a.png"), png("b.png")], skip_existing=True)
+    assert {result.existing for result in results if result.id == first.id} == {True}
+    assert [file["name"] for file in sandbox.admin.files()] == ["a.png", "b.png"]
 
 
 async def test_another_size_or_folder_is_another_file(

@@ -147,7 +147,7 @@ async def test_an_unexplained_folder_conflict_is_met_once(connect: Callable[...,
 
     async with serving(answer) as server:
         client = await connect(server)
-        folders = FolderMap(client.library)
+        folders = FolderMap(client.library, client.library._session)
         for _ in range(3):
             with pytest.raises(errors.Conflict):
                 await folders.resolve("0", ("hidden",))

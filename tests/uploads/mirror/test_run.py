@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +17,7 @@ from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.journal import read_journal
 from ccv2_async.uploads.mirror.plan import MirrorAction, MirrorResult
+from ccv2_async.uploads.mirror.run import JOURNAL
 from tests.support.probes import until
 from tests.uploads.many.test_run import no_task_left
 
@@ -218,6 +220,48 @@ async def test_without_a_journal_entry_name_and_size_decide(
     result = await client.library.mirror(root)
     assert (told(result), result.equal) == ({"b.png": "replace"}, 1)
     assert stored(sandbox) == {"a.png": b"xyz", "b.png": b"b"}
+
+
+def flawed_listing(sandbox: Sandbox, name: str, flaw: dict[str, Any]) -> None:
+    """From now on, the library's listing has a flaw in the row of one file."""
+    rows = [{key: file[key] for key in ("id", "name", "size")} for file in sandbox.admin.files()]
+    rows = [row | {"status": "Active"} | (flaw if row["name"] == name else {}) for row in rows]
+    body = json.dumps({"meta": {"pagination": {}}, "results": rows}).encode()
+    sandbox.admin.fault("answer", "GET", "/library/files", body=body, status=200, times=None)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("flaw", [{"thumbnail": 5}, {"status": {}}])
+async def test_a_row_that_cannot_be_read_stops_no_other_file(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, flaw: dict[str, Any], *, journal: bool
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    await client.library.mirror(root)
+    if not journal:
+        (root / JOURNAL).unlink()
+    flawed_listing(sandbox, "a.png", flaw)
+    tree({"b.png": "new", "c.png": "c"})
+
+    result = await client.library.mirror(root)
+
+    assert (told(result), result.equal) == ({"b.png": "replace", "c.png": "upload"}, 1)
+    assert stored(sandbox) == {"a.png": b"a", "b.png": b"new", "c.png": b"c"}
+
+
+@pytest.mark.parametrize("flaw", [{"name": 5}, {"name": ""}, {"id": None}, {"folder_id": []}])
+async def test_a_file_that_cannot_be_told_from_others_stops_the_mirror(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, flaw: dict[str, Any]
+) -> None:
+    root = tree({"a.png": "a", "b.png": "b"})
+    await client.library.mirror(root)
+    (root / "a.png").unlink()
+    flawed_listing(sandbox, "a.png", flaw | {"thumbnail": 5})
+    before = len(sandbox.admin.requests())
+
+    with pytest.raises(errors.UnreadableRow):
+        await client.library.mirror(root, delete=True, max_delete=None)
+
+    assert {entry.method for entry in sandbox.admin.requests()[before:]} == {"GET"}
 
 
 async def test_names_in_another_unicode_form_or_case_are_the_same(
