@@ -18,6 +18,7 @@ from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField
+from ccv2_async.transport.calls.circuit import FAILED_WRITES
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings, application
 from ccv2_async.workers.records import MOST_ATTEMPTS
@@ -268,6 +269,25 @@ async def test_a_job_postponed_during_an_outage_does_not_fail(
 
     record = await record_of(workers, asked.key)
     assert (record.state, record.error_type) == (BulkState.PENDING, "ServiceUnavailable")
+
+
+async def test_looks_held_back_during_an_outage_leave_no_job_ambiguous(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ccv2_async.transport.calls.circuit.FIRST_INTERVAL", HOURS)
+    workers = await start()
+    sandbox.admin.fault("server_error", times=None)
+    for number in range(4):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([number]))
+        await answer_of(await workers.enqueue_upload(str(path)))
+    for _ in range(3 * MOST_ATTEMPTS):
+        workers._clock.shift += HOURS
+        await workers.sweep()
+        await workers.broker.wait_all()
+
+    assert len(await workers.records(BulkState.SENDING)) == FAILED_WRITES
+    assert len(await workers.records(BulkState.PENDING)) == 4 - FAILED_WRITES
 
 
 @pytest.mark.parametrize("kind", ["lose_response", "server_error"])

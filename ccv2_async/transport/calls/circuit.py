@@ -128,6 +128,11 @@ class Circuit:
         """Whether failed writes alone show an outage."""
         return self._failed_writes >= FAILED_WRITES
 
+    @property
+    def reads_fail(self) -> bool:
+        """Whether more reads than the attempts at one or two records have failed in a row."""
+        return self._failed_reads >= 2 * FAILED_READS
+
     def note(self, signal: Signal, now: float) -> None:
         """Take one attempt at a call into account, when it has ended."""
         before, due = self.state, now >= self.probe_at

@@ -101,13 +101,14 @@ class Outage:
     def holds(self, call: Call) -> bool:
         """Return whether a call must wait.
 
-        Only bulk calls are held back, and only while a caller waits for the end of the outage or if
-        writes fail: one record that the service fails to read says nothing about the next one. Once
-        a probe is due, any of them may be the probe.
+        Only bulk calls are held back. A read is held back only while a caller waits for the end of
+        the outage, or if many reads fail: one record that the service fails to read says nothing
+        about the next one. Once a probe is due, any of them may be the probe.
         """
-        adds = self._circuit.writes_fail and call.effect is not Effect.SAFE
-        is_rest = self._clock.monotonic() < self._circuit.probe_at
-        return call.lane is Lane.BULK and (self._reported or adds) and self.is_ongoing and is_rest
+        circuit, reads = self._circuit, call.effect is Effect.SAFE
+        fails = circuit.reads_fail or (circuit.writes_fail and not reads) or self._reported
+        is_rest = self._clock.monotonic() < circuit.probe_at
+        return call.lane is Lane.BULK and fails and self.is_ongoing and is_rest
 
     def stops_retries(self, lane: Lane) -> bool:
         """Return whether calls of this lane are not retried.

@@ -247,3 +247,21 @@ async def test_a_record_that_cannot_be_read_does_not_hold_the_next_call_back(
         await manual_clock.run(reading(client, "1")())
     await reading(client, "2")()
     await client._open_parts.session.send(WRITE)
+
+
+async def test_reads_are_held_back_once_several_calls_have_failed(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    service.answers_after, service.status = 0.0, 500
+    ended = []
+    for number in range(100):
+        with pytest.raises((errors.ServerError, errors.ServiceUnavailable)) as caught:
+            await manual_clock.run(reading(client, str(number))())
+        ended.append(type(caught.value))
+
+    assert ended == [errors.ServerError] * 4 + [errors.ServiceUnavailable] * 96
+    assert service.calls == 6
+    service.status = 200
+    await manual_clock.advance(2.0)
+    for number in range(3):
+        await reading(client, str(number))()
