@@ -106,7 +106,9 @@ class Outage:
         about the next one. Once a probe is due, any of them may be the probe.
         """
         circuit, reads = self._circuit, call.effect is Effect.SAFE
-        fails = circuit.reads_fail or (circuit.writes_fail and not reads) or self._reported
+        fails = (
+            circuit.reads_fail or (circuit.writes_fail and not reads) or self._waiters.has_waiters
+        )
         is_rest = self._clock.monotonic() < circuit.probe_at
         return call.lane is Lane.BULK and fails and self.is_ongoing and is_rest
 
@@ -116,7 +118,7 @@ class Outage:
         These include status checks once a caller waits for the end of the outage, because they
         are repeated at growing intervals anyway.
         """
-        concerned = lane is Lane.BULK or (lane is Lane.POLL and self._reported)
+        concerned = lane is Lane.BULK or (lane is Lane.POLL and self._waiters.has_waiters)
         return concerned and self.is_ongoing
 
     def refusal(self, what: str) -> errors.ServiceUnavailable:

@@ -89,6 +89,11 @@ class SharedWork:
         self._stirred: asyncio.Event | None = None
         self._rests_until = 0.0
 
+    @property
+    def has_waiters(self) -> bool:
+        """Whether anyone waits."""
+        return bool(self._lines)
+
     def enter(self, waiter: Waiter, limit: float | None = None) -> None:
         """Put a waiter into its queue.
 

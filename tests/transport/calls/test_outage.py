@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -265,3 +266,18 @@ async def test_reads_are_held_back_once_several_calls_have_failed(
     await manual_clock.advance(2.0)
     for number in range(3):
         await reading(client, str(number))()
+
+
+async def test_a_caller_that_no_longer_waits_holds_no_reads_back(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    session, began = client._open_parts.session, manual_clock.now
+    with pytest.raises(errors.ServiceUnavailable, match="not been available"):
+        await manual_clock.run(session.outlast(reading(client, "1"), since=began, patience=30.0))
+    await manual_clock.advance(60.0)
+    service.status, service.bad_paths = 200, ("/1",)
+    for number in (2, 1, 3):
+        bad = pytest.raises(errors.ServerError) if number == 1 else nullcontext()
+        with bad:
+            await reading(client, str(number))()
