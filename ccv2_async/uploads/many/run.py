@@ -270,6 +270,8 @@ class Run:
         self._in_progress: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
+        # The files that failed ten times, each with the number of bytes that had been sent then.
+        self._doubtful: dict[asyncio.Task[None] | None, int] = {}
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._fed = False
@@ -383,7 +385,8 @@ class Run:
     def _taken_up(self, task: asyncio.Task[None]) -> None:
         self._raise_later(task)
         self._sending.discard(task)
-        self._slots.release()
+        if self._doubtful.pop(task, None) is None:
+            self._slots.release()
         self._end_if_done()
 
     def _end_if_done(self) -> None:
@@ -452,8 +455,8 @@ class Run:
                             job = await uploader.send(sending)
                         except errors.ConstantContactError as error:
                             failures += not isinstance(error, errors.ServiceUnavailable)
-                            is_last = failures == MOST_FAILURES
-                            if is_last or not self._belongs_to_outage(error, sending, openings):
+                            fails_alone = self._fails_alone(error, failures)
+                            if fails_alone or not self._belongs_to_outage(error, sending, openings):
                                 await self._not_sent(file, sending.entry, error)
                                 return
                             entry = sending.entry
@@ -533,6 +536,19 @@ class Run:
     def _turn(self) -> AbstractAsyncContextManager[None]:
         """Wait while the service is down."""
         return self._parts.session.turn(self.report.started, self._options.outage_timeout)
+
+    def _fails_alone(self, error: errors.ConstantContactError, failures: int) -> bool:
+        """Return whether a file, and no outage, is the reason for its failures.
+
+        After ten of them, another file is tried as well, unless there is none.
+        """
+        if failures < MOST_FAILURES or isinstance(error, errors.ServiceUnavailable):
+            return False
+        task, sent = asyncio.current_task(), self.report.progress.bytes_sent
+        if task not in self._doubtful:
+            self._doubtful[task] = sent
+            self._slots.release()
+        return sent != self._doubtful[task] or (self._fed and len(self._sending) == 1)
 
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int

@@ -255,6 +255,40 @@ async def test_a_file_that_the_service_always_fails_does_not_stop_the_others(
     assert set(states.values()) == {BulkState.DONE}
 
 
+class WithoutUploads(httpx.AsyncHTTPTransport):
+    """The way to a service that fails every upload for some minutes."""
+
+    def __init__(self, clock: ManualClock, minutes: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._end = clock.now + 60.0 * minutes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and self._clock.now < self._end:
+            await request.aread()
+            return httpx.Response(500)
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_an_outage_of_uploads_alone_fails_no_file(  # noqa: PLR0917  # fixtures
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    clock: ManualClock,
+    concurrency: int,
+) -> None:
+    async with httpx.AsyncClient(transport=WithoutUploads(clock, 14.0)) as http:
+        client = await connect(sandbox, http_client=http)
+        paths = pictures("a.png", "b.png", "c.png", "d.png")
+
+        results = await run(client, paths, tmp_path / "j.db", concurrency=concurrency)
+
+    assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
+    assert len(sandbox.admin.files()) == 4
+
+
 async def test_a_single_failure_does_not_pause_the_upload(
     connect: Callable[..., Any],
     sandbox: Sandbox,
