@@ -147,15 +147,17 @@ async def test_an_id_that_cannot_be_part_of_a_path_fails_alone(
 async def test_a_file_that_keeps_trickling_in_fails_alone(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, clock: SkippingClock
 ) -> None:
+    calls = (await cc.backup(tmp_path / "first")).calls
     demo.admin.fault("trickle", path="/content/*", size=400, seconds=30.0, times=1)
-    run = asyncio.create_task(cc.backup(tmp_path))
-    library = tmp_path / "library"
+    run = asyncio.create_task(cc.backup(tmp_path / "second"))
+    await until(lambda: demo.admin.state()["requests"]["total"] == 2 * calls)
+    await until(lambda: demo.admin.state()["requests"]["running"] == 0)
+    library = tmp_path / "second" / "library"
     await until(lambda: sum(each.is_file() for each in library.rglob("*")) == len(held(demo)) - 1)
     await clock.advance(DOWNLOAD_DEADLINE)
-    result = await asyncio.wait_for(run, 20.0)
-    (failed,) = result.failed
+    (failed,) = (await run).failed
     assert (failed.dataset, "did not finish within 3600 s" in failed.reason) == ("library", True)
-    assert len(digests(tmp_path)) == len(held(demo)) - 1
+    assert len(digests(tmp_path / "second")) == len(held(demo)) - 1
 
 
 async def test_cursors_in_a_circle_end_the_listing_with_the_rows_so_far(
