@@ -3,7 +3,8 @@
 Calls are sent while the circuit is closed. Consecutive failures open it. While it is open, one
 probe after another is sent, at growing intervals. A probe is a cheap read, and its response proves
 little about uploads, so the circuit is then half-open: one upload may try. If that is answered, the
-circuit is closed; if it fails, the circuit opens again and the intervals keep growing::
+circuit is closed; if it fails, the circuit opens again and the intervals keep growing. If no upload
+has failed, an answered read closes it too::
 
                 failures in a row
     CLOSED ───────────────────────────> OPEN <──┐
@@ -12,7 +13,7 @@ circuit is closed; if it fails, the circuit opens again and the intervals keep g
       │<────────────────────────────────┤  │
       │                 a probe is      │  │ a call fails
       │                 answered        v  │
-      └─────────────────────────────── HALF_OPEN
+      └────── a read is answered (3) ─ HALF_OPEN
 
 The table, which is `TABLE` in the code::
 
@@ -64,7 +65,7 @@ class State(enum.Enum):
 
     CLOSED = "calls go out"
     OPEN = "probes go out"
-    HALF_OPEN = "one call at a time goes out"
+    HALF_OPEN = "calls that wait go out one at a time"
 
 
 class Signal(enum.Enum):

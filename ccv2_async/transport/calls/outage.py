@@ -105,12 +105,11 @@ class Outage:
         the outage, or if many reads fail: one record that the service fails to read says nothing
         about the next one. Once a probe is due, any of them may be the probe.
         """
-        circuit, reads = self._circuit, call.effect is Effect.SAFE
-        fails = (
-            circuit.reads_fail or (circuit.writes_fail and not reads) or self._waiters.has_waiters
-        )
-        is_rest = self._clock.monotonic() < circuit.probe_at
-        return call.lane is Lane.BULK and fails and self.is_ongoing and is_rest
+        circuit = self._circuit
+        fails = circuit.reads_fail or (circuit.writes_fail and call.effect is not Effect.SAFE)
+        if call.lane is not Lane.BULK or not (fails or self._waiters.has_waiters):
+            return False
+        return self.is_ongoing and self._clock.monotonic() < circuit.probe_at
 
     def stops_retries(self, lane: Lane) -> bool:
         """Return whether calls of this lane are not retried.
