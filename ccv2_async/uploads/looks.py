@@ -237,17 +237,12 @@ async def every_file(
 
 def _is_identified(row: BadRow) -> bool:
     """Return whether a row says what its file is called, and where it is."""
-    return bool(
-        row.id("id") and _stand_in(row).name and isinstance(row.row.get("folder_id"), str | None)
-    )
+    has_name = row.id("id") != "" != _stand_in(row).name
+    return has_name and isinstance(row.row.get("folder_id"), str | None)
 
 
 async def compare(
-    source: Source,
-    size: int | None,
-    file: LibraryFile,
-    session: Session,
-    threads: FileThreads,
+    source: Source, size: int | None, file: LibraryFile, session: Session, threads: FileThreads
 ) -> Evidence:
     """Fetch a file of the library, and return whether it holds the bytes that were sent.
 

@@ -211,12 +211,7 @@ class Settler:
             self._claimed.pop(file_id, None)
 
     async def find(
-        self,
-        sending: Sending[Any],
-        lost: str,
-        limit: Deadline | None,
-        *,
-        may_send: bool,
+        self, sending: Sending[Any], lost: str, limit: Deadline | None, *, may_send: bool
     ) -> tuple[str, ...] | None:
         """Return the IDs of the copies that arrived, or None if it must be sent again.
 
@@ -512,11 +507,7 @@ class Settler:
         )
 
     def ambiguous(
-        self,
-        sending: Sending[Any],
-        lost: str,
-        candidates: tuple[str, ...],
-        why: str,
+        self, sending: Sending[Any], lost: str, candidates: tuple[str, ...], why: str
     ) -> errors.AmbiguousUpload:
         """Return the exception for an upload that the folder does not settle.
 
