@@ -68,6 +68,9 @@ LANDING = 10.0
 MOST_TROUBLES = 5
 """The number of looks in a row that may fail with a lasting error before the upload ends."""
 
+DOUBTFUL_FROM = 3
+"""The number of failures of a file from which another file is tried as well."""
+
 MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
 
@@ -270,7 +273,7 @@ class Run:
         self._in_progress: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
-        # The files that failed ten times, each with the number of bytes that had been sent then.
+        # The files that failed often, each with the number of bytes that had been sent then.
         self._doubtful: dict[asyncio.Task[None] | None, int] = {}
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
@@ -540,15 +543,16 @@ class Run:
     def _fails_alone(self, error: errors.ConstantContactError, failures: int) -> bool:
         """Return whether a file, and no outage, is the reason for its failures.
 
-        After ten of them, another file is tried as well, unless there is none.
+        After three of them, another file is tried as well, unless there is none.
         """
-        if failures < MOST_FAILURES or isinstance(error, errors.ServiceUnavailable):
+        if failures < DOUBTFUL_FROM or isinstance(error, errors.ServiceUnavailable):
             return False
         task, sent = asyncio.current_task(), self.report.progress.bytes_sent
         if task not in self._doubtful:
             self._doubtful[task] = sent
             self._slots.release()
-        return sent != self._doubtful[task] or (self._fed and len(self._sending) == 1)
+        others_pass = sent != self._doubtful[task] or (self._fed and len(self._sending) == 1)
+        return others_pass and failures >= MOST_FAILURES
 
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int
