@@ -114,10 +114,7 @@ def _runner_of(request: pytest.FixtureRequest) -> str | None:
 def _new_client(sandbox: Sandbox) -> ConstantContact:
     from ccv2_async.client import ConstantContact  # noqa: PLC0415  # costs nothing until it is used
 
-    return ConstantContact(
-        **sandbox.client_options(),
-        clock=_HastyClock(),
-    )
+    return ConstantContact(**sandbox.client_options(), clock=_HastyClock())
 
 
 class _HastyClock:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from ccv2_async import BackupEstimate, BackupManifest, BackupProblem, BackupProgress
 
 backup: App = group(
-    "backup",
-    "Back up everything that the key can access, or check a backup.",
-    lists=False,
+    "backup", "Back up everything that the key can access, or check a backup.", lists=False
 )
 
 

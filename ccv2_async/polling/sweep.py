@@ -94,10 +94,7 @@ class Sweep:
         return job
 
     async def wait(
-        self,
-        job: Job | JobSet,
-        waiter: JobWaiter | None = None,
-        timeout: float | None = None,
+        self, job: Job | JobSet, waiter: JobWaiter | None = None, timeout: float | None = None
     ) -> Job | None:
         """Wait for a job, or for the first job of a set; return it, or None if time is up.
 

@@ -75,10 +75,7 @@ class Account(Resource):
         )
 
     async def verified_emails(
-        self,
-        *,
-        status: VerifiedEmailStatus | str | None = None,
-        on_bad_row: OnBadRow = "raise",
+        self, *, status: VerifiedEmailStatus | str | None = None, on_bad_row: OnBadRow = "raise"
     ) -> list[VerifiedEmailAddress]:
         """Return the addresses of the account. Campaigns can be sent from CONFIRMED ones.
 

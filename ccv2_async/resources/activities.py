@@ -384,11 +384,7 @@ class Activities(Resource):
         return Activity
 
     async def download_export(
-        self,
-        activity: Activity | str,
-        to: Target,
-        *,
-        deadline: float | None = DOWNLOAD_DEADLINE,
+        self, activity: Activity | str, to: Target, *, deadline: float | None = DOWNLOAD_DEADLINE
     ) -> int:
         """Download the file of a COMPLETE export, and return how many bytes were written.
 

@@ -295,8 +295,7 @@ class SharedBudget(Budget):
         if self._local is not None:
             self._local = None
             logger.warning(
-                "Redis is back: the quota is shared again.",
-                extra={"ccv2_event": "quota_recovered"},
+                "Redis is back: the quota is shared again.", extra={"ccv2_event": "quota_recovered"}
             )
 
 
