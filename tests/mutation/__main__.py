@@ -31,7 +31,10 @@ MODULES = {
     "uploads/looks": ["uploads/test_looks.py"],
     "uploads/mirror/plan": ["uploads/mirror/test_plan.py"],
     "transport/calls/retry": ["transport/calls/test_retry.py"],
-    "transport/calls/responses": ["transport/calls/test_responses*.py"],
+    "transport/calls/responses": [
+        "transport/calls/test_responses*.py",
+        "resources/test_listing.py",
+    ],
     "transport/files/multipart": ["transport/files/test_multipart.py"],
     "transport/quota/budget": [
         "transport/quota/test_budget.py",

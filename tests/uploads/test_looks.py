@@ -332,6 +332,62 @@ async def test_the_readable_parts_of_a_bad_row_are_kept(open_session: Callable[.
 
 
 @pytest.mark.parametrize(
+    ("folder_id", "path", "what"),
+    [
+        ("0", "/library/files", "library files"),
+        ("", "/library/files", "library files"),
+        ("7", "/library/folders/7/files", "files of folder 7"),
+    ],
+)
+async def test_every_file_of_a_folder_is_read_page_by_page(
+    open_session: Callable[..., Any], folder_id: str, path: str, what: str
+) -> None:
+    flaw: dict[str, Any] = {"thumbnail": 5}
+    good: dict[str, Any] = {"id": "1", "name": "a"}
+    pages: list[list[Any]] = [
+        [good, {"id": "2", "name": "b", "size": 6, "folder_id": "3", **flaw}],
+        [good, {"id": "4", "name": "c", "folder_id": None, **flaw}],
+        [{"id": "5", "name": "", **flaw}, {"id": "", "name": "d", **flaw}],
+        [{"id": "6", "name": "e", "folder_id": [], **flaw}, "text"],
+    ]
+    asked: list[str] = []
+
+    async def say(wire: Wire, request: Request) -> None:
+        number = len(asked)
+        asked.append(request.target.partition("&api_key")[0].removeprefix("/v2"))
+        links = {"next_link": f"/v2/x?next=c{number + 1}"} if pages[number + 1 :] else {}
+        document = {"meta": {"pagination": links}, "results": pages[number]}
+        await wire.answer(body=json.dumps(document).encode())
+
+    async with serving(say) as server:
+        session = await open_session(server)
+        found = [file async for file in looks.every_file(folder_id, session)]
+
+    assert asked == [f"{path}?limit=1000", *(f"{path}?next=c{number}" for number in (1, 2, 3))]
+    assert found[:4] == [
+        LibraryFile("1", name="a"),
+        LibraryFile("2", name="b", size=6, folder_id="3"),
+        LibraryFile("1", name="a"),
+        LibraryFile("4", name="c"),
+    ]
+    rows = [row for row in found[4:] if isinstance(row, errors.UnreadableRow)]
+    assert [(row.index, row.id) for row in rows] == [(4, "5"), (5, ""), (6, "6"), (7, "")]
+    assert all(f"of {what} is not" in str(row) and "on_bad_row" not in str(row) for row in rows)
+
+
+async def test_the_cursors_of_a_folder_may_not_lead_in_a_circle(
+    open_session: Callable[..., Any],
+) -> None:
+    async def say(wire: Wire, _: Request) -> None:
+        meta = {"pagination": {"next_link": "/v2/x?next=c"}}
+        await wire.answer(body=json.dumps({"meta": meta, "results": []}).encode())
+
+    async with serving(say) as server:
+        with pytest.raises(errors.PaginationError, match=r"files of folder 7: .*same cursor twice"):
+            assert not [file async for file in looks.every_file("7", await open_session(server))]
+
+
+@pytest.mark.parametrize(
     ("served", "size", "record", "evidence"),
     [
         (b"12345", 5, {}, Evidence.SAME_BYTES),
