@@ -123,6 +123,15 @@ def test_the_jobs_of_a_failed_request_are_asked_for_without_the_others(watched: 
     assert len(sizes) < 9
 
 
+def test_only_failures_of_a_request_for_one_job_add_up(watched: Watched) -> None:
+    first, second = (watched.add(10.0)[0] for _ in range(2))
+    counts = []
+    for jobs in ([first], [first], [first, second], [first, second], [second]):
+        watched.queue.failed(jobs)
+        counts.append((first.failures, second.failures))
+    assert counts == [(1, 0), (2, 0), (1, 1), (1, 1), (1, 2)]
+
+
 def test_requests_grow_again_once_the_service_answers(watched: Watched) -> None:
     for _ in range(300):
         watched.add(10.0)

@@ -375,6 +375,27 @@ async def test_every_file_of_a_folder_is_read_page_by_page(
     assert all(f"of {what} is not" in str(row) and "on_bad_row" not in str(row) for row in rows)
 
 
+async def test_every_file_of_a_large_folder_is_read(open_session: Callable[..., Any]) -> None:
+    folder = Folder(pages=60)
+    async with folder.server() as server:
+        found = [file async for file in looks.every_file("7", await open_session(server))]
+    assert (len(folder.asked), len(found)) == (60, 60)
+
+
+async def test_every_file_is_requested_by_a_read() -> None:
+    calls: list[Call] = []
+
+    class Noting:
+        async def read(self, call: Call, parse: object) -> Any:
+            calls.append(call)
+            raise errors.Forbidden("no", status=403)
+
+    with pytest.raises(errors.Forbidden):
+        assert not [file async for file in looks.every_file("7", Noting())]  # type: ignore[arg-type]  # enough of a session
+    [call] = calls
+    assert (call.method, call.effect, call.what) == ("GET", Effect.SAFE, "files of folder 7")
+
+
 async def test_the_cursors_of_a_folder_may_not_lead_in_a_circle(
     open_session: Callable[..., Any],
 ) -> None:

@@ -15,6 +15,7 @@ from ccv2_async.transport.calls.responses import (
     failure_kind,
     parse_errors,
     refusal,
+    time_of,
 )
 from ccv2_async.transport.calls.retry import FailureKind
 
@@ -220,6 +221,22 @@ def test_a_refusal_says_if_it_has_no_reason_and_how_often_it_was_sent() -> None:
     error = refusal(502, (), "the thing", sent=3)
     assert "It was sent 3 times. Try again later." in error.message
     assert error.reason == "the service returned 502 without giving a reason"
+
+
+@pytest.mark.parametrize(
+    ("headers", "time"),
+    [
+        ({"date": "Tue, 14 Nov 2023 22:13:20 GMT"}, 1_700_000_000.0),
+        ({"date": "Tue, 14 Nov 2023 23:13:20 +0100"}, 1_700_000_000.0),
+        ({"date": "Tue, 14 Nov 2023 22:13:20 -0000"}, None),
+        ({"date": "Tue Nov 14 22:13:20 2023"}, None),
+        ({"date": "soon"}, None),
+        ({"date": ""}, None),
+        ({}, None),
+    ],
+)
+def test_a_date_without_a_zone_is_no_time(headers: dict[str, str], time: float | None) -> None:
+    assert time_of(headers) == time
 
 
 def test_a_rate_limit_is_a_quota_error_for_any_status_code() -> None:

@@ -350,6 +350,24 @@ async def test_a_turn_granted_to_a_cancelled_caller_does_not_count(
     assert (budget.used, budget.remaining_today) == (3, 7)
 
 
+async def test_a_cancelled_caller_at_the_head_of_the_queue_is_forgotten(
+    manual_clock: ManualClock,
+) -> None:
+    budget = Budget(1, clock=manual_clock)
+    await budget.acquire(Lane.BULK)
+    first, second = (asyncio.create_task(budget.acquire(Lane.BULK)) for _ in range(2))
+    await settle()
+
+    first.cancel()
+    await settle()
+
+    assert first.cancelled()
+    assert len(budget._queue) == 1
+    await manual_clock.advance(2.0)
+    assert second.done()
+    assert not budget._queue
+
+
 async def test_a_turn_returned_after_midnight_does_not_change_the_new_count(
     manual_clock: ManualClock,
 ) -> None:
