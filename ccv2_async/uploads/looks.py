@@ -236,7 +236,7 @@ async def every_file(
 
 
 def _is_identified(row: BadRow) -> bool:
-    """Return whether a row says what its file is called, and where it is."""
+    """Return whether a row has the ID and the name of its file, and says where it is."""
     has_name = row.id("id") != "" != _stand_in(row).name
     return has_name and isinstance(row.row.get("folder_id"), str | None)
 

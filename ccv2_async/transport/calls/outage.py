@@ -38,8 +38,8 @@ SYMPTOMS = (errors.TransportError, errors.ServerError)
 """The errors of calls during an outage."""
 
 MOST_FAILURES = 10
-"""How often work fails over about five minutes, although probes are answered in between, until the
-outage is not the reason."""
+"""How often work fails over five to ten minutes, although probes are answered in between, until
+the outage is not the reason."""
 
 
 class Outage:
