@@ -199,7 +199,8 @@ class Workers:
             name: Its name in the library. The default is the path's own name.
             description: At most 100 characters.
             key: The name of the job: one file is uploaded for each key. By default, the same path,
-                folder, and name make the same job.
+                folder, and name make the same job. A job that failed before the service accepted it
+                begins anew.
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was put on record.
@@ -322,7 +323,11 @@ class Workers:
         )
 
     async def _submit(self, record: JobRecord) -> EnqueuedJob:
-        await self._store.add(record)
+        if not await self._store.add(record):
+            with contextlib.suppress(RecordUnreadable):  # its task says so
+                known = await self._store.find(record.key)
+                if known is not None and known.state is BulkState.FAILED and not known.final:
+                    await self._store.add(record, again=True)
         return EnqueuedJob(record.key, await self._enqueue(record))
 
     async def _enqueue(self, record: JobRecord) -> AsyncTaskiqTask[TaskResult]:
@@ -482,8 +487,7 @@ class Workers:
         also put into the queue, because a worker takes over unacknowledged messages of others only
         when a message arrives.
         """
-        troubled = False
-        every = self.settings.sweep_seconds
+        troubled, every = False, self.settings.sweep_seconds
         while True:
             await self._clock.sleep(every / 2)
             try:

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from ccv2_async.uploads.ledger import Line
     from ccv2_async.workers.records import JobRecord
-    from ccv2_async.workers.stores import Index
+    from ccv2_async.workers.stores import Index, Over
 
 T = TypeVar("T")
 
 _REDIS_SECONDS = 2.0
 # One script writes everything about a record, so that no crash leaves half of it.
 _SAVE = """
-local job, lock, ids = KEYS[1], KEYS[2], KEYS[3]
-local key, document, file_id, holder, only_new, job_life, ids_life = unpack(ARGV, 1, 7)
+local job, lock, ids, replaceable = unpack(KEYS, 1, 4)
+local key, document, file_id, holder, over, job_life, ids_life = unpack(ARGV, 1, 7)
 if holder ~= '' and redis.call('GET', lock) ~= holder then return 0 end
-if only_new == '1' and redis.call('EXISTS', job) == 1 then return 0 end
+if over ~= 'any' and redis.call('EXISTS', job) == 1
+  and not redis.call('ZSCORE', replaceable, key) then return 0 end
 redis.call('SET', job, document)
-for i = 4, #KEYS do
-  local score = ARGV[4 + i]
+for i = 5, #KEYS do
   redis.call('ZREM', KEYS[i], key)
-  if score ~= '' then redis.call('ZADD', KEYS[i], score, key) end
+  if ARGV[3 + i] ~= '' then redis.call('ZADD', KEYS[i], ARGV[3 + i], key) end
 end
 if job_life ~= '' then redis.call('PEXPIRE', job, job_life) end
 if file_id ~= '' then
@@ -130,7 +130,7 @@ class RedisStore(JobStore):
     async def _document(self, key: str) -> bytes | str | None:
         return await answered(self._redis.get(self._name("job", key)))
 
-    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+    async def _write(self, record: JobRecord, *, holder: str, over: Over) -> bool:
         scores: dict[str, float | str] = {
             self._name("line", line): record.attend_at if record.line == line else ""
             for line in ("send", "follow")
@@ -144,7 +144,7 @@ class RedisStore(JobStore):
             record.to_json(),
             record.file_id,
             holder,
-            int(only_new),
+            over,
             keep if keep and record.settled else "",
             2 * keep or "",
             *scores.values(),
@@ -153,6 +153,7 @@ class RedisStore(JobStore):
             self._name("job", record.key),
             self._name("lock", record.lock),
             self._name("ids", record.lock),
+            self._name("state", over),
             *scores,
         ]
         return await answered(self._save_script(keys, arguments), _yes)
@@ -168,8 +169,7 @@ class RedisStore(JobStore):
         self, index: Index, value: str, start: int, most: int
     ) -> list[tuple[str, bytes | str | None, float]]:
         name, end = self._name(index, value), start + most - 1
-        latest = index == "state"
-        ranked = self._redis.zrange(name, start, end, desc=latest, withscores=True)
+        ranked = self._redis.zrange(name, start, end, desc=index == "state", withscores=True)
         found = await answered(ranked, lambda rows: [(as_text(key), float(at)) for key, at in rows])
         if not found:
             return []

@@ -192,8 +192,7 @@ class Sender:
         return record
 
     async def _send(self, known: JobRecord) -> JobRecord:
-        failed_for_now = known.state is BulkState.FAILED and not known.final
-        if known.line != "send" and not failed_for_now:
+        if known.line != "send":
             return known
         try:
             if known.task == UPLOAD_TASK:

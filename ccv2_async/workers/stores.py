@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.ledger import Line
 
     Index: TypeAlias = Literal["line", "state"]
+    Over: TypeAlias = BulkState | Literal["any", "none"]
 
 logger: logging.Logger = logging.getLogger("ccv2_async.workers")
 
@@ -94,23 +95,28 @@ class JobStore(abc.ABC):
             )
         return record
 
-    async def add(self, record: JobRecord) -> bool:
-        """Store the record if its key is new; return whether it was new."""
-        return await self.save(record, only_new=True)
+    async def add(self, record: JobRecord, *, again: bool = False) -> bool:
+        """Store the record if its key is new, or of a failed job; return whether it was stored.
 
-    async def save(self, record: JobRecord, *, holder: str = "", only_new: bool = False) -> bool:
+        Args:
+            record: The record.
+            again: Whether it may replace the record of a failed job.
+        """
+        return await self.save(record, over=BulkState.FAILED if again else "none")
+
+    async def save(self, record: JobRecord, *, holder: str = "", over: Over = "any") -> bool:
         """Store the record, and log it if the job has ended.
 
         Args:
             record: The record.
             holder: If given, the record is stored only if this holder has its lock.
-            only_new: Whether it is stored only if its key is new.
+            over: The state in which a record that it replaces must be.
 
         Returns:
             Whether it was stored.
         """
         record = attrs.evolve(record, updated=self._now())
-        written = await self._write(record, holder=holder, only_new=only_new)
+        written = await self._write(record, holder=holder, over=over)
         if written and record.settled:
             _log_outcome(record)
             if self._keep is not None:
@@ -172,7 +178,7 @@ class JobStore(abc.ABC):
         """Return the stored record of a job, or None."""
 
     @abc.abstractmethod
-    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+    async def _write(self, record: JobRecord, *, holder: str, over: Over) -> bool:
         """Write a record completely or not at all; return whether it was written."""
 
     @abc.abstractmethod
@@ -250,7 +256,7 @@ _STRANGE = "SELECT 1 FROM jobs WHERE min(typeof(key), typeof(as_text(CAST(key AS
 _WRITE = """
 INSERT OR REPLACE INTO jobs
 SELECT :key, :line, :state, :attend_at, :updated, :lock, :file_id, :record
-WHERE NOT (:only_new AND EXISTS (SELECT 1 FROM jobs WHERE key = :key))
+WHERE (:over = 'any' OR NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND state != :over))
 AND (:holder = '' OR EXISTS (
   SELECT 1 FROM locks WHERE name = :lock AND holder = :holder AND until > :updated
 )) RETURNING key
@@ -274,7 +280,7 @@ def _columns(record: JobRecord, document: str) -> dict[str, Any]:
     """Return the values of the row of a record, for a writer that needs no lock."""
     names = ("key", "line", "state", "attend_at", "updated", "lock", "file_id")
     values = {name: getattr(record, name) for name in names}
-    return {**values, "record": document, "holder": "", "only_new": False}
+    return {**values, "record": document, "holder": "", "over": "any"}
 
 
 class SqliteStore(JobStore):
@@ -395,9 +401,9 @@ class SqliteStore(JobStore):
         rows = await self._do("SELECT coalesce(record, '') FROM jobs WHERE key = ?", (key,))
         return rows[0][0] if rows else None
 
-    async def _write(self, record: JobRecord, *, holder: str, only_new: bool) -> bool:
+    async def _write(self, record: JobRecord, *, holder: str, over: Over) -> bool:
         columns = _columns(record, record.to_json().decode())
-        return bool(await self._do(_WRITE, {**columns, "holder": holder, "only_new": only_new}))
+        return bool(await self._do(_WRITE, {**columns, "holder": holder, "over": over}))
 
     async def _forget(self, before: float) -> None:
         await self._do("DELETE FROM jobs WHERE line = 'settled' AND updated < ?", (before,))

@@ -79,8 +79,7 @@ class Sweeper:
         Raises:
             StoreUnavailable: Nothing was lost; the next round does the work.
         """
-        looked_at, settled = await self._follow()
-        return Round(looked_at, settled, await self._recover())
+        return Round(*await self._follow(), await self._recover())
 
     async def _follow(self) -> tuple[int, int]:
         """Ask for accepted jobs; return how many were checked, and how many have ended."""
@@ -141,9 +140,8 @@ class Sweeper:
                     logger.info(
                         "The result of %s could not be read yet: %s", record.key, error.message
                     )
-        settings = self.settings
-        uploads = record.task == UPLOAD_TASK
-        limit = settings.upload_deadline if uploads else settings.activity_deadline
+        given, uploads = self.settings, record.task == UPLOAD_TASK
+        limit = given.upload_deadline if uploads else given.activity_deadline
         # If the service cannot be asked, the job may have succeeded, so it gets twice the time.
         if age >= (limit if asked else 2 * limit):
             return ended(record, pollers[0].timed_out(limit))
@@ -155,9 +153,8 @@ class Sweeper:
 
     async def _recover(self) -> int:
         """Queue the jobs that no worker has: a worker died, or it is time to try again."""
-        now = self.clock.time()
+        now, again = self.clock.time(), self.settings.redeliver_seconds
         enqueued = 0
-        again = self.settings.redeliver_seconds
         for record in await self.store.upcoming("send", LEFT_BEHIND_IN_A_ROUND):
             # One that is due much later was recorded before the clock was set back.
             if now < record.attend_at <= now + max(LONGEST_REST, patience(record, now, again)):

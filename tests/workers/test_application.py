@@ -387,6 +387,24 @@ async def test_a_missing_file_fails_alone(start: Callable[..., Any]) -> None:
     assert "/nowhere/x.png" in answer["error"]
 
 
+async def test_a_failed_job_is_pending_again_once_it_is_submitted_again(
+    start: Callable[..., Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    workers = await start(concurrency=1)
+    path = tmp_path / "late.png"
+    asked = await workers.enqueue_upload(path)
+    assert (await answer_of(asked))["state"] == "failed"
+    path.write_bytes(b"\x89PNG")
+    again = await workers.tasks.upload.kiq(str(path), key=asked.key)  # as if delivered twice
+    await again.wait_result(check_interval=0.01, timeout=20)
+    assert not sandbox.admin.requests("POST")
+    async with workers._slots:  # no worker takes it yet
+        asked = await workers.enqueue_upload(path)
+        record = await record_of(workers, asked.key)
+        assert (record.state, record.attempts, record.error) == (BulkState.PENDING, 0, "")
+    assert (await answer_of(asked))["state"] == "accepted"
+
+
 async def test_an_invalid_job_is_refused_before_it_is_recorded(
     start: Callable[..., Any],
 ) -> None:

@@ -94,6 +94,13 @@ async def test_a_job_is_added_once(store: JobStore) -> None:
     assert found.name == "first"
 
 
+async def test_only_a_failed_job_is_added_again(store: JobStore) -> None:
+    assert await store.add(job("new"), again=True)
+    for state in BulkState:
+        await store.save(job("known", state=state))
+        assert await store.add(job("known"), again=True) is (state is BulkState.FAILED)
+
+
 async def test_a_cancelled_caller_leaves_the_store_usable(
     store: JobStore,
 ) -> None:
