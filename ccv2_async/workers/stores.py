@@ -266,8 +266,9 @@ _PAGES = {
     "line": f"{_PAGE} line = ? ORDER BY attend_at, key LIMIT ? OFFSET ?",
     "state": f"{_PAGE} state = ? ORDER BY updated DESC LIMIT ? OFFSET ?",
 }
-# A lock that ends later than that was taken before the clock was set back.
-_VALID = "until > :now AND until <= :now + max(3600, 2 * :seconds) AND typeof(until) = 'real'"
+# A lock that ends later than that was taken before the clock was set back. It is not simply
+# `seconds`, because another worker may take the same lock for longer.
+_VALID = "until > :now AND until <= :now + 20 * :seconds AND typeof(until) = 'real'"
 _HELD = f"SELECT 1 FROM locks WHERE name = :name AND {_VALID}"  # noqa: S608  # of constants
 _HOLD = f"""
 INSERT INTO locks VALUES (:name, :holder, :now + :seconds)

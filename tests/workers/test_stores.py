@@ -340,7 +340,11 @@ async def test_a_lock_that_was_taken_before_the_clock_was_set_back_is_free(
     async with SqliteStore(str(tmp_path / "jobs.db"), now=now, keep=None) as store:
         await store.hold("lock", "killed", 60)
         await store.hold("long", "alive", 10_000)
+        await store.hold("tick", "me", 4.5)
         now.seconds -= 60
+        assert not await store.hold("tick", "other", 4.5)
+        now.seconds -= 60
+        assert await store.hold("tick", "me", 4.5), "rounds do not stop until the old time comes"
         assert not await store.hold("lock", "me", 60), "its holder may be alive"
         now.seconds -= 7200
         assert not await store.is_held("lock", 60)
