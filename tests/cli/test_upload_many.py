@@ -133,7 +133,7 @@ def test_the_end_of_the_daily_quota_ends_the_run_and_the_journal_continues(
     folder, journal = pictures(20), tmp_path / "x.db"
     ran = ccv2("upload", folder, "--journal", journal, "--no-wait")
     assert ran.code == Exit.QUOTA
-    assert ran.err.count("next day's quota is expected") == 1
+    assert ran.err.count("when the quota is expected to start again") == 1
     service.admin.configure(per_day=None)
     ran = ccv2("upload", folder, "--journal", journal)
     assert ran.code == Exit.OK

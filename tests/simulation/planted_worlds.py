@@ -100,7 +100,7 @@ def _any_answer_is_a_go() -> Any:
 
     async def go(self: shared.SharedBudget, lane: Lane) -> bool:
         await ask(self, lane)
-        return self._local is None and not self._day_is_over
+        return self._local is None and self.remaining_today != 0
 
     return patch.object(shared.SharedBudget, "_ask", go)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.transport.quota.day_count import DayCount
 
-DAY = 86_400.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 # Two calls sent a second apart may arrive a little closer, so the window is slightly wider.
 WINDOW = 1.02
@@ -99,10 +99,9 @@ class Budget:
         self._work = SharedWork(self._clock)
         self._paused_until = 0.0
         self._day = self._today()
-        self._used_today = 0
-        self._used_before_today = 0
-        self._day_is_over = False
-        self._other_days: dict[int, tuple[int, bool]] = {}
+        self._used_today = self._used_before_today = 0
+        self._over_until = 0.0
+        self._other_days: dict[int, tuple[int, float]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._day_count: DayCount | None = None
 
@@ -126,7 +125,7 @@ class Budget:
         a `DayCount` or Redis; otherwise only a refusal shows that the day is used up.
         """
         self._check_day()
-        if self._day_is_over:
+        if self._over_until > self._now():
             return 0
         if self.per_day is None:
             return None
@@ -146,8 +145,10 @@ class Budget:
 
     @property
     def resets_at(self) -> datetime:
-        """When the next day's quota is expected: the coming midnight, UTC (assumed)."""
-        return date_of((self._today() + 1) * DAY)
+        """When the quota is expected to start again; usually the coming midnight, UTC (assumed)."""
+        self._check_day()
+        over = self._over_until > self._now()
+        return date_of(self._over_until if over else (self._day + 1) * DAY)
 
     @property
     def contended(self) -> bool:
@@ -206,9 +207,18 @@ class Budget:
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def end_day(self) -> None:
-        """Treat today's calls as used up, because the service refused one over the daily quota."""
+        """Treat today's calls as used up, because the service refused one over the daily quota.
+
+        Just after midnight, the service may still count the day before: its clock may be behind, or
+        its response late. So in the first hour, calls end only for as long as the day has lasted.
+        """
+        now = self._now()
+        today = now % DAY
+        self._end_calls(now + max(today, MINUTE) if today < HOUR else now - today + DAY)
+
+    def _end_calls(self, until: float) -> None:
         self._check_day()
-        self._day_is_over = True
+        self._over_until = max(self._over_until, until)
         self._refuse_all()
 
     def _enter_loop(self, what: str) -> None:
@@ -293,22 +303,25 @@ class Budget:
         return DailyQuotaExceeded.from_parts(
             what,
             "the API key's calls for today are used up",
-            f"It was not carried out; try again after {resets:%Y-%m-%d %H:%M} UTC, when the next "
-            "day's quota is expected.",
+            f"It was not carried out; try again after {resets:%Y-%m-%d %H:%M} UTC, when the quota "
+            "is expected to start again.",
             status=status,
             resets_at=resets,
             errors=tuple(found),
         )
 
+    def _now(self) -> float:
+        return in_dates(self._clock.time())
+
     def _today(self) -> int:
-        return int(in_dates(self._clock.time()) // DAY)
+        return int(self._now() // DAY)
 
     def _check_day(self) -> None:
         today = self._today()
         if today != self._day:
             # A clock that is set back returns to an earlier day, whose calls still count.
-            self._other_days[self._day] = self._used_today, self._day_is_over
+            self._other_days[self._day] = self._used_today, self._over_until
             self._used_before_today += self._used_today
             self._day = today
-            self._used_today, self._day_is_over = self._other_days.pop(today, (0, False))
+            self._used_today, self._over_until = self._other_days.pop(today, (0, 0.0))
             self._used_before_today = max(0, self._used_before_today - self._used_today)

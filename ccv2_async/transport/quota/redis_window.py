@@ -45,28 +45,28 @@ _WORDS = ("go", "wait", "over")
 
 _SCRIPT = """
 local window_key, day_key, state_key, seen_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local me, lane = ARGV[1], tonumber(ARGV[2])
-local limit, window, gap = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local per_day, pause, day_is_over = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
-local unreported, known, settle = tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
-local claim, recent = tonumber(ARGV[12]), tonumber(ARGV[14])
+local me, known = ARGV[1], ARGV[15]
+local numbers = {}
+for place = 2, 14 do numbers[place] = tonumber(ARGV[place]) end
+local lane, limit, window, gap, per_day, settle, claim, seen_for = unpack(numbers, 2, 9)
+local pause, end_in, unreported, reported, recent = unpack(numbers, 10, 14)
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local function stamp(time) return string.format('%.6f', time) end
 
 local state = redis.call('HMGET', state_key, 'epoch', 'paused', 'ended', 'asked')
-local epoch, paused, ended = state[1], tonumber(state[2] or 0), state[3]
+local epoch, paused, ended = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0) or 0
 if tonumber(state[4] or 0) > now + 1 then
   -- The clock was set back: every time kept so far lies in the future.
   redis.call('DEL', window_key, seen_key, KEYS[5], KEYS[6])
-  paused = now + window
-  redis.call('HSET', state_key, 'paused', stamp(paused))
+  paused, ended = now + window, 0
+  redis.call('HSET', state_key, 'paused', stamp(paused), 'ended', 0)
 end
 redis.call('HSET', state_key, 'asked', stamp(now))
 
 redis.call('ZADD', seen_key, stamp(now), me)
-redis.call('ZREMRANGEBYSCORE', seen_key, '-inf', stamp(now - tonumber(ARGV[13])))
+redis.call('ZREMRANGEBYSCORE', seen_key, '-inf', stamp(now - seen_for))
 redis.call('EXPIRE', seen_key, 172800)
 local seen = redis.call('ZCARD', seen_key)
 
@@ -77,20 +77,23 @@ end
 redis.call('EXPIRE', state_key, 172800)
 
 if unreported > 0 then
-  redis.call('INCRBY', day_key, unreported)
+  -- An earlier report may have arrived although its response did not.
+  local known_total = math.max(reported, tonumber(redis.call('GET', KEYS[7]) or 0))
+  redis.call('INCRBY', day_key, reported + unreported - known_total)
   redis.call('EXPIRE', day_key, 172800)
+  redis.call('SET', KEYS[7], reported + unreported, 'EX', 172800)
 end
-if day_is_over then
-  ended = day_key
-  redis.call('HSET', state_key, 'ended', ended)
+if end_in > 0 then
+  ended = math.max(ended, now + end_in)
+  redis.call('HSET', state_key, 'ended', stamp(ended))
 end
 if pause > 0 and now + pause > paused then
   paused = now + pause
   redis.call('HSET', state_key, 'paused', stamp(paused))
 end
 local used = tonumber(redis.call('GET', day_key) or 0)
-if ended == day_key or (per_day > 0 and used >= per_day) then
-  return {'over', '0', used, seen, epoch}
+if ended > now or (per_day > 0 and used >= per_day) then
+  return {'over', stamp(math.max(0, ended - now)), used, seen, epoch}
 end
 
 local newest = tonumber(redis.call('LINDEX', window_key, 0) or 0)
@@ -152,7 +155,7 @@ class Reply:
 
     Attributes:
         word: "go", "wait", or "over" for the day.
-        wait: Seconds until asking again makes sense.
+        wait: Seconds until asking again makes sense; 0 if the day's count is used up.
         used: The number of calls that all processes made today.
         seen: The number of processes that asked within the last minute.
         epoch: The ID of the state of Redis. It changes when Redis loses its state.
@@ -203,8 +206,7 @@ class PacedWindow:
         self._day = RateLimitItemPerDay(per_day or 1, namespace="quota")
         self._me = me
         gap = window / burst if burst else 0.0
-        self._limits: tuple[float, ...] = (burst, window, gap, per_day or 0)
-        self._settle = settle
+        self._limits = (burst, window, gap, per_day or 0, settle, CLAIM_SECONDS, SEEN_SECONDS)
         self._timeout = timeout
 
     async def ask(
@@ -213,8 +215,9 @@ class PacedWindow:
         day: int,
         *,
         pause: float,
-        day_is_over: bool,
+        end: float,
         unreported: int,
+        reported: int,
         recent: int,
         epoch: bytes | str,
     ) -> Reply:
@@ -224,8 +227,10 @@ class PacedWindow:
             lane: The highest lane of this process's waiting calls: 0, 1 or 2.
             day: The day, in days since 1970 (UTC).
             pause: Seconds for which the service does not want calls; 0 for none.
-            day_is_over: Whether the service said that the day's calls are used up.
-            unreported: The number of calls that were made while Redis was unavailable.
+            end: Seconds for which the service's daily quota is used up; 0 if it is not.
+            unreported: The number of calls that were made while Redis was unavailable, and of which
+                it has not confirmed the report.
+            reported: The number of such calls of which it has.
             recent: How many of them still count in the window.
             epoch: The last epoch that the process knows; "" at first. After an outage it differs
                 from the epoch of Redis, so that no process starts before all of them know that the
@@ -240,26 +245,16 @@ class PacedWindow:
             self._second.key_for(self._key),
             self._day.key_for(self._key, str(day)),
             *(f"quota/{self._key}/{name}" for name in ("state", "seen", "lane/0", "lane/1")),
+            f"quota/{self._key}/reported/{self._me}",
         )
         keys = [f"{NAMESPACE}:{name}" for name in names]
-        arguments: list[str | bytes | float] = [
-            self._me,
-            lane,
-            *self._limits,
-            pause,
-            int(day_is_over),
-            unreported,
-            epoch,
-            self._settle,
-            CLAIM_SECONDS,
-            SEEN_SECONDS,
-            recent,
-        ]
+        news = (pause, end, unreported, reported, recent, epoch)
         async with asyncio.timeout(self._timeout):
-            reply = await self._script(keys, arguments)
+            reply = await self._script(keys, (self._me, lane, *self._limits, *news))
         try:
             word, wait, used, seen, current = reply
-            found = Reply(_text(word), float(wait), int(used), int(seen), current)
+            word = word.decode() if isinstance(word, bytes) else str(word)
+            found = Reply(word, float(wait), int(used), int(seen), current)
         except (TypeError, ValueError):
             raise InvalidResponse("not a response of the script") from None
         if found.word not in _WORDS or not 0.0 <= found.wait < math.inf or found.seen > _MOST_SEEN:
@@ -274,10 +269,6 @@ class PacedWindow:
         """Close the connections."""
         await self._redis.connection_pool.aclose()
         await self._redis.aclose()
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def open_redis(url: str, *, connect_timeout: float) -> Redis:

@@ -101,14 +101,11 @@ class SharedBudget(Budget):
             timeout=timeout,
         )
         self._local: Budget | None = None
-        self._missed = 0.0
-        self._ask_again = 0.0
+        self._missed = self._ask_again = 0.0
         self._seen = 1
         self._epoch: bytes | str = ""
-        self._used_by_all = 0
-        self._unreported = 0
-        self._unsent_pause = 0.0
-        self._unsent_end = False
+        self._used_by_all = self._unreported = self._reported = 0
+        self._unsent_pause = self._unsent_end = 0.0
         self._quickest = float("inf")
         self._too_late = 0
 
@@ -133,8 +130,8 @@ class SharedBudget(Budget):
 
     def end_day(self) -> None:
         """Treat today's calls as used up, in every process."""
-        self._unsent_end = True
         super().end_day()
+        self._unsent_end = self._over_until
 
     async def acquire(self, lane: Lane, what: str = "call") -> None:
         """Wait until a call of this lane may be sent; it is then counted for all processes.
@@ -203,7 +200,7 @@ class SharedBudget(Budget):
     def _has_news(self) -> bool:
         """Return whether other processes must be notified before this one rests."""
         may_ask = self._local is None or self._missed_for(PROBE_SECONDS)
-        return may_ask and (self._unsent_end or self._unsent_pause > 0.0)
+        return may_ask and (self._unsent_end > 0.0 or self._unsent_pause > 0.0)
 
     def _missed_for(self, seconds: float) -> bool:
         """Return whether the last request to Redis failed, at least this many seconds ago."""
@@ -223,15 +220,16 @@ class SharedBudget(Budget):
 
     async def _ask(self, lane: Lane) -> bool:
         """Ask Redis for a slot; return whether there is one now."""
-        asked = self._clock.monotonic()
-        unreported, pause, end = self._unreported, self._unsent_pause, self._unsent_end
+        asked, day, unreported = self._clock.monotonic(), self._today(), self._unreported
+        pause, end = self._unsent_pause, self._unsent_end
         try:
             reply = await self._shared.ask(
                 int(lane),
-                self._today(),
+                day,
                 pause=max(0.0, pause - asked),
-                day_is_over=end,
+                end=max(0.0, end - self._now()),
                 unreported=unreported,
+                reported=self._reported,
                 recent=min(unreported, self._taken_lately()),
                 epoch=self._epoch,
             )
@@ -239,16 +237,20 @@ class SharedBudget(Budget):
             self._degrade(error)
             return False
         # Changes during the request go into the next one.
-        if end:
-            self._unsent_end = False
+        if self._unsent_end == end:
+            self._unsent_end = 0.0
         if self._unsent_pause == pause:
             self._unsent_pause = 0.0
         self._unreported -= unreported
+        self._reported += unreported
         self._recover()
         self._check_day()
-        self._seen, self._epoch, self._used_by_all = reply.seen, reply.epoch, reply.used
+        self._seen, self._epoch = reply.seen, reply.epoch
+        if self._day == day:  # otherwise, midnight has passed since
+            self._used_by_all = reply.used
         if reply.word == "over":
-            super().end_day()
+            if reply.wait:
+                self._end_calls(self._now() + reply.wait)
             return False
         if reply.word == "wait":
             self._ask_again = self._clock.monotonic() + reply.wait

@@ -50,7 +50,8 @@ class Store:
     alone: set[str] = attrs.field(factory=set)
     _recent: list[float] = attrs.field(factory=list)
     _days: dict[int, int] = attrs.field(factory=dict)
-    _ended: set[int] = attrs.field(factory=set)
+    _reported: dict[str, int] = attrs.field(factory=dict)
+    _ended: float = 0.0
     _paused: float = 0.0
     _seen: dict[str, float] = attrs.field(factory=dict)
     _claims: tuple[dict[str, float], dict[str, float]] = attrs.field(factory=lambda: ({}, {}))
@@ -58,7 +59,8 @@ class Store:
 
     def lose_everything(self) -> None:
         """Start again, empty."""
-        self._recent, self._days, self._ended, self._paused = [], {}, set(), 0.0
+        self._recent, self._days, self._ended, self._paused = [], {}, 0.0, 0.0
+        self._reported = {}
         self._seen, self._claims = {}, ({}, {})
         self._epoch += 1
 
@@ -72,14 +74,16 @@ class Store:
         self._seen[me] = now
         seen = sum(at > now - SEEN_SECONDS for at in self._seen.values())
         epoch = str(self._epoch)
-        self._days[day] = self._days.get(day, 0) + news["unreported"]
-        if news["day_is_over"]:
-            self._ended.add(day)
+        told = max(news["reported"], self._reported.get(limits["me"], 0))
+        total = self._reported[limits["me"]] = max(told, news["reported"] + news["unreported"])
+        self._days[day] = self._days.get(day, 0) + total - told
+        if news["end"] > 0.0:
+            self._ended = max(self._ended, now + news["end"])
         if news["pause"] > 0.0:
             self._paused = max(self._paused, now + news["pause"])
         used = self._days[day]
-        if day in self._ended or (limits["per_day"] and used >= limits["per_day"]):
-            return Reply("over", 0.0, used, seen, epoch)
+        if self._ended > now or (limits["per_day"] and used >= limits["per_day"]):
+            return Reply("over", max(0.0, self._ended - now), used, seen, epoch)
         newest = self._recent[-1] if self._recent else 0.0
         if news["epoch"] not in ("", epoch):
             if newest < now - window and self._paused <= now:

@@ -250,6 +250,48 @@ async def test_a_day_that_the_service_ended_stays_over_when_the_clock_is_set_bac
     assert budget.remaining_today == 0
 
 
+@pytest.mark.parametrize(
+    ("refused", "seconds"),
+    [(0.0, 60), (59.0, 60), (61.0, 61), (3599.0, 3599), (3600.0, 82_800), (86_399.0, 1)],
+)
+async def test_a_refusal_early_in_a_day_may_still_be_about_the_day_before(
+    refused: float, seconds: int
+) -> None:
+    clock = ManualClock(epoch=NOON + HALF_A_DAY + refused)
+    budget = Budget(None, 3, clock=clock)
+    budget.end_day()
+    assert budget.remaining_today == 0
+    assert budget.resets_at.timestamp() == clock.time() + seconds
+    assert budget.day_exceeded("call").resets_at == budget.resets_at
+    await clock.advance(seconds - 1)
+    assert budget.remaining_today == 0
+    await clock.advance(1)
+    assert budget.remaining_today == 3
+    await budget.acquire(Lane.BULK)
+
+
+async def test_the_daily_quota_of_a_service_with_a_late_clock_is_found_with_few_calls() -> None:
+    clock = ManualClock(epoch=NOON + HALF_A_DAY)
+    begins, refusals = clock.time() + 1800.0, 0
+    budget = Budget(None, clock=clock)
+    while clock.time() < begins:
+        budget.end_day()
+        refusals += 1
+        await clock.advance(budget.resets_at.timestamp() - clock.time())
+    assert refusals == 6
+    assert clock.time() - begins < 1800.0
+
+
+async def test_a_refusal_never_shortens_an_earlier_one() -> None:
+    clock = ManualClock(epoch=NOON + HALF_A_DAY + 3600.0)
+    budget = Budget(None, clock=clock)
+    budget.end_day()
+    clock.suspend(-10.0)
+    midnight = budget.resets_at
+    budget.end_day()
+    assert budget.resets_at == midnight
+
+
 async def test_the_end_of_the_daily_quota_wakes_every_waiter_at_once(
     manual_clock: ManualClock,
 ) -> None:

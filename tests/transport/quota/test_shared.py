@@ -15,7 +15,7 @@ from ccv2_async.errors import DailyQuotaExceeded, InvalidField, UsageError
 from ccv2_async.secret import Secret
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.shared import SharedBudget
-from tests.support.clocks import ManualClock
+from tests.support.clocks import NOON, ManualClock
 from tests.support.exposure import texts_of
 from tests.support.probes import until
 from tests.support.servers import RawServer, speaking_resp
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.support.servers import Wire
 
 KEY = "an-api-key-that-nobody-may-see"
+MIDNIGHT = NOON + 43_200.0
 
 
 @pytest.fixture
@@ -226,6 +227,57 @@ async def test_the_end_of_the_daily_quota_in_one_process_ends_it_for_all(
         await other.acquire(Lane.BULK)
 
 
+async def test_a_refusal_early_in_a_day_ends_the_calls_of_all_processes_for_as_long(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    clock, other_clock = ManualClock(epoch=MIDNIGHT + 1.0), ManualClock(epoch=MIDNIGHT - 2.0)
+    one, other = share(redis_server, clock=clock), share(redis_server, clock=other_clock)
+    one.end_day()
+    for budget in (one, other):
+        with pytest.raises(DailyQuotaExceeded):
+            await budget.acquire(Lane.BULK)
+    assert one.resets_at.timestamp() == MIDNIGHT + 61.0
+    assert MIDNIGHT + 50.0 < other.resets_at.timestamp() <= MIDNIGHT + 58.0
+    await other_clock.advance(61.0)
+    assert other.remaining_today is None
+
+
+async def test_the_end_of_a_day_that_redis_did_not_hear_of_does_not_end_the_next_day(
+    cuttable: tuple[SharedBudget, Way, ManualClock],
+) -> None:
+    budget, way, clock = cuttable
+    way.is_cut = True
+    budget.end_day()
+    with pytest.raises(DailyQuotaExceeded):
+        await budget.acquire(Lane.BULK)
+    way.is_cut = False
+    await clock.advance(86_400.0)
+    await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    assert not is_away(budget)
+    assert budget.used_today == 1
+
+
+async def test_a_count_that_arrives_after_midnight_is_not_that_of_the_new_day(
+    redis_server: RedisServer,
+    share: Callable[..., SharedBudget],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = ManualClock(epoch=MIDNIGHT - 1.0)
+    one, other = (share(redis_server, None, per_day=1, clock=clock) for _ in range(2))
+    await one.acquire(Lane.BULK)
+    ask = other._shared.ask
+
+    async def ask_over_midnight(*args: Any, **options: Any) -> Any:
+        reply = await ask(*args, **options)
+        await clock.advance(2.0)
+        monkeypatch.undo()
+        return reply
+
+    monkeypatch.setattr(other._shared, "ask", ask_over_midnight)
+    await other.acquire(Lane.BULK)
+    assert (other.used_today, other.remaining_today) == (1, 0)
+
+
 async def test_a_cancelled_caller_does_not_delay_others(
     redis_server: RedisServer, share: Callable[..., SharedBudget]
 ) -> None:
@@ -363,10 +415,11 @@ class Way:
 
     Attributes:
         is_cut: Whether each connection is closed when it is used.
+        loses_replies: Whether each connection is closed once Redis has answered.
     """
 
     def __init__(self, port: int) -> None:
-        self.is_cut = False
+        self.is_cut = self.loses_replies = False
         self._port = port
         self.server = RawServer(self._forward)
 
@@ -377,7 +430,10 @@ class Way:
                 if self.is_cut:
                     break
                 writer.write(data)
-                await wire.write(await reader.read(65536))
+                reply = await reader.read(65536)
+                if self.loses_replies and b"EVALSHA" in data:
+                    break
+                await wire.write(reply)
         finally:
             writer.close()
 
@@ -538,3 +594,25 @@ def test_an_invalid_url_is_refused_without_showing_the_key(url: Any) -> None:
 )
 async def test_any_url_of_redis_will_do(url: str) -> None:
     await SharedBudget(url, api_key=Secret(KEY)).aclose()
+
+
+async def test_calls_without_redis_count_once_although_replies_are_lost(
+    redis_server: RedisServer,
+    share: Callable[..., SharedBudget],
+    cuttable: tuple[SharedBudget, Way, ManualClock],
+) -> None:
+    budget, way, clock = cuttable
+    await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    for _ in range(2):  # the second time, Redis still knows what it was told the first time
+        way.loses_replies = True
+        for _ in range(6):
+            await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+        way.loses_replies = False
+        await clock.advance(1.0)
+        while is_away(budget):
+            await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
+    with redis.Redis(port=redis_server.port) as client:
+        (day,) = client.keys("*/day")
+        counted = int(client.get(day))
+    # Redis gave two slots whose replies were lost, each time.
+    assert budget.used_today <= counted <= budget.used_today + 2 * 2
