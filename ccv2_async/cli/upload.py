@@ -309,9 +309,8 @@ class _Upload:
                 self.output.complain(message_of(item.error or error))
             elif item.error is None and (item.poller is None or accepted_too):
                 item.error = error
-        for item in left:
-            if self.output.as_json:
-                self._report(item)
+        for item in left if self.output.as_json else ():
+            self._report(item)
 
     def _unanswered(self, item: JobItem) -> errors.OutcomeUnknown:
         advice = (

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import threading
 import tracemalloc
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -399,6 +400,35 @@ async def test_a_cancelled_download_leaves_nothing_behind(
             await running
         assert names(tmp_path) == []
         await cc.aclose()
+
+
+async def test_a_download_that_ended_while_the_disk_was_slow_replaces_nothing_later(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    file: LibraryFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, ready = threading.Event(), threading.Event()
+
+    def fsync(_descriptor: int) -> None:
+        asked.set()
+        assert ready.wait(10)
+
+    monkeypatch.setattr("ccv2_async.transport.files.partial.os.fsync", fsync)
+    monkeypatch.setattr("ccv2_async.transport.calls.saving._CLOSING_SECONDS", 0.01)
+    path, cc = tmp_path / "a.png", await connect(sandbox)
+    path.write_bytes(b"old")
+    running = asyncio.create_task(cc.library.download(file, path))
+    assert await asyncio.to_thread(asked.wait, 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    path.write_bytes(b"mine, written after the download ended")
+    ready.set()
+    await cc.aclose()  # its threads have ended
+    assert names(tmp_path) == ["a.png"]
+    assert path.read_bytes() == b"mine, written after the download ended"
 
 
 async def test_a_download_ends_with_its_deadline(

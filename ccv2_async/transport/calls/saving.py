@@ -139,18 +139,16 @@ class Saving:
             while True:
                 try:
                     size = await self._fill(download, partial)
-                    break
+                    return Saved(size, await self._threads.run(partial.keep))
                 except errors.ConstantContactError as error:
                     pause = self._pause_of(error)
                     decision = tries.decide(_failure_kind(error), retry.Effect.SAFE)
                     if decision is not retry.Decision.RETRY or pause > retry.LONGEST_HINT:
                         raise
                 await self._session.sleep(max(PAUSE * tries.sent, pause), download.what)
-            digest = await self._threads.run(partial.keep)
         except BaseException:
             await self._discard(partial)
             raise
-        return Saved(size, digest)
 
     def _begin(self, path: str) -> PartialFile:
         """Return the file to write, after removing leftovers of killed processes once."""
@@ -195,6 +193,7 @@ class Saving:
 
     async def _discard(self, partial: PartialFile) -> None:
         """Remove an incomplete file, even if the caller is being cancelled."""
+        partial.is_unwanted = True  # a thread may be about to put it in its place
         removing = self._threads.dispose(partial.discard)
         if removing is not None:
             with anyio.CancelScope(shield=True):

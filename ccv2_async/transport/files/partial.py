@@ -35,6 +35,7 @@ class PartialFile:
 
     Attributes:
         directory: Where it is written.
+        is_unwanted: Whether `keep` leaves the destination alone, because the caller has given up.
 
     Raises:
         UsageError: The path cannot be written.
@@ -43,6 +44,7 @@ class PartialFile:
     def __init__(self, path: str) -> None:
         self._shown = one_line(path) or "''"
         self._lock = threading.Lock()
+        self.is_unwanted: bool = False
         self._file: io.FileIO | None = None
         self._digest = hashlib.sha256()
         with self._explained():
@@ -78,7 +80,8 @@ class PartialFile:
         """Put the file in its place, durably, and return the SHA-256 of its bytes."""
         with self._lock, self._explained():
             if self._file is not None:
-                os.fsync(self._file.fileno())
+                os.fsync(self._file.fileno())  # this may take long
+            if self._file is not None and not self.is_unwanted:
                 if sys.platform == "win32":
                     self._file.close()  # or it could not be moved
                 self._temporary.replace(self._path)
