@@ -97,9 +97,7 @@ class Poller(Generic[Result_co]):
     @property
     def next_delay(self) -> float:
         """Seconds until the next look makes sense; 0 when it is due or the job has ended."""
-        if self.done:
-            return 0.0
-        return max(0.0, self._job.due - self._session.clock.monotonic())
+        return 0.0 if self.done else max(0.0, self._job.due - self._session.clock.monotonic())
 
     def token(self) -> str:
         """Return a short string that resumes this job in another process: `client.resume(token)`.

@@ -184,9 +184,7 @@ def _sheet_lines(content: bytes) -> Iterator[Line]:
 
 
 def _cell(cell: object) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def json_entries(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> Iterator[Entry]:

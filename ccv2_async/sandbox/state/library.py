@@ -77,9 +77,7 @@ class StoredFile:
 
     def status(self, now: float) -> str:
         """Return its status at `now`."""
-        if self.trashed:
-            return "Deleted"
-        return self.forced or self.plan.status(now, self.looks)
+        return "Deleted" if self.trashed else self.forced or self.plan.status(now, self.looks)
 
 
 def _system_folders() -> dict[str, Folder]:

@@ -189,9 +189,7 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
         DecodeError: The response has a shape that `parse` does not know.
     """
     try:
-        if not response.is_large:
-            return parse(response)
-        return await in_thread(parse, response)
+        return await in_thread(parse, response) if response.is_large else parse(response)
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to

@@ -618,9 +618,7 @@ class Session:
     async def _without_secrets(self, content: bytes) -> bytes:
         """Return the body of a response without secrets; redact a large one in a thread."""
         redact = self.credentials.redact_content
-        if len(content) <= _SMALL:
-            return redact(content)
-        return await in_thread(redact, content)
+        return redact(content) if len(content) <= _SMALL else await in_thread(redact, content)
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         why = self._judge.described(failure)

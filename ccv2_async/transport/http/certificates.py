@@ -40,14 +40,9 @@ def context_for(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
 
 
 def _make(verify: bool, settings: dict[str, str]) -> ssl.SSLContext:
-    if verify and settings["SSL_CERT_FILE"]:
-        source = "SSL_CERT_FILE"
-        flaw = _flaw_of_file(settings[source])
-    elif verify and settings["SSL_CERT_DIR"]:
-        source = "SSL_CERT_DIR"
-        flaw = _flaw_of_directories(settings[source])
-    else:
-        source = flaw = ""
+    checks = {"SSL_CERT_FILE": _flaw_of_file, "SSL_CERT_DIR": _flaw_of_directories}
+    source = next((name for name in checks if verify and settings[name]), "")
+    flaw = checks[source](settings[source]) if source else ""
     if flaw:
         raise _unusable(source, settings[source], flaw)
     try:
