@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from ccv2_async.errors import ClientClosed, InvalidField, TokenError, UsageError
-from ccv2_async.secret import Secret
+from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import OUTAGE_TIMEOUT
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads import SETTLE_TIME
@@ -107,6 +107,7 @@ class ConstantContact:
     Source: "Supported methods" and "API keys" pages of the service's documentation.
     """
 
+    @without_arguments
     def __init__(
         self,
         *,
@@ -127,7 +128,7 @@ class ConstantContact:
         on_event: OnEvent | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from ccv2_async.client_options import checked_origin, find_wrong_option
+        from ccv2_async.client_options import check_options, checked_origin
         from ccv2_async.clock import SystemClock
         from ccv2_async.observe import Hook
         from ccv2_async.transport.calls.call import Timeouts
@@ -139,9 +140,7 @@ class ConstantContact:
         self._original: ConstantContact | None = None  # of a view, the client
         self._options: dict[str, Any] = {}  # of a view
         self._base_url = ""
-        # Tracebacks may show local variables, so secrets are wrapped before anything can fail.
-        api_key, access_token = Secret(api_key), Secret(access_token)
-        refused = find_wrong_option(
+        check_options(
             base_url=base_url,
             budget=budget,
             http_client=http_client,
@@ -155,19 +154,12 @@ class ConstantContact:
             on_event=on_event,
             clock=clock,
         )
-        if refused is not None:
-            del base_url, proxy, refresh_token  # a value of the wrong type is often a secret
-            raise refused
-        try:
-            self._credentials = Credentials(api_key, access_token)
-            self._base_url = checked_origin(base_url)
-        except UsageError:
-            del base_url, proxy  # they may hold a password
-            raise
+        self._credentials = Credentials(api_key, access_token)
+        self._base_url = checked_origin(base_url)
         self._clock: Clock = clock or SystemClock()
         self._budget = budget or Budget(per_second, per_day, clock=self._clock)
         self._http_client = http_client
-        self._proxy = proxy
+        self._proxy = Secret(proxy)
         self._verify = verify
         self._trust_env = trust_env
         self._timeouts = timeouts or Timeouts()
@@ -178,6 +170,7 @@ class ConstantContact:
         self._was_closed = False
 
     @classmethod
+    @without_arguments
     def from_env(cls, **options: Any) -> Self:
         """Return a client with the credentials and the quota of the environment.
 
@@ -189,10 +182,19 @@ class ConstantContact:
             MissingCredentials: The key or the token is missing.
             InvalidField: `CCV2_RATE` is not a number, or `CCV2_TRUST_ENV` is neither 0 nor 1.
         """
-        try:
-            return cls(**_from_environment(options))
-        finally:
-            options.clear()  # a traceback would show the credentials in it
+        given: dict[str, Any] = {
+            "api_key": os.environ.get("CCV2_API_KEY", ""),
+            "access_token": os.environ.get("CCV2_ACCESS_TOKEN", ""),
+        }
+        if os.environ.get("CCV2_BASE_URL"):
+            given["base_url"] = os.environ["CCV2_BASE_URL"]
+        if os.environ.get("CCV2_RATE"):
+            given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
+            if given["per_second"] is None:
+                given["per_day"] = None
+        if os.environ.get("CCV2_TRUST_ENV"):
+            given["trust_env"] = flag_of(os.environ["CCV2_TRUST_ENV"], "CCV2_TRUST_ENV")
+        return cls(**{**given, **options})
 
     def __repr__(self) -> str:
         if self._original is not None:
@@ -385,12 +387,11 @@ class ConstantContact:
         Raises:
             InvalidField: An option is wrong. Nothing was sent.
         """
-        from ccv2_async.client_options import find_wrong_option
+        from ccv2_async.client_options import check_options
         from ccv2_async.models.validation import checked_seconds
         from ccv2_async.transport.quota.budget import checked_lane
 
-        if wrong := find_wrong_option(timeouts=timeouts):
-            raise wrong
+        check_options(timeouts=timeouts)
         given = {
             "lane": None if lane is None else checked_lane(lane),
             "seconds": checked_seconds(deadline, "deadline"),
@@ -826,9 +827,10 @@ class ConstantContact:
         else:
             engine = open_engine(
                 verify=self._verify,
-                proxy=self._proxy,
+                proxy=self._proxy.reveal(),
                 trust_env=self._trust_env,
                 origin=httpx.URL(self._base_url),
+                hide=self._credentials.hide,
             )
         session = Session(
             engine=engine,
@@ -903,27 +905,6 @@ def _activity() -> JobKind:
     from ccv2_async.activities.status import ACTIVITY
 
     return ACTIVITY
-
-
-def _from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options, taking missing ones from the environment.
-
-    Raises:
-        InvalidField: A variable has a value that is not valid.
-    """
-    given: dict[str, Any] = {
-        "api_key": Secret(os.environ.get("CCV2_API_KEY", "")),
-        "access_token": Secret(os.environ.get("CCV2_ACCESS_TOKEN", "")),
-    }
-    if os.environ.get("CCV2_BASE_URL"):
-        given["base_url"] = os.environ["CCV2_BASE_URL"]
-    if os.environ.get("CCV2_RATE"):
-        given["per_second"] = rate_of(os.environ["CCV2_RATE"], "CCV2_RATE")
-        if given["per_second"] is None:
-            given["per_day"] = None
-    if os.environ.get("CCV2_TRUST_ENV"):
-        given["trust_env"] = flag_of(os.environ["CCV2_TRUST_ENV"], "CCV2_TRUST_ENV")
-    return {**given, **options}
 
 
 def rate_of(text: str, where: str) -> float | None:

@@ -30,20 +30,20 @@ _NOT_SHOWN = frozenset(
 )
 
 
-def find_wrong_option(**options: object) -> UsageError | None:
-    """Return the error for the first option with a wrong value, or None.
+def check_options(**options: object) -> None:
+    """Check the options of a client; their values may be secrets, so hide the tracebacks.
 
-    It is not raised here, because a traceback would show the values. The message shows only the
-    type of a value that may hold a secret.
+    Raises:
+        UsageError: An option has a wrong value. The message shows only the type of a value that may
+            hold a secret.
     """
     for name, value in options.items():
         fits, rule = _OPTIONS[name]
         if not fits(value):
-            return InvalidField(name, type(value) if name in _NOT_SHOWN else value, rule)
+            raise InvalidField(name, type(value) if name in _NOT_SHOWN else value, rule)
     own = options.get("proxy") or options.get("verify", True) is not True
     if own and options.get("http_client") is not None:
-        return UsageError("http_client has its own proxy and verify; set them there, not here.")
-    return None
+        raise UsageError("http_client has its own proxy and verify; set them there, not here.")
 
 
 def _is_users_client(value: object) -> bool:

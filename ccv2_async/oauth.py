@@ -21,11 +21,11 @@ import attrs
 import httpx
 
 from ccv2_async import errors
-from ccv2_async.client_options import checked_origin, find_wrong_option
+from ccv2_async.client_options import check_options, checked_origin
 from ccv2_async.models.account import AccessToken, TokenInfo
 from ccv2_async.models.convert import decode
 from ccv2_async.models.validation import is_text
-from ccv2_async.secret import Secret
+from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
 from ccv2_async.transport.http.clients import users_engine
@@ -76,6 +76,7 @@ class OAuthFlow:
     base_url: str
     http_client: UsersClient | None = attrs.field(repr=False)
 
+    @without_arguments
     def __init__(
         self,
         client_id: str | Secret[str],
@@ -85,11 +86,8 @@ class OAuthFlow:
         base_url: str = BASE_URL,
         http_client: UsersClient | None = None,
     ) -> None:
-        # Tracebacks may show local variables, so secrets are wrapped before anything can fail.
         client_id, client_secret = Secret(client_id), Secret(client_secret)
-        refused = find_wrong_option(base_url=base_url, http_client=http_client)
-        if refused is not None:
-            raise refused
+        check_options(base_url=base_url, http_client=http_client)
         if not _is_word(client_id.reveal()) or not _is_word(client_secret.reveal()):
             raise errors.MissingCredentials(
                 "The OAuth2 flow needs client_id, the application's API key, and client_secret, "
@@ -98,19 +96,15 @@ class OAuthFlow:
         if not _is_word(redirect_uri) or "://" not in redirect_uri:
             # Not shown: it may be the secret, given in the wrong place.
             kind = type(redirect_uri)
-            del redirect_uri
             raise errors.InvalidField("redirect_uri", kind, "it must be the registered URL")
-        try:
-            origin = checked_origin(base_url)
-        except errors.InvalidField:
-            del base_url  # it may hold a password
-            raise
+        origin = checked_origin(base_url)
         self.__attrs_init__(client_id, client_secret, redirect_uri, origin, http_client)
 
     def __repr__(self) -> str:
         # A traceback may show the flow before its fields are set.
         return "<OAuthFlow>"
 
+    @without_arguments
     def authorize_url(self, *, state: str, sign_up: bool = False, new_user: bool = False) -> str:
         """Return the URL to send the browser of the account owner to. Makes no request.
 
@@ -122,9 +116,7 @@ class OAuthFlow:
         Raises:
             InvalidField: `state` is empty or not a string.
         """
-        wrong = _wrong_state(state, "it must be a random string, such as one from new_state()")
-        if wrong is not None:
-            del state
+        if wrong := _wrong_state(state, "it must be a random string, such as from new_state()"):
             raise wrong
         query = {
             "response_type": "code",
@@ -223,7 +215,9 @@ class OAuthFlow:
         """
         url = httpx.URL(self.base_url + path)
         engine: Engine = (
-            open_engine(origin=url) if self.http_client is None else users_engine(self.http_client)
+            open_engine(origin=url, hide=form.more.append)
+            if self.http_client is None
+            else users_engine(self.http_client)
         )
         request = httpx.Request(
             "POST",
@@ -261,6 +255,7 @@ class _Form:
     what: str
     fields: Mapping[str, str | Secret[str]]
     once: bool = False
+    more: list[Secret[str]] = attrs.field(factory=list)  # secrets that are not sent
 
     @property
     def advice(self) -> str:
@@ -278,7 +273,8 @@ class _Form:
 
     def redacting(self) -> Redacting:
         """Return an object that removes the secrets from text."""
-        return Redacting([value for value in self.fields.values() if isinstance(value, Secret)])
+        secrets = [*self.fields.values(), *self.more]
+        return Redacting([value for value in secrets if isinstance(value, Secret)])
 
 
 @attrs.frozen
@@ -321,8 +317,7 @@ def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | N
     if not isinstance(redirect, Mapping):
         rule = "it must be a mapping of the query parameters, not the URL itself"
         return errors.InvalidField("redirect", type(redirect), rule)
-    wrong = _wrong_state(state, "it must be the state that was kept for this owner")
-    if wrong is not None:
+    if wrong := _wrong_state(state, "it must be the state that was kept for this owner"):
         return wrong
     if not hmac.compare_digest(_text_of(redirect, "state").encode(), state.encode()):
         return errors.GrantRefused(

@@ -1,10 +1,15 @@
-"""A value that stays hidden, such as an API key or an access token."""
+"""Values that stay hidden, such as an API key, an access token, or a password."""
 
 from __future__ import annotations
 
-from typing import Generic, NoReturn, Self, TypeVar
+import functools
+from typing import TYPE_CHECKING, Generic, NoReturn, ParamSpec, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 HIDDEN = "[hidden]"
 
@@ -46,3 +51,22 @@ class Secret(Generic[T]):
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A Secret cannot be pickled.")
+
+
+def without_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function that takes or finds secrets: its errors show none of its variables.
+
+    Debuggers and error trackers show the local variables of a traceback, and those of its causes.
+    """
+
+    @functools.wraps(function)
+    def hiding(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*given, **named)
+        except Exception as error:  # noqa: BLE001  # raised below
+            failure = error.with_traceback(None)
+        failure.__cause__ = failure.__context__ = None
+        del given, named
+        raise failure
+
+    return hiding

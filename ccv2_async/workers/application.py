@@ -18,6 +18,7 @@ from ccv2_async.client import ConstantContact
 from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import checked_text, is_whole
+from ccv2_async.secret import without_arguments
 from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.files.sources import absolute, path_text
@@ -99,6 +100,7 @@ class Workers:
         tasks: The tasks that upload a file, start an activity, and follow all open jobs.
     """
 
+    @without_arguments
     def __init__(
         self,
         settings: WorkerSettings | None = None,
@@ -107,17 +109,16 @@ class Workers:
         **client_options: Any,
     ) -> None:
         self.settings: WorkerSettings = settings or WorkerSettings.from_env()
-        self.broker: AsyncBroker = make_broker(self.settings)
         self._clock: Clock = clock or SystemClock()
         self._client_options = client_options
-        self._store = self._make_store()
+        self._store = self._make_store()  # refuses an invalid URL of Redis
+        self.broker: AsyncBroker = make_broker(self.settings)
         self._name = f"{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(4)}"
         self._slots = asyncio.Semaphore(self.settings.concurrency)
         self._client: ConstantContact | None = None
         self._budget: Budget | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
-        self._missed: dict[str, JobRecord] = {}  # their messages may be acknowledged all the same
         self.tasks: Tasks = self._register()
         for event, handler in (
             (TaskiqEvents.CLIENT_STARTUP, self._open_store),
@@ -172,6 +173,7 @@ class Workers:
             StoreUnavailable: Redis does not answer. Safe to try again: yes.
         """
         self._check_shared()
+        self._check_credentials()
         async with self._make_client(Budget(self.settings.per_second, self.settings.per_day)):
             pass
         async with contextlib.aclosing(self._store):
@@ -372,11 +374,7 @@ class Workers:
         async with self._slots:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
-                try:
-                    record = await sender.send(record)
-                except StoreUnavailable:
-                    self._missed[record.key] = record
-                    raise
+                record = await sender.send(record)
         return record.task_result()
 
     def _lease(self, lock: str) -> Lease:
@@ -396,6 +394,13 @@ class Workers:
         assert self._client is not None  # noqa: S101  # tasks run after the worker's start
         return self._client
 
+    def _check_credentials(self) -> None:
+        """Refuse settings without credentials, even in a process that only submits jobs.
+
+        Workers with the same settings do not start, so the process would wait forever.
+        """
+        Credentials(self.settings.api_key, self.settings.access_token)
+
     def _check_shared(self) -> None:
         if self.embedded:
             raise UsageError(
@@ -404,9 +409,7 @@ class Workers:
             )
 
     async def _open_store(self, _: TaskiqState) -> None:
-        # Even if this process only submits jobs: without credentials, no worker with the same
-        # settings starts, so it would wait forever.
-        Credentials(self.settings.api_key, self.settings.access_token)
+        self._check_credentials()
         await self._store.open()
 
     async def _close_store(self, _: TaskiqState) -> None:
@@ -416,7 +419,7 @@ class Workers:
         with ends_taskiq_on_errors():
             if taskiq_manager() is not None:
                 self._check_shared()
-            Credentials(self.settings.api_key, self.settings.access_token)  # named if missing
+            self._check_credentials()
             self._budget = self._make_budget()
             self._client = self._make_client(self._budget)
         await self._open_store_when_it_answers()
@@ -448,8 +451,9 @@ class Workers:
 
     async def _stop_working(self, _: TaskiqState) -> None:
         await self._stop_ticking()
-        if self._client is not None:
-            await self._client.aclose()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
         if isinstance(self._budget, SharedBudget):
             await self._budget.aclose()
         await self._store.aclose()
@@ -489,10 +493,7 @@ class Workers:
         while True:
             await self._clock.sleep(every / 2)
             try:
-                leads = await self._store.hold(TICK_LOCK, self._name, every * 0.9)
-                for key in list(self._missed):  # the store answers again
-                    await self._enqueue(self._missed.pop(key))
-                if leads:
+                if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
                     await self.tasks.sweep.kiq()
                     await self.sweep()
                 troubled = False
@@ -505,6 +506,7 @@ class Workers:
                 troubled = True
 
     async def _stop_ticking(self) -> None:
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await all_ended([self._ticker])
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await all_ended([ticker])

@@ -18,7 +18,7 @@ from taskiq import InMemoryBroker
 from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from ccv2_async.errors import ConstantContactError, UsageError
+from ccv2_async.errors import ConstantContactError
 from ccv2_async.transport.quota.redis_window import ONE_MORE_TRY, open_redis
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ class Tasks:
 
 
 def make_broker(settings: WorkerSettings) -> AsyncBroker:
-    """Return the broker for these settings; messages and results are JSON.
-
-    Raises:
-        UsageError: The URL is not a Redis URL.
-    """
+    """Return the broker for these settings; messages and results are JSON."""
     if settings.redis_url is None:
         broker: AsyncBroker = InMemoryBroker(max_stored_results=10_000)
     else:
@@ -71,33 +67,28 @@ def make_broker(settings: WorkerSettings) -> AsyncBroker:
 
 
 def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
-    try:
-        return RedisStreamBroker(
+    return RedisStreamBroker(
+        url,
+        queue_name=stream_of(settings),
+        consumer_group_name=settings.namespace,
+        # From the beginning, to include jobs that were submitted before the first worker ran.
+        consumer_id="0",
+        # A worker takes only as many jobs as it can start, and leaves the rest to the others.
+        xread_count=settings.concurrency,
+        xread_block=1000,
+        idle_timeout=int(settings.redeliver_seconds * 1000),
+        # A worker that dies while it claims messages must not block the others.
+        unacknowledged_lock_timeout=_CLAIM_SECONDS,
+        **_LIMITS,
+    ).with_result_backend(
+        RedisAsyncResultBackend(
             url,
-            queue_name=stream_of(settings),
-            consumer_group_name=settings.namespace,
-            # From the beginning, to include jobs that were submitted before the first worker ran.
-            consumer_id="0",
-            # A worker takes only as many jobs as it can start, and leaves the rest to the others.
-            xread_count=settings.concurrency,
-            xread_block=1000,
-            idle_timeout=int(settings.redeliver_seconds * 1000),
-            # A worker that dies while it claims messages must not block the others.
-            unacknowledged_lock_timeout=_CLAIM_SECONDS,
+            serializer=JSONSerializer(),
+            result_ex_time=RESULTS_KEPT,
+            prefix_str=f"{settings.namespace}:result",
             **_LIMITS,
-        ).with_result_backend(
-            RedisAsyncResultBackend(
-                url,
-                serializer=JSONSerializer(),
-                result_ex_time=RESULTS_KEPT,
-                prefix_str=f"{settings.namespace}:result",
-                **_LIMITS,
-            )
         )
-    except ValueError:
-        raise UsageError(
-            "Invalid Redis URL: expected redis://HOST:PORT/0, rediss://, or unix://."
-        ) from None
+    )
 
 
 def stream_of(settings: WorkerSettings) -> str:
@@ -124,9 +115,10 @@ async def trim(settings: WorkerSettings) -> None:
             await redis.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
 
 
-def _order(message_id: bytes | str) -> tuple[int, ...]:
+def _order(message_id: bytes | str) -> tuple[int, int]:
     text = message_id.decode() if isinstance(message_id, bytes) else message_id
-    return tuple(map(int, text.split("-")))
+    milliseconds, _, number = text.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def taskiq_manager() -> int | None:

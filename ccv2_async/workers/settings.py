@@ -10,6 +10,7 @@ import attrs
 from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.client import BASE_URL, PER_DAY, PER_SECOND, flag_of, rate_of
 from ccv2_async.errors import InvalidField
+from ccv2_async.secret import without_arguments
 from ccv2_async.transport.quota.shared import MARGIN
 from ccv2_async.uploads.status import UPLOAD
 from ccv2_async.workers.stores import IN_MEMORY
@@ -20,18 +21,15 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: str, name: str, kind: type[float] = float, of: str = "number of seconds") -> Any:
     try:
-        return float(text)
+        return kind(text)
     except ValueError:
-        raise InvalidField(name, text, "it must be a number of seconds") from None
+        raise InvalidField(name, text, f"it must be a {of}") from None
 
 
-def _whole(text: str, name: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidField(name, text, "it must be a whole number") from None
+def _whole(text: str, name: str) -> Any:
+    return _number(text, name, int, "whole number")
 
 
 def _env(
@@ -122,6 +120,7 @@ class WorkerSettings:
     keep_seconds: float = _env("CCV2_WORKER_KEEP", 14 * DAY, _number)
 
     @classmethod
+    @without_arguments
     def from_env(cls, environment: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
         """Return the settings from the environment; settings in `given` take precedence.
 
@@ -142,3 +141,6 @@ class WorkerSettings:
         if found.get("per_second", 1.0) is None and "per_day" not in found:
             found["per_day"] = None  # CCV2_RATE=0 lifts the whole quota
         return cls(**{**found, **given})
+
+
+WorkerSettings.__init__ = without_arguments(WorkerSettings.__init__)  # type: ignore[method-assign]

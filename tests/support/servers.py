@@ -14,6 +14,7 @@ import attrs
 from tests.support.lasting_ports import lasting_port
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
 HOST = "127.0.0.1"
@@ -89,19 +90,26 @@ Script = "Callable[[Wire], Awaitable[None]]"
 class RawServer:
     """A server whose every connection is served by a script; counts what it saw.
 
+    Args:
+        script: Serves a connection.
+        tls: The context of a server that uses TLS.
+
     Attributes:
         connections: How many connections there were.
         open: How many are open now.
     """
 
-    def __init__(self, script: Callable[[Wire], Awaitable[None]]) -> None:
+    def __init__(
+        self, script: Callable[[Wire], Awaitable[None]], tls: ssl.SSLContext | None = None
+    ) -> None:
         self._script = script
+        self.tls = tls
         self.connections = 0
         self.open = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, HOST, 0, limit=2**20)
+        self._server = await asyncio.start_server(self._accept, HOST, 0, limit=2**20, ssl=self.tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -63,6 +63,7 @@ class Credentials:
         "_access_token",
         "_checksum_key",
         "_elsewhere",
+        "_lasting",
         "_redacting",
         "_secrets",
         "_signature",
@@ -77,6 +78,7 @@ class Credentials:
         self._access_token = access_token
         self._signature = Secret(f"api_key={quote(api_key.reveal(), safe='')}".encode("ascii"))
         self._secrets: list[Secret[str]] = []
+        self._lasting = 1  # how many of them, from the first, are not tokens
         self._remember(api_key, access_token)
         self.generation: int = 0
         """Increases with each fresh token, so that a call can see that another one renewed it."""
@@ -111,6 +113,13 @@ class Credentials:
         self._access_token = access_token
         self._remember(access_token)
         self.generation += 1
+
+    def hide(self, secret: Secret[str]) -> None:
+        """Redact another secret too, unless it is as short as a common word."""
+        if len(secret.reveal()) >= SHORTEST_TELLING:
+            self._secrets.insert(0, secret)
+            self._lasting += 1
+            self._remember()
 
     def checksum(self, data: bytes) -> str:
         """Return a keyed checksum of `data` as 16 URL-safe characters; `renew` keeps the key."""
@@ -151,8 +160,8 @@ class Credentials:
         return httpx.Headers([(clean(name), clean(value)) for name, value in headers.raw])
 
     def _remember(self, *secrets: Secret[str]) -> None:
-        earlier = [one for one in self._secrets[1:] if one not in secrets]
-        self._secrets[1:] = [*earlier, *secrets][-_TOKENS:]  # the key comes first, and stays
+        earlier = [one for one in self._secrets[self._lasting :] if one not in secrets]
+        self._secrets[self._lasting :] = [*earlier, *secrets][-_TOKENS:]
         self._redacting = Redacting(self._secrets)
         telling = [one for one in self._secrets if len(one.reveal()) >= SHORTEST_TELLING]
         self._elsewhere = hide_in_logs(Redacting(telling)) if telling else None
@@ -253,7 +262,7 @@ def _packed(secret: str) -> Iterator[str]:
     """Yield a secret in hexadecimal, and in base64 at each possible offset in the encoded data."""
     if len(secret) < SHORTEST_TELLING:
         return
-    data = secret.encode("ascii")
+    data = secret.encode()
     yield data.hex()
     yield data.hex().upper()
     for before in range(3):
@@ -325,15 +334,14 @@ def _encoded(char: str, slashes: str) -> str:
 
 def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None:
     flaw = _flaw_of(secret.reveal())
-    if flaw is None:
-        return
     if flaw == "empty":
         raise MissingCredentials(
             f"No {what}: pass {argument} or set {variable}. Nothing was sent.",
             subject=what,
             variable=variable,
         )
-    raise MissingCredentials(f"The {what} {flaw}. Nothing was sent.")
+    if flaw is not None:
+        raise MissingCredentials(f"The {what} {flaw}. Nothing was sent.")
 
 
 def _flaw_of(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,17 +17,18 @@ import anyio
 import anyio.lowlevel
 import httpx
 
+from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.tasks import running_loop
 from ccv2_async.transport.http.certificates import context_for
 from ccv2_async.transport.http.clients import ProvenBody
 from ccv2_async.transport.http.connection import Connection
 from ccv2_async.transport.http.dial import reason
 from ccv2_async.transport.http.protocol import NO_LIMIT, connect
-from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, parse_proxy
+from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, parse_proxy, refusal
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from typing import Any, TypeAlias
 
     _Origin: TypeAlias = tuple[str, str, int]
@@ -200,7 +202,7 @@ class ProxyEngine:
             await _close_quietly(*connected, transport)
             if connecting.when() is None or not isinstance(error, Exception):
                 raise
-            raise httpx.ProxyError(reason(error)) from error
+            raise httpx.ProxyError(_explained(error)) from error
         response.request = request
         body = ProvenBody(response.stream, response, request.method)
         response.stream = _LastResponseStream(transport, body)
@@ -208,6 +210,14 @@ class ProxyEngine:
 
     async def aclose(self) -> None:
         """Do nothing: each connection closes with its response."""
+
+
+def _explained(error: Exception) -> str:
+    """Return why a proxy opened no tunnel, without its own words."""
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "the proxy sent no valid response"
+    refused = isinstance(error, httpx.ProxyError) and re.match(r"\d{3}\b", str(error))
+    return refusal(refused[0]) if refused else reason(error)
 
 
 class _LastResponseStream(httpx.AsyncByteStream):
@@ -237,12 +247,14 @@ async def _close_quietly(*discarded: Any) -> None:
                 logger.debug("closing a discarded connection failed")
 
 
+@without_arguments
 def open_engine(
     *,
     verify: ssl.SSLContext | bool = True,
     proxy: str | None = None,
     trust_env: bool = True,
     origin: httpx.URL,
+    hide: Callable[[Secret[str]], object],
 ) -> Engine:
     """Return the engine for a client without a user's own client.
 
@@ -251,6 +263,7 @@ def open_engine(
         proxy: A proxy URL, or None for the environment's proxy, as in httpx.
         trust_env: Whether the proxies from the environment are used.
         origin: The URL of the calls, to find the environment's proxy for it.
+        hide: Called with the password of the proxy, if it has one.
 
     Raises:
         UsageError: The proxy cannot be used, or the certificates that calls need cannot be loaded.
@@ -258,9 +271,11 @@ def open_engine(
     if origin.scheme == "https":
         context_for(verify)  # reports bad certificates before anything is sent
     proxy = proxy or (environment_proxy(origin) if trust_env else None)
-    if proxy is None:
+    if not proxy:
         return DirectEngine(verify)
     parsed = parse_proxy(proxy)
+    if parsed.raw_auth and parsed.raw_auth[1]:
+        hide(Secret(parsed.raw_auth[1].decode()))
     if parsed.url.scheme == "http":
         return DirectEngine(verify, proxy=HttpProxy(parsed))
     return ProxyEngine(verify, parsed)

@@ -67,9 +67,16 @@ class HttpProxy:
             if parser.flaw is not None:
                 raise httpx.ProxyError(str(parser.flaw))
         if not 200 <= parser.status < 300:
-            raise httpx.ProxyError(f"the proxy returned {parser.status}")
+            raise httpx.ProxyError(refusal(parser.status))
         if parser.has_surplus:
             raise httpx.ProxyError("the proxy sent unrequested data")
+
+
+def refusal(status: int | str) -> str:
+    """Return what a proxy that opened no tunnel means. Its own words may repeat its password."""
+    if str(status) == "407":
+        return "the proxy returned 407; check the user name and password in its URL"
+    return f"the proxy returned {status}"
 
 
 def environment_proxy(origin: httpx.URL) -> str | None:
@@ -80,9 +87,7 @@ def environment_proxy(origin: httpx.URL) -> str | None:
         return None
     proxies = getproxies()
     found = proxies.get(origin.scheme) or proxies.get("all")
-    if not found:
-        return None
-    return found if "://" in found else f"http://{found}"
+    return f"http://{found}" if found and "://" not in found else found
 
 
 def parse_proxy(url: str) -> httpx.Proxy:

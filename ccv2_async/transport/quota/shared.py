@@ -16,17 +16,16 @@ import logging
 import os
 import secrets
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import is_count, is_number, is_text
-from ccv2_async.secret import Secret
+from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
     from ccv2_async.clock import Clock
     from ccv2_async.transport.quota import Lane
-    from ccv2_async.transport.quota.redis_window import PacedWindow
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
@@ -65,6 +64,7 @@ class SharedBudget(Budget):
         UsageError: The extra is not installed, or the URL is not a Redis URL.
     """
 
+    @without_arguments
     def __init__(
         self,
         url: str,
@@ -77,7 +77,6 @@ class SharedBudget(Budget):
         timeout: float = TIMEOUT,
         clock: Clock | None = None,
     ) -> None:
-        # Tracebacks may show local variables, so the key is wrapped before anything can fail.
         api_key = Secret(api_key)
         if not is_text(api_key.reveal()) or api_key.reveal() == "":
             raise InvalidField("api_key", type(api_key.reveal()), "it must be the key, as text")
@@ -90,7 +89,14 @@ class SharedBudget(Budget):
             self._window = (1.0 + margin) * max(1.0, self._burst / per_second)
         self._margin = margin
         self._expected = expected
-        self._shared = _connect(
+        try:
+            from ccv2_async.transport.quota.redis_window import PacedWindow  # noqa: PLC0415  # the extra
+        except ImportError as error:
+            raise UsageError(
+                f"A shared quota needs the extra: pip install 'ccv2-async[redis]' ({error.name} is "
+                "missing)."
+            ) from None
+        self._shared = PacedWindow(
             url,
             api_key=api_key,
             me=f"{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(4)}",
@@ -299,14 +305,3 @@ class SharedBudget(Budget):
             logger.warning(
                 "Redis is back: the quota is shared again.", extra={"ccv2_event": "quota_recovered"}
             )
-
-
-def _connect(url: str, **options: Any) -> PacedWindow:
-    try:
-        from ccv2_async.transport.quota.redis_window import PacedWindow  # noqa: PLC0415  # the extra
-    except ImportError as error:
-        raise UsageError(
-            f"A shared quota needs the extra: pip install 'ccv2-async[redis]' ({error.name} is "
-            "missing)."
-        ) from None
-    return PacedWindow(url, **options)
