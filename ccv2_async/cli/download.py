@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import Display
     from ccv2_async.models import LibraryFile
 
+_OF_ONE = (errors.BadRequest, errors.DecodeError, errors.NotFound, errors.ServerError)
 _OTHER_SIZE = "a file with a different size already exists; use --overwrite to replace it"
 
 _Jobs = Annotated[int, between("--jobs", 1, 100, "it must be from 1 to 100")]
@@ -65,11 +66,16 @@ async def get(
     if (bool(ids), folder is not None, all).count(True) != 1:
         raise errors.UsageError("Choose the files: pass IDs, --folder ID, or --all.")
     download = _Download(run, to, overwrite=overwrite)
-    bad = Unreadable(run.output)
-    if ids:
-        found = [await run.client.library.get_file(id_) for id_ in dict.fromkeys(ids)]
-    else:
+    bad, found = Unreadable(run.output), list["LibraryFile"]()
+    for id_ in dict.fromkeys(ids or ()):
+        try:
+            found.append(await run.client.library.get_file(id_))
+        except _OF_ONE as error:
+            bad(error)
+    if not ids:
         found = await files_of(run, folder)(limit=PAGE, on_bad_row=bad).collect()
+    if bad.exit and not found:
+        return bad.exit
     return heaviest([bad.exit, await download.carry_out(found, jobs)])
 
 
@@ -107,10 +113,9 @@ class _Download:
             self._sum_up(items, totals)
 
         async with shown(items, output, totals, results_come=output.as_json) as display:
-            for item in items:
-                if item.ended:
-                    totals.changed(item)
-                    self._report(item)
+            for item in [item for item in items if item.ended]:
+                totals.changed(item)
+                self._report(item)
             queue = iter(item for item in items if not item.ended)
             workers = [self._work(queue, display) for _ in range(min(jobs, len(items)))]
             await all_of(workers, interrupted=interrupted)
@@ -162,11 +167,8 @@ class _Download:
 
 def _look(items: Iterable[JobItem]) -> None:
     """Note which files already exist."""
-    for item in items:
-        if not os.path.lexists(item.label):
-            continue
-        known = os.path.exists(item.label)  # noqa: PTH110  # a plain string
-        if known and os.stat(item.label).st_size == item.result.size:  # noqa: PTH116
+    for item in [item for item in items if os.path.lexists(item.label)]:
+        if os.path.exists(item.label) and os.path.getsize(item.label) == item.result.size:  # noqa: PTH110, PTH202  # plain strings
             item.state, item.earlier = BulkState.DONE, True
         else:
             item.fail(errors.UsageError(f"{item.label}: {_OTHER_SIZE}."))

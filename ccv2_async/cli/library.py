@@ -83,9 +83,8 @@ async def move(run: Run, ids: list[str], /, *, to: Id) -> Exit:
         to: ID of the folder.
     """
     results = await run.client.library.move_files(to, ids)
-    if run.output.as_json:
-        for result in results:
-            run.output.record({"id": result.id, "folder": to})
+    for result in results if run.output.as_json else ():
+        run.output.record({"id": result.id, "folder": to})
     run.output.say(f"{counted(len(results), 'file')} moved to folder {to}.")
     return Exit.OK
 
@@ -103,9 +102,8 @@ async def delete_files(run: Run, ids: list[str], /) -> Exit:
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         await run.client.library.delete_files(*part)
-        if run.output.as_json:
-            for id_ in part:
-                run.output.record({"id": id_, "deleted": True})
+        for id_ in part if run.output.as_json else ():
+            run.output.record({"id": id_, "deleted": True})
         run.output.say(f"{counted(len(part), 'file')} moved to the trash.")
     return Exit.OK
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from ccv2_async.cli.output import Output
-    from ccv2_async.errors import UnreadableRow
+    from ccv2_async.errors import ConstantContactError
     from ccv2_async.models import Contact, ContactList, LibraryFolder
 
     Found: TypeAlias = AsyncIterable[Any] | Awaitable[Sequence[Any]]
@@ -52,7 +52,7 @@ Moment = Annotated[datetime | None, Parameter(converter=moment_of, n_tokens=1)]
 class Unreadable:
     """Reports the rows of a listing that cannot be read, while the others are shown.
 
-    Pass it as `on_bad_row`.
+    Pass it as `on_bad_row`, or call it with the error of a single record.
 
     Attributes:
         exit: The exit code of a command that shows the listing.
@@ -62,7 +62,7 @@ class Unreadable:
         self._output = output
         self.exit: Exit = Exit.OK
 
-    def __call__(self, error: UnreadableRow) -> None:
+    def __call__(self, error: ConstantContactError) -> None:
         """Report one row."""
         self._output.complain(message_of(error))
         self.exit = Exit.SOME_FAILED

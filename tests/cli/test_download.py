@@ -155,6 +155,19 @@ def test_exactly_one_choice_of_files_is_required(
     assert "pass IDs, --folder ID, or --all." in ran.err
 
 
+def test_an_id_without_a_readable_record_does_not_stop_the_others(
+    ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, ids: dict[str, str]
+) -> None:
+    path = f"/library/files/{ids['b.png']}"
+    service.admin.fault("null", path=path, times=None)
+    given = (ids["a.png"], "77", ids["b.png"], ids["c.pdf"])
+    ran = ccv2("files", "get", *given, "--to", tmp_path / "out")
+    assert (ran.code, names(tmp_path / "out")) == (Exit.SOME_FAILED, ["a.png", "c.pdf"])
+    assert "library file 77: the service returned 404" in ran.err
+    assert ran.err.count("library file") == 2
+    assert "2 of 2 files in" in ran.err
+
+
 def test_wrong_choices_are_reported_in_one_sentence(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
