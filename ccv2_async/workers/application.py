@@ -119,6 +119,7 @@ class Workers:
         self._budget: Budget | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._closing = False
+        self._missed: dict[str, JobRecord] = {}  # their messages may be acknowledged all the same
         self.tasks: Tasks = self._register()
         for event, handler in (
             (TaskiqEvents.CLIENT_STARTUP, self._open_store),
@@ -173,7 +174,6 @@ class Workers:
             StoreUnavailable: Redis does not answer. Safe to try again: yes.
         """
         self._check_shared()
-        self._check_credentials()
         async with self._make_client(Budget(self.settings.per_second, self.settings.per_day)):
             pass
         async with contextlib.aclosing(self._store):
@@ -374,7 +374,11 @@ class Workers:
         async with self._slots:
             if not self._closing:
                 sender = Sender(self._working_client, self._lease(record.lock))
-                record = await sender.send(record)
+                try:
+                    record = await sender.send(record)
+                except StoreUnavailable:
+                    self._missed[record.key] = record
+                    raise
         return record.task_result()
 
     def _lease(self, lock: str) -> Lease:
@@ -394,13 +398,6 @@ class Workers:
         assert self._client is not None  # noqa: S101  # tasks run after the worker's start
         return self._client
 
-    def _check_credentials(self) -> None:
-        """Refuse settings without credentials, even in a process that only submits jobs.
-
-        Workers with the same settings do not start, so the process would wait forever.
-        """
-        Credentials(self.settings.api_key, self.settings.access_token)
-
     def _check_shared(self) -> None:
         if self.embedded:
             raise UsageError(
@@ -409,7 +406,9 @@ class Workers:
             )
 
     async def _open_store(self, _: TaskiqState) -> None:
-        self._check_credentials()
+        # Even if this process only submits jobs: without credentials, no worker with the same
+        # settings starts, so it would wait forever.
+        Credentials(self.settings.api_key, self.settings.access_token)
         await self._store.open()
 
     async def _close_store(self, _: TaskiqState) -> None:
@@ -419,7 +418,7 @@ class Workers:
         with ends_taskiq_on_errors():
             if taskiq_manager() is not None:
                 self._check_shared()
-            self._check_credentials()
+            Credentials(self.settings.api_key, self.settings.access_token)  # named if missing
             self._budget = self._make_budget()
             self._client = self._make_client(self._budget)
         await self._open_store_when_it_answers()
@@ -451,9 +450,8 @@ class Workers:
 
     async def _stop_working(self, _: TaskiqState) -> None:
         await self._stop_ticking()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
         if isinstance(self._budget, SharedBudget):
             await self._budget.aclose()
         await self._store.aclose()
@@ -493,7 +491,10 @@ class Workers:
         while True:
             await self._clock.sleep(every / 2)
             try:
-                if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
+                leads = await self._store.hold(TICK_LOCK, self._name, every * 0.9)
+                for key in list(self._missed):  # the store answers again
+                    await self._enqueue(self._missed.pop(key))
+                if leads:
                     await self.tasks.sweep.kiq()
                     await self.sweep()
                 troubled = False
@@ -506,7 +507,6 @@ class Workers:
                 troubled = True
 
     async def _stop_ticking(self) -> None:
-        ticker, self._ticker = self._ticker, None
-        if ticker is not None:
-            ticker.cancel()
-            await all_ended([ticker])
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await all_ended([self._ticker])

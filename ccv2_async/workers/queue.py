@@ -115,10 +115,9 @@ async def trim(settings: WorkerSettings) -> None:
             await redis.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
 
 
-def _order(message_id: bytes | str) -> tuple[int, int]:
+def _order(message_id: bytes | str) -> tuple[int, ...]:
     text = message_id.decode() if isinstance(message_id, bytes) else message_id
-    milliseconds, _, number = text.partition("-")
-    return int(milliseconds), int(number or 0)
+    return tuple(map(int, text.split("-")))
 
 
 def taskiq_manager() -> int | None:

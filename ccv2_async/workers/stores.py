@@ -384,11 +384,9 @@ class SqliteStore(JobStore):
 
     async def renew(self, lock: str, holder: str, seconds: float) -> bool:
         """Hold the lock for this long from now; return False if it was lost in the meantime."""
-        statement = (
-            "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING name"
-        )
+        sql = "UPDATE locks SET until = ? WHERE name = ? AND holder = ? AND until > ? RETURNING 1"
         now = self._now()
-        return bool(await self._do(statement, (now + seconds, lock, holder, now)))
+        return bool(await self._do(sql, (now + seconds, lock, holder, now)))
 
     async def release(self, lock: str, holder: str) -> None:
         """Release the lock if it is still held."""

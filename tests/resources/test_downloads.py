@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import tracemalloc
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -248,6 +249,23 @@ async def test_a_download_waits_as_long_as_its_host_asks(
             CONTENT
         )
         assert clock.monotonic() - began >= 7.0
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_a_download_compares_a_date_with_the_clock_of_its_host(
+    connect: Callable[..., Any], clock: ManualClock, tmp_path: Path, status: str
+) -> None:
+    theirs = clock.time() + 3600
+    when, now = formatdate(theirs + 7, usegmt=True), formatdate(theirs, usegmt=True)
+
+    async def busy(wire: Wire, _request: Request) -> None:
+        await wire.answer(status, b"", f"Retry-After: {when}", f"Date: {now}")
+
+    async with serving(busy, whole) as server, serving(whole) as api:
+        cc = await connect(api)
+        began = clock.monotonic()
+        await cc.library.download(served(f"{server.origin}/a"), tmp_path / "a")
+        assert 6.0 <= clock.monotonic() - began <= 8.0
 
 
 @pytest.mark.parametrize("hint", ["121", "99999999999999999999"])

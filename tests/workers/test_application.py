@@ -543,6 +543,26 @@ async def test_two_hundred_open_jobs_cost_two_or_three_requests(
     assert await workers.counts() == {"done": 200}
 
 
+async def test_a_job_that_arrived_while_the_store_was_unavailable_is_sent_when_it_answers(
+    start: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = await start(sweep_seconds=0.1)
+    find, failures = workers._store.find, iter(range(3))
+
+    async def failing(key: str) -> JobRecord | None:
+        if next(failures, None) is not None:
+            raise StoreUnavailable("The store is away.")
+        found: JobRecord | None = await find(key)
+        return found
+
+    monkeypatch.setattr(workers._store, "find", failing)
+    asked = await workers.enqueue_upload(picture)
+    assert (await asked.task.wait_result(check_interval=0.01, timeout=20)).is_err
+    async with asyncio.timeout(20):
+        while (await find(asked.key)).state is not BulkState.ACCEPTED:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_only_one_sweep_runs_at_a_time(start: Callable[..., Any], picture: Path) -> None:
     workers = await start()
     await answer_of(await workers.enqueue_upload(picture))

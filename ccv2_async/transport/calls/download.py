@@ -21,7 +21,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.transport.calls.credentials import SignedURL, hide_in_logs
 from ccv2_async.transport.calls.deadline import in_time
-from ccv2_async.transport.calls.retry import parse_retry_after
+from ccv2_async.transport.calls.responses import wait_of
 from ccv2_async.transport.http.messages import streamed
 
 if TYPE_CHECKING:
@@ -209,10 +209,9 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         "they go only to the API's own host; get a fresh link.",
         status=status,
     )
-    if hint := response.headers.get("retry-after"):
-        refused.headers = {"retry-after": hint}
+    refused.headers = {k: v for k, v in response.headers.items() if k in ("retry-after", "date")}
     if isinstance(refused, errors.QuotaExceeded):
-        refused.retry_after = parse_retry_after(hint, now)
+        refused.retry_after = wait_of(response.headers, now)
     raise refused
 
 

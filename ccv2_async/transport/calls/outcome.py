@@ -11,7 +11,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.text import described
 from ccv2_async.transport.calls import responses
-from ccv2_async.transport.calls.retry import LONGEST_HINT, FailureKind, parse_retry_after
+from ccv2_async.transport.calls.retry import LONGEST_HINT, FailureKind
 from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.protocol import NothingSent
 
@@ -84,9 +84,7 @@ class Judge:
     ) -> Failed:
         """Judge an unsuccessful response, and pause the quota if the response says so."""
         found = responses.parse_errors(content, headers, self._credentials.redact)
-        # Our clock may be behind; then a date would be too far away.
-        now = max(self._clock.time(), responses.time_of(headers) or 0.0)
-        hint = parse_retry_after(headers.get("retry-after"), now)
+        hint = responses.wait_of(headers, self._clock.time())
         kind = responses.failure_kind(status, found, hinted=hint is not None)
         error: errors.ConstantContactError
         match kind:

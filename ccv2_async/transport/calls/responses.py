@@ -16,7 +16,7 @@ import orjson
 
 from ccv2_async import errors
 from ccv2_async.text import one_line
-from ccv2_async.transport.calls.retry import FailureKind
+from ccv2_async.transport.calls.retry import FailureKind, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sized
@@ -204,6 +204,16 @@ def time_of(headers: Mapping[str, str]) -> float | None:
         return date.timestamp() if date.tzinfo is not None else None
     except (KeyError, ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def wait_of(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a response asks to wait; see `parse_retry_after`.
+
+    Args:
+        headers: The headers of the response.
+        now: Our own time. It may be behind; then a date would seem too far away.
+    """
+    return parse_retry_after(headers.get("retry-after"), max(now, time_of(headers) or 0.0))
 
 
 def is_id(text: str) -> bool:

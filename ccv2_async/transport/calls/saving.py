@@ -158,8 +158,8 @@ class Saving:
 
     def _pause_of(self, error: errors.ConstantContactError) -> float:
         """Return the seconds that a host asks to wait, or 0."""
-        hint = error.headers.get("retry-after") if isinstance(error, errors.APIError) else None
-        return retry.parse_retry_after(hint, self._session.clock.time()) or 0.0
+        headers = error.headers if isinstance(error, errors.APIError) else {}
+        return responses.wait_of(headers, self._session.clock.time()) or 0.0
 
     async def _fill(self, download: Download, partial: PartialFile) -> int:
         """Write the whole file from its beginning, and return its size."""

@@ -16,6 +16,7 @@ from ccv2_async.transport.calls.responses import (
     parse_errors,
     refusal,
     time_of,
+    wait_of,
 )
 from ccv2_async.transport.calls.retry import FailureKind
 
@@ -237,6 +238,35 @@ def test_a_refusal_says_if_it_has_no_reason_and_how_often_it_was_sent() -> None:
 )
 def test_a_date_without_a_zone_is_no_time(headers: dict[str, str], time: float | None) -> None:
     assert time_of(headers) == time
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"date": "Thu, 01 Jan 1970 00:00:50 GMT"}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:01:10 GMT"}, 60.0),
+        (
+            {
+                "retry-after": "Thu, 01 Jan 1970 00:01:10 GMT",
+                "date": "Thu, 01 Jan 1970 00:00:50 GMT",
+            },
+            20.0,
+        ),
+        (
+            {
+                "retry-after": "Thu, 01 Jan 1970 00:01:10 GMT",
+                "date": "Thu, 01 Jan 1970 00:00:05 GMT",
+            },
+            60.0,
+        ),
+    ],
+)
+def test_a_date_to_wait_for_is_compared_with_the_later_of_both_clocks(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert wait_of(headers, now=10.0) == seconds
 
 
 def test_a_rate_limit_is_a_quota_error_for_any_status_code() -> None:
