@@ -44,9 +44,8 @@ def show(file: LocalPath, /, *, state: BulkState | None = None, json: Flag = Fal
                 if state in (None, row.state):
                     _report(row, output)
         output.say(f"{counted(states.total(), 'file')}.")
-        for known in BulkState:
-            if states[known]:
-                output.say(f"  {states[known]:,} {known.value}")
+        for known in filter(states.get, BulkState):
+            output.say(f"  {states[known]:,} {known.value}")
         return Exit.OK
 
     return run(shown, output)

@@ -186,8 +186,7 @@ class _Sync:
         planned = result.dry_run
         words = []
         for action, word in _DONE.items():
-            number = result.count(action, done=not planned)
-            if number:
+            if number := result.count(action, done=not planned):
                 words.append(f"{number:,} {'to be ' * planned}{word}")
         words.append(f"{result.equal:,} in sync")
         if result.extra:

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 VERSION = "2"
 _PURPOSE = "is uploading with this journal"
+_NOT_OURS = {
+    "account": "this journal belongs to another account, or to an earlier token of this one. For "
+    "another account, choose another file. If your token is new, a new journal would send all "
+    "files again: pass the earlier token, and a refresh_token that returns the new one",
+    "service": "this journal belongs to another service ({}). Choose another file, so that "
+    "nothing is sent twice or to the wrong place",
+}
 
 SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")
 """The name suffixes of the files that SQLite and `Journal` keep for one journal."""
@@ -250,13 +257,9 @@ class Journal:
         )
         if not kept:
             return False
-        for name, value in about.items():
-            if kept.get(name) != value:
-                shown = f" ({kept.get(name)})" if name != "account" else ""
-                raise UsageError(
-                    f"{path}: this journal belongs to another {name}{shown}. Choose another file, "
-                    "so that nothing is sent twice or to the wrong place; nothing was sent."
-                )
+        for name, why in _NOT_OURS.items():
+            if kept.get(name) != about[name]:
+                raise UsageError(f"{path}: {why.format(kept.get(name))}; nothing was sent.")
         if databases.is_damaged(connection, _STRANGE):
             raise self._failed("read", "one of its rows does not say which file it is about")
         identity = _identity(path)

@@ -664,6 +664,21 @@ async def test_a_journal_of_another_account_is_refused(
     assert len(sandbox.admin.requests()) == asked
 
 
+async def test_a_journal_of_an_earlier_token_is_used_with_that_token_and_a_refresh(
+    connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
+) -> None:
+    await run(await connect(sandbox), pictures("a.png"), journal)
+    earlier = sandbox.client_options()["access_token"]
+    sandbox.admin.configure(access_token="new")
+    with pytest.raises(errors.UsageError, match="pass the earlier token, and a refresh_token"):
+        await run(await connect(sandbox), pictures("a.png", "b.png"), journal)
+
+    client = await connect(sandbox, access_token=earlier, refresh_token=lambda: "new")
+    await run(client, pictures("a.png", "b.png"), journal)
+
+    assert sorted(file["name"] for file in sandbox.admin.files()) == ["a.png", "b.png"]
+
+
 async def test_a_journal_of_another_service_is_refused(
     connect: Callable[..., Any], client: ConstantContact, journal: Path, pictures: Pictures
 ) -> None:
