@@ -169,7 +169,7 @@ class JobQueue:
 
         The next requests for them are smaller, until one shows which job it was.
         """
-        self.suspects = max(1, len(jobs) // 2)
+        self.suspects = max(1, len(jobs) // 4)
         for job in jobs:
             job.failures = 1 if len(jobs) > 1 else job.failures + 1
         return len(jobs) > 1

@@ -64,29 +64,23 @@ class Sweep:
         return job
 
     def resume(
-        self,
-        kind: JobKind,
-        id: str,  # noqa: A002  # the service's own word
-        *,
-        submitted: float,
-        not_before: float,
-        status: str | None,
+        self, kind: JobKind, id_: str, *, submitted: float, not_before: float, status: str | None
     ) -> Job:
         """Return the job that a token names; all its pollers share one.
 
         If its status could not be read before, the client asks for it again.
         """
         known = self._queue(kind).known
-        job = known.get(id)
+        job = known.get(id_)
         if job is None or (job.unreadable and job.state.is_final):
             wait = min(max(0.0, not_before - self._clock.time()), LONGEST_WAIT)
-            job = known[id] = Job(
+            job = known[id_] = Job(
                 kind=kind,
-                id=id,
+                id=id_,
                 submitted=submitted,
                 submitted_here=None,
                 due=self._clock.monotonic() + wait,
-                label=id,
+                label=id_,
             )
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.

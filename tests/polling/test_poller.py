@@ -698,7 +698,7 @@ async def test_an_unreadable_result_does_not_affect_the_others(
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 414])
-async def test_a_refused_batch_request_is_halved(
+async def test_a_refused_batch_request_is_quartered(
     client: ConstantContact, sandbox: Sandbox, status: int
 ) -> None:
     pollers = await begin_many(client, 8)
@@ -710,7 +710,7 @@ async def test_a_refused_batch_request_is_halved(
     files = await asyncio.gather(*pollers)
 
     assert [file.id for file in files] == [poller.id for poller in pollers]
-    assert [len(ids) for ids in looks(sandbox)][:3] == [8, 4, 2]
+    assert [len(ids) for ids in looks(sandbox)][:3] == [8, 2, 4]
 
 
 @pytest.mark.parametrize("status", [400, 405, 409, 410, 422, 431, 451])

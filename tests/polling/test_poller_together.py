@@ -78,3 +78,38 @@ async def test_as_completed_ends_when_one_job_never_finishes(
         with pytest.raises(errors.PollTimeout, match="after 900 s"):
             await going
     assert seen == ["1"]
+
+
+async def test_jobs_whose_requests_fail_slowly_delay_the_others_little(
+    connect: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    count = 0
+
+    async def answer(wire: Wire, request: Request) -> None:
+        nonlocal count
+        ids = request.target.partition("?")[0].rpartition("/")[2].split(",")
+        if request.method == "POST":
+            count += 1
+            await wire.answer("201 Created", b"", f"Id: {count}")
+        elif "uploadstatus" not in request.target:
+            await wire.answer(body=b'{"id": "%s", "name": "a.png"}' % ids[0].encode())
+        elif {"20", "47"} & {*ids}:
+            await manual_clock.sleep(2.0)
+            await wire.answer("500 Oops", b"")
+        else:
+            rows = ", ".join(f'{{"file_id": "{id_}", "status": "Active"}}' for id_ in ids)
+            await wire.answer(body=f"[{rows}]".encode())
+
+    async with serving(answer) as server:
+        client = await connect(server, clock=manual_clock, per_second=None, per_day=None)
+        pollers = [await client.library.begin_upload(PICTURE, name="a.png") for _ in range(60)]
+        began = manual_clock.now
+        waits = [asyncio.create_task(poller.wait()) for poller in pollers]
+        failing = [waits[19], waits[46]]
+        while not all(task.done() or task in failing for task in waits):
+            await manual_clock.advance(0.1)
+            await asyncio.sleep(0.001)
+        assert manual_clock.now - began < 40.0
+        for task in failing:
+            assert not task.done()
+            task.cancel()

@@ -283,7 +283,7 @@ async def test_the_end_of_the_daily_quota_raises_if_the_next_day_is_too_far(
     activity.cancel()
 
 
-async def test_an_unknown_id_among_many_is_found_by_halving(
+async def test_an_unknown_id_among_many_is_found_by_smaller_requests(
     service: Service, manual_clock: ManualClock
 ) -> None:
     service.by_itself = False
@@ -304,7 +304,7 @@ async def test_an_unknown_id_among_many_is_found_by_halving(
         await settle()
         await manual_clock.advance(0.3)
 
-    assert sizes[:3] == [60, 30, 15]
+    assert sizes[:3] == [60, 15, 3]
     service.by_itself = True
     await finish(manual_clock, service, *waiters)
 

@@ -48,6 +48,9 @@ ATTEMPTS = 3
 RATE_WAITS = 8
 """How many times a call waits for the quota before it fails."""
 
+QUICK_LOOK = 1.0
+"""A status request that took longer, in seconds, is not repeated: it would hold up other jobs."""
+
 BASE_DELAY = 0.5
 MAX_DELAY = 20.0
 LONGEST_HINT = 120.0

@@ -36,6 +36,7 @@ from ccv2_async.transport.calls.outcome import (
 from ccv2_async.transport.calls.renewal import TokenRenewal
 from ccv2_async.transport.calls.retry import (
     LONGEST_HINT,
+    QUICK_LOOK,
     Decision,
     Effect,
     FailureKind,
@@ -666,8 +667,9 @@ class Session:
         too_late = ends is not None and self.clock.monotonic() + delay >= ends
         if (hint or 0.0) > LONGEST_HINT or too_late:
             raise failed.error
+        slow_look = call.lane is Lane.POLL and self.clock.monotonic() - tries.granted > QUICK_LOOK
         if decision is not Decision.WAIT and (
-            self.outage.stops_retries(call.lane) or not self._allowance.take()
+            slow_look or self.outage.stops_retries(call.lane) or not self._allowance.take()
         ):
             raise failed.error
         report.retry(failed.kind.value, delay)
