@@ -28,6 +28,7 @@ from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
+from ccv2_async.transport.calls.outcome import without_frames
 from ccv2_async.transport.http.clients import users_engine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.messages import read_bounded
@@ -240,8 +241,8 @@ class OAuthFlow:
                 f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
                 "Nothing was sent; try again."
             )
-        except errors.UsageError:
-            raise
+        except (errors.UsageError, anyio.get_cancelled_exc_class()) as error:
+            raise without_frames(error)  # noqa: B904  # they hold the form and the response
         except Exception as error:  # noqa: BLE001  # a user's client may raise anything
             failed = _unanswered(form, url.host, type(error).__name__)
         finally:

@@ -461,3 +461,23 @@ async def test_errors_of_a_custom_http_client_become_errors_of_the_package() -> 
             await flow_at("http://127.0.0.1:9", http_client=client).exchange_code(
                 redirected(), state="kept"
             )
+
+
+async def test_cancelling_does_not_show_a_new_token() -> None:
+    begun = asyncio.Event()
+
+    async def stop_midway(wire: Wire, _request: Request) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"
+        await wire.write(head + b'{"access_token": "' + ISSUED.encode() + b'"')
+        await asyncio.sleep(0.05)  # it arrives
+        begun.set()
+        await wire.reader.read()
+
+    async with serving(stop_midway) as server:
+        asking = asyncio.create_task(flow_at(server).exchange_code(redirected(), state="kept"))
+        await begun.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await asking
+    for text in texts_of(caught.value):
+        assert ISSUED not in text

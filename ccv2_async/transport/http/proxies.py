@@ -52,9 +52,9 @@ class HttpProxy:
         """
         loop = asyncio.get_running_loop()
         authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
-        head = head_of("CONNECT", authority, [(b"Host", authority), *self.headers])
         parser, read = ResponseParser("CONNECT"), 0
-        await loop.sock_sendall(sock, head)
+        headers = [(b"Host", authority)]
+        await loop.sock_sendall(sock, head_of("CONNECT", authority, [*headers, *self.headers]))
         while not parser.status:
             data = await loop.sock_recv(sock, _READ_SIZE)
             if not data:
