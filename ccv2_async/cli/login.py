@@ -94,6 +94,10 @@ def logout(*, profile: Name = None) -> Exit:
     return run(forgotten, output)
 
 
+def _without_user(url: str | None) -> str | None:
+    return url and url.rpartition("@")[2]
+
+
 @attrs.frozen
 class _Row:
     """The fields of a profile that are shown: never its key or its token."""
@@ -102,7 +106,7 @@ class _Row:
     used: bool
     key: bool
     token: bool
-    service: str | None
+    service: str | None = attrs.field(converter=_without_user)
 
 
 @profile.default

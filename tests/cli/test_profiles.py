@@ -157,6 +157,8 @@ def test_profiles_are_listed_without_their_secrets(
     assert [row["token"] for row in rows] == ["true", "false"]
     assert [row["used"] for row in ccv2("profile", "list", "--json").rows] == [False, True]
     assert TOKEN not in ran.out + ran.err
+    write('[default]\nbase_url = "https://user:geheim@proxy.example/v2"\n')
+    assert "geheim" not in ccv2("profile").out
 
 
 def test_an_empty_list_of_profiles_says_how_to_add_one(ccv2: Callable[..., Ran]) -> None:
