@@ -6,6 +6,7 @@ import abc
 import contextlib
 import logging
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import attrs
@@ -312,6 +313,8 @@ class SqliteStore(JobStore):
     def _opened(self) -> Database:
         try:
             with contextlib.ExitStack() as resources:
+                if self._path != IN_MEMORY:
+                    Path(self._path).touch(0o600)  # which leaves the mode of an existing file
                 connection = sqlite3.connect(
                     self._path, isolation_level=None, check_same_thread=False
                 )
@@ -321,7 +324,7 @@ class SqliteStore(JobStore):
                 if is_damaged(connection, _STRANGE):
                     self._mend(connection)
                 return Database(connection, resources.pop_all())
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise errors.UsageError(
                 f"{self._path}: not a worker job store, or it cannot be opened ({error}). "
                 "Restore it from a copy; a new one does not know what was done. Nothing was sent."

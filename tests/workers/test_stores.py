@@ -225,6 +225,17 @@ async def test_a_file_with_other_content_is_refused(tmp_path: Path, now: Now) ->
     assert path.read_bytes().startswith(b"not a database")
 
 
+async def test_others_cannot_read_the_file_of_a_store(tmp_path: Path, now: Now) -> None:
+    path = tmp_path / "jobs.sqlite"
+    async with SqliteStore(str(path), now=now, keep=None) as store:
+        await store.add(job())
+        assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    async with SqliteStore(str(path), now=now, keep=None) as store:
+        assert await store.find("k") is not None
+    assert path.stat().st_mode & 0o777 == 0o640, "the user's own choice stays"
+
+
 async def test_a_store_that_is_not_open_says_so(now: Now) -> None:
     with pytest.raises(StoreUnavailable):
         await SqliteStore(IN_MEMORY, now=now, keep=None).find("k")
