@@ -133,7 +133,7 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
     return " ".join(redact(text, MAX_TEXT).split())
 
 
-def failure_kind(  # noqa: PLR0911  # one for each row of the retry table
+def failure_kind(  # one for each row of the retry table
     status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
 ) -> FailureKind:
     """Return the row of the retry table for an unsuccessful response.
@@ -154,9 +154,7 @@ def failure_kind(  # noqa: PLR0911  # one for each row of the retry table
         return FailureKind.OVER_RATE
     if status == 503 and hinted:
         return FailureKind.SERVER_BUSY
-    if status >= 500:
-        return FailureKind.SERVER_FAILED
-    return FailureKind.REFUSED
+    return FailureKind.SERVER_FAILED if status >= 500 else FailureKind.REFUSED
 
 
 def refusal(
