@@ -51,10 +51,9 @@ class HttpProxy:
             OSError: The connection broke.
         """
         loop = asyncio.get_running_loop()
-        authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
+        where = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
         parser, read = ResponseParser("CONNECT"), 0
-        headers = [(b"Host", authority)]
-        await loop.sock_sendall(sock, head_of("CONNECT", authority, [*headers, *self.headers]))
+        await loop.sock_sendall(sock, head_of("CONNECT", where, [(b"Host", where), *self.headers]))
         while not parser.status:
             data = await loop.sock_recv(sock, _READ_SIZE)
             if not data:
