@@ -415,6 +415,10 @@ class Session:
                 except errors.ConstantContactError as error:
                     if isinstance(error, errors.APIError):
                         error.call = report.number
+                    # A gateway may answer 404 too, during an outage, but without this key.
+                    gone = responses.UNKNOWN_KEY in dict(getattr(error, "errors", ()))
+                    if gone and tries.doubtful and call.method == "DELETE":
+                        return await finish(call, httpx.Response(204))  # an earlier attempt did it
                     if call.effect is not Effect.ADDITIVE or not tries.doubtful:
                         raise
                     # An earlier attempt may have been carried out, whatever ended the call.
@@ -496,8 +500,7 @@ class Session:
         if self.outage.holds(call):  # other calls discovered it while this one waited
             self.budget.give_back()
             raise self.outage.refusal(call.what)
-        waited = self.clock.monotonic() - since
-        if waited >= REPORT_WAITS_FROM:
+        if (waited := self.clock.monotonic() - since) >= REPORT_WAITS_FROM:
             self.hook(Throttled(call.what, call.lane.name.lower(), waited))
 
     async def _keep_turn(self, call: Call, tries: Tries) -> None:

@@ -264,8 +264,7 @@ class Run:
         self._folders = FolderMap(parts.library, parts.session)
         self._sent_earlier: set[tuple[str, int]] = set()
         self.report: Reporter = Reporter(parts.session, options.on_progress, options.on_file)
-        until = Until.END if options.on_file is None else Until.CHANGE
-        watched = JobSet(parts.sweep, until)
+        watched = JobSet(parts.sweep, Until.END if options.on_file is None else Until.CHANGE)
         self._follower = _Follower(
             parts.session, parts.sweep, watched, self._report_accepted, self._end_followed
         )

@@ -150,6 +150,34 @@ async def test_a_persistent_failure_is_raised_after_the_attempts_of_the_table(
         assert caught.value.sent == ("partly" if kind is FailureKind.PARTLY_SENT else "wholly")
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "succeeds"),
+    [
+        (FailureKind.UNANSWERED, b'[{"error_key": "http.status.not_found"}]', True),
+        (FailureKind.UNANSWERED, b"<html>", False),  # of a gateway
+        (FailureKind.PARTLY_SENT, b'[{"error_key": "http.status.not_found"}]', False),
+    ],
+)
+async def test_a_deletion_whose_response_was_lost_has_succeeded_if_nothing_is_left(
+    open_session: Callable[..., Any], first: FailureKind, then: bytes, succeeds: bool
+) -> None:
+    scripts = [ACCIDENTS[first], answering("404 Not Found", then)]
+
+    async def script(wire: Wire) -> None:
+        await scripts.pop(0)(wire)
+
+    async with RawServer(script) as server:
+        session = await open_session(server)
+        body = PiecesBody(*PIECES) if first is FailureKind.PARTLY_SENT else None
+        call = Call("DELETE", "/lists/7", Effect.IDEMPOTENT, "deletion of list 7", body=body)
+        if succeeds:
+            assert (await session.send(call)).status == 204
+        else:
+            with pytest.raises(errors.NotFound):
+                await session.send(call)
+    assert scripts == []
+
+
 @pytest.mark.parametrize("effect", Effect)
 async def test_without_a_connection_every_call_is_tried_three_times(
     open_session: Callable[..., Any], effect: Effect, clock: SkippingClock
