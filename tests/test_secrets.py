@@ -475,6 +475,23 @@ async def test_secrets_are_hidden_when_a_successful_response_echoes_them(
             assert_clean(coded, "a resume token")
 
 
+@pytest.mark.parametrize("header", ["X-Other: 1", f"Content-Encoding: {ECHO}"])
+async def test_secrets_are_hidden_when_a_refused_file_echoes_them(
+    watch: Watch, options: dict[str, Any], header: str
+) -> None:
+    async def answer(wire: Wire, request: Request) -> None:
+        await wire.answer("200 OK", f"{request.target} {TOKEN}".encode(), header, json=False)
+
+    async with serving(answer) as server, client(server, options) as cc:
+        file = LibraryFile(id="7", name="a.txt", size=9, url=f"{server.origin}/7.txt")
+
+        async def read() -> None:
+            async with cc.library.open(file) as pieces:
+                [None async for _ in pieces]
+
+        await watch.failing(read(), errors.DecodeError)
+
+
 @pytest.mark.parametrize("body", ["<html>{}</html>", "no file {}"])
 async def test_secrets_are_hidden_when_a_page_echoes_them_in_place_of_a_file(
     watch: Watch, options: dict[str, Any], tmp_path: Path, body: str

@@ -110,6 +110,7 @@ class _Source:
         async for piece in pieces:
             size += len(piece)
             if expected is not None and size > expected:
+                del piece  # as above
                 raise errors.DecodeError(
                     f"{self.what}: more bytes arrived than the {expected:,} in its record. Read "
                     "the record again; the file may have changed."

@@ -229,13 +229,13 @@ async def streamed(
             f"{what}: the response is {response.status_code}, which is not the whole file.",
             status=response.status_code,
         )
-    failed: errors.ConnectionLost | None = None
+    failed: errors.ConstantContactError | None = None
     try:
         async with aclosing(unpacked(response, None, what)) as pieces:
             async for piece in pieces:
                 yield piece
-    except errors.ConstantContactError:
-        raise
+    except errors.ConstantContactError as error:
+        failed = error.with_traceback(None)  # its frames hold headers, which may echo the key
     except Exception as error:  # noqa: BLE001  # engines raise more than they document
         failed = broken(error)
     if failed is not None:  # raised here, so that no frame of the HTTP library is its context
