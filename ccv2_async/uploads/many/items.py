@@ -228,7 +228,7 @@ def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> in
 
 
 def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
-    return sum(map(len, walk(folder, (), own, keep_folders=keep_folders)))
+    return sum(map(len, walk(folder, own, keep_folders=keep_folders)))
 
 
 def _is_folder(path: str, own: JournalFiles) -> bool | None:
@@ -249,7 +249,7 @@ async def _expanded(
             yield given
         return
     found = False
-    folders = walk(_path_text(given.file) or "", (), own, keep_folders=keep_folders)
+    folders = walk(_path_text(given.file) or "", own, keep_folders=keep_folders)
     while (files := await threads.run(next, folders, None)) is not None:
         for file, names in files:
             found = True
@@ -263,27 +263,30 @@ async def _expanded(
 
 
 def walk(
-    folder: str, names: tuple[str, ...], own: JournalFiles, *, keep_folders: bool
+    folder: str, own: JournalFiles, *, keep_folders: bool
 ) -> Iterator[list[tuple[str | FileRefused, tuple[str, ...]]]]:
     """Yield the files of a folder, then those of each folder below it; reads one at a time."""
-    try:
-        files, folders = _entries(folder, own)
-    except OSError as error:
-        why = f"this folder cannot be read ({error.strerror})"
-        refused = FileRefused(one_line(folder) or "''", why)
-        refused.__cause__ = error
-        yield [(refused, names)]
-        return
-    yield [(path, names) for path in files]
-    for name in folders:
-        path = os.path.join(folder, name)  # noqa: PTH118  # keeps the path as given
-        reason = _refusal_of(name) if keep_folders else ""
-        if not reason:
-            yield from walk(path, (*names, name), own, keep_folders=keep_folders)
-        elif count := _count_below(path, own):
-            held = "1 file" if count == 1 else f"{count:,} files"
-            # One result for all files in it.
-            yield [(FileRefused(path, f"{reason}; it contains {held}", files=count), names)]
+    # Not recursive: Python could not call itself for a thousand levels.
+    left: list[tuple[str, tuple[str, ...]]] = [(folder, ())]
+    while left:
+        folder, names = left.pop()
+        if reason := _refusal_of(names[-1]) if keep_folders and names else "":
+            if count := _count_below(folder, own):
+                reason += "; it contains " + ("1 file" if count == 1 else f"{count:,} files")
+                # One result for all files in it.
+                yield [(FileRefused(folder, reason, files=count), names[:-1])]
+            continue
+        try:
+            files, folders = _entries(folder, own)
+        except OSError as error:
+            why = f"this folder cannot be read ({error.strerror})"
+            refused = FileRefused(one_line(folder) or "''", why)
+            refused.__cause__ = error
+            yield [(refused, names)]
+            continue
+        yield [(path, names) for path in files]
+        # Joined so that the paths are kept as they were given.
+        left += [(os.path.join(folder, name), (*names, name)) for name in reversed(folders)]  # noqa: PTH118
 
 
 def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
@@ -300,10 +303,9 @@ def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     """Return whether it is a folder or a link to one; a broken link is not."""
-    try:
+    with suppress(OSError):
         return entry.is_dir()
-    except OSError:
-        return False
+    return False
 
 
 async def describe(

@@ -234,7 +234,7 @@ class Mirror:
     async def _scan(self, folders: _Folders) -> None:
         """Read the local folder, and refuse what cannot be sent."""
         own = JournalFiles(self._options.journal)
-        found = walk(self._local, (), own, keep_folders=True)
+        found = walk(self._local, own, keep_folders=True)
         while (files := await self._parts.threads.run(next, found, None)) is not None:
             for path, names in files:
                 if isinstance(path, errors.FileRefused):

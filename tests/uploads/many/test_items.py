@@ -58,6 +58,27 @@ async def test_a_folder_expands_to_its_files_in_order(threads: FileThreads, tree
     assert {file.folders for file in files} == {()}
 
 
+async def test_a_thousand_folders_in_each_other_are_read(
+    threads: FileThreads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    monkeypatch.chdir(top)
+    for _ in range(1100):
+        os.mkdir("a")  # noqa: PTH102 - a plain name
+        os.chdir("a")
+    deep = top / ("a/" * 1100 + "deep.png")
+    deep.write_bytes(b"x")
+
+    (file,) = await found([top], threads)
+
+    assert file.path == str(deep)
+    assert await count_files([top], threads, NO_JOURNAL, keep_folders=True) == 1
+    deep.unlink()
+    for folder in list(deep.parents)[:1100]:  # pytest could not remove them
+        folder.rmdir()
+
+
 async def test_folder_names_are_set_when_folders_are_kept(threads: FileThreads, tree: Path) -> None:
     given = FileToUpload(tree, folder_id="-3", folders=("Ours",), description="d")
 
