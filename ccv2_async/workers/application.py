@@ -314,6 +314,8 @@ class Workers:
                 raise InvalidField(name, value, rule) from None
         if "lane" in given:
             raise InvalidField("lane", given["lane"], "leave it out; workers use Lane.BULK")
+        if isinstance(given.get("contacts"), str):  # a worker may have another working directory
+            given = given | {"contacts": absolute(given["contacts"])}
         return self._new_record(key, activity, given, lock=f"job:{key}", name=activity)
 
     def _new_record(self, key: str, task: str, given: dict[str, Any], **more: Any) -> JobRecord:

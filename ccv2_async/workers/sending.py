@@ -173,9 +173,8 @@ class Sender:
         if record.state is BulkState.SENDING:
             return await self._keep(record, attend_at=now + self.lease.seconds + COME_AGAIN)
         # The service has the job now, so store this even if the task is cancelled.
-        first = now + first_look(None)
-        accepted = attrs.evolve(record, accepted=now, attend_at=first, error_type="")
-        return await uninterrupted(self._keep_surely(accepted))
+        record = attrs.evolve(record, accepted=now, attend_at=now + first_look(None), error_type="")
+        return await uninterrupted(self._keep_surely(record))
 
     async def _keep_surely(self, record: JobRecord) -> JobRecord:
         """Store a record; if the store is briefly unavailable, wait for it."""

@@ -200,8 +200,7 @@ def worth_asking(jobs: Sequence[JobRecord], now: float) -> list[JobRecord]:
 
 def ended(record: JobRecord, error: errors.ConstantContactError | None = None) -> JobRecord:
     """Return the record of a job that has ended, successfully or with an error."""
-    error_type = "" if error is None else type(error).__name__
-    return attrs.evolve(after_end(record, error), error_type=error_type)
+    return attrs.evolve(after_end(record, error), error_type=type(error).__name__ if error else "")
 
 
 async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:

@@ -594,6 +594,18 @@ async def test_activities_are_started_once_and_their_counts_are_recorded(
     assert record.result["contact_count"] == 2
 
 
+async def test_a_relative_path_of_contacts_is_that_of_the_process_that_submits_the_job(
+    start: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = await start(concurrency=1)
+    (tmp_path / "new.csv").write_text("EMAIL\na@example.com\n")
+    monkeypatch.chdir(tmp_path)
+    async with workers._slots:
+        asked = await workers.enqueue_activity("add_contacts", contacts="new.csv", lists=["1"])
+        monkeypatch.chdir("/")  # as in a worker
+    assert (await answer_of(asked))["state"] == "accepted"
+
+
 async def test_an_activity_with_invalid_arguments_fails_with_their_names(
     start: Callable[..., Any], sandbox: Sandbox
 ) -> None:
