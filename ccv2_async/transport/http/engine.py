@@ -263,7 +263,7 @@ def open_engine(
         proxy: A proxy URL, or None for the environment's proxy, as in httpx.
         trust_env: Whether the proxies from the environment are used.
         origin: The URL of the calls, to find the environment's proxy for it.
-        hide: Called with the password of the proxy, if it has one.
+        hide: Called with `user:password` of the proxy, if it has one.
 
     Raises:
         UsageError: The proxy cannot be used, or the certificates that calls need cannot be loaded.
@@ -275,7 +275,7 @@ def open_engine(
         return DirectEngine(verify)
     parsed = parse_proxy(proxy)
     if parsed.raw_auth and parsed.raw_auth[1]:
-        hide(Secret(parsed.raw_auth[1].decode()))
+        hide(Secret(b":".join(parsed.raw_auth).decode()))  # a password alone may be a word
     if parsed.url.scheme == "http":
         return DirectEngine(verify, proxy=HttpProxy(parsed))
     return ProxyEngine(verify, parsed)
