@@ -70,6 +70,11 @@ class Outage:
         return self._circuit.state is State.OPEN
 
     @property
+    def reads_fail(self) -> bool:
+        """Whether many reads have failed, and not only uploads or one record."""
+        return self._circuit.reads_fail
+
+    @property
     def seconds(self) -> float | None:
         """How long the outage has lasted, in seconds; None when there is none."""
         if self._circuit.state is State.CLOSED:
@@ -87,11 +92,9 @@ class Outage:
         signal = signal_of(effect, kind)
         if signal is None:
             return
-        lasted = self.seconds
-        was_open = self.is_ongoing
+        lasted, was_open = self.seconds, self.is_ongoing
         self._circuit.note(signal, self._clock.monotonic())
-        if self.is_ongoing and not was_open:
-            self.openings += 1
+        self.openings += self.is_ongoing and not was_open
         if self._circuit.state is not State.CLOSED:
             self._why = why or self._why
         elif lasted is not None:
@@ -107,9 +110,8 @@ class Outage:
         """
         circuit = self._circuit
         fails = circuit.reads_fail or (circuit.writes_fail and call.effect is not Effect.SAFE)
-        if call.lane is not Lane.BULK or not (fails or self._waiters.has_waiters):
-            return False
-        return self.is_ongoing and self._clock.monotonic() < circuit.probe_at
+        held = call.lane is Lane.BULK and (fails or self._waiters.has_waiters)
+        return held and self.is_ongoing and self._clock.monotonic() < circuit.probe_at
 
     def stops_retries(self, lane: Lane) -> bool:
         """Return whether calls of this lane are not retried.
@@ -128,17 +130,19 @@ class Outage:
 
     @asynccontextmanager
     async def turn(
-        self, limit: Deadline | None, *, since: float, patience: float
+        self, limit: Deadline | None, since: float, patience: float, failures: int = 0
     ) -> AsyncIterator[None]:
         """Wait for the end of an outage before a bulk call.
 
         During an outage, the caller that has the most time probes the service. When a probe is
-        answered, that caller may try its call; the others follow once it succeeds.
+        answered, the one that has failed least may try its call; the others follow once it
+        succeeds. A caller whose patience ends during such a try may try its call too.
 
         Args:
             limit: The earliest deadline of the caller.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
+            failures: How often its call has failed; each costs it a second of its patience.
 
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
@@ -150,7 +154,8 @@ class Outage:
             self._report()
             waiter = Waiter()
             step = partial(self._advance, waiter)
-            most = Deadline(patience, max(since, self._circuit.since) + patience, self._clock)
+            ends = max(since, self._circuit.since) + patience - failures
+            most = Deadline(patience, ends, self._clock)
             limit = most.or_earlier(limit)
             self._waiters.enter(waiter, max(0.0, limit.left))
             try:
@@ -159,7 +164,8 @@ class Outage:
                         while not waiter.done:
                             await self._waiters.lead_or_sleep(waiter, step)
                 except TimeoutError:
-                    raise self._too_late(limit, is_deadline=limit is not most) from None
+                    if limit is not most or self._circuit.state is State.OPEN:
+                        raise self._too_late(limit, is_deadline=limit is not most) from None
                 if self._circuit.state is State.HALF_OPEN:
                     yield  # the others wait until it leaves
                     return
@@ -185,7 +191,8 @@ class Outage:
         if now >= leader.deadline:
             raise TimeoutError  # no timer is faster than probes that fail at once
         if self._circuit.state is State.HALF_OPEN:
-            leader.finish()
+            if self._waiters.appoint() is leader:
+                leader.finish()
         elif now < due:
             await self._waiters.rest(due - now)
         else:

@@ -50,7 +50,7 @@ from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from contextlib import AbstractContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.calls.call import Timeouts
@@ -344,28 +344,17 @@ class Session:
         async with self.while_open(what):
             await self.clock.sleep(seconds)
 
-    def turn(self, since: float, patience: float) -> AbstractAsyncContextManager[None]:
-        """Wait for the end of an outage before a bulk call, within the deadline; see `Outage.turn`.
-
-        Args:
-            since: When the caller began its work, on the monotonic clock.
-            patience: How many seconds of an outage the caller waits.
-        """
-        return self.outage.turn(self.limit, since=since, patience=patience)
-
     async def _probe(self) -> None:
         with self.no_deadline():
             await self.send(PROBE)
 
-    async def outlast(
-        self, work: Callable[[], Awaitable[T]], *, since: float, patience: float
-    ) -> T:
+    async def outlast(self, work: Callable[[], Awaitable[T]], since: float, patience: float) -> T:
         """Return the result of work that may be repeated, before or after an outage.
 
         Args:
             work: Makes the calls.
-            since: As for `turn`.
-            patience: As for `turn`.
+            since: When the caller began its work, on the monotonic clock.
+            patience: How many seconds of an outage the caller waits.
 
         Raises:
             ServiceUnavailable: The outage lasted longer than `patience`.
@@ -373,11 +362,14 @@ class Session:
         """
         failures = 0
         while True:
-            async with self.turn(since, patience) if self.outage.is_ongoing else nullcontext():
+            turn = self.outage.turn(self.limit, since, patience, failures)
+            async with turn if self.outage.is_ongoing else nullcontext():
                 try:
                     return await work()
-                except SYMPTOMS as error:
-                    failures += not isinstance(error, errors.ServiceUnavailable)
+                except errors.ServiceUnavailable:
+                    continue  # it was held back, even if the service is back by now
+                except SYMPTOMS:
+                    failures += 1
                     if failures == MOST_FAILURES or not self.outage.is_ongoing:
                         raise
 

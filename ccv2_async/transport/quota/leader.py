@@ -131,15 +131,20 @@ class SharedWork:
         if not line:
             del self._lines[waiter.limit]
         if self._leader is waiter:
-            # A leader that leaves interrupts its step. If each had only moments left, no step would
-            # ever end, so the one with the most time leads: the last one of some queue.
-            lines = self._lines.items()
-            heirs = (next(reversed(line) if limit else iter(line)) for limit, line in lines)
-            self._leader = max(heirs, key=attrgetter("deadline"), default=None)
-            if self._leader is not None:
-                self._leader.wake()
+            self.appoint()
         if line and was_first and waiter.limit is not None:
             self._hand_timer_on(line)
+
+    def appoint(self) -> Waiter | None:
+        """Let the waiter that has the most time lead, and return it."""
+        # A leader that leaves interrupts its step. If each had only moments left, no step would
+        # ever end, so the one with the most time leads: the last one of some queue.
+        lines = self._lines.items()
+        heirs = (next(reversed(line) if limit else iter(line)) for limit, line in lines)
+        self._leader = max(heirs, key=attrgetter("deadline"), default=None)
+        if self._leader is not None:
+            self._leader.wake()
+        return self._leader
 
     def finish_all(self) -> None:
         """End all waits, because the work is done."""
@@ -172,8 +177,8 @@ class SharedWork:
             if self._leader not in (None, waiter) or not has_time:
                 await waiter.sleep()
                 return
-            self._leader = waiter  # until it leaves
-            while not waiter.done:
+            self._leader = waiter  # until it leaves, or appoints another
+            while not waiter.done and self._leader is waiter:
                 await step()
 
     def _is_first(self, waiter: Waiter) -> bool:

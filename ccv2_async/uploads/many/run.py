@@ -47,7 +47,6 @@ from ccv2_async.uploads.status import UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models import LibraryFile
     from ccv2_async.polling.job import Job
@@ -67,9 +66,6 @@ LANDING = 10.0
 
 MOST_TROUBLES = 5
 """The number of looks in a row that may fail with a lasting error before the upload ends."""
-
-DOUBTFUL_FROM = 3
-"""The number of failures of a file from which another file is tried as well."""
 
 MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
@@ -272,7 +268,7 @@ class Run:
         self._in_progress: dict[tuple[str, str, str], list[FileToUpload]] = {}
         self._slots = asyncio.Semaphore(options.concurrency)
         self._sending: set[asyncio.Task[None]] = set()
-        # The files that failed often, each with the number of bytes that had been sent then.
+        # The files that failed, each with the number of bytes that had been sent then.
         self._doubtful: dict[asyncio.Task[None] | None, int] = {}
         self._results: asyncio.Queue[UploadResult | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
@@ -443,26 +439,30 @@ class Run:
         if found is not None:
             await self._skip(file, entry, found)
             return
-        outage, uploader = self._parts.session.outage, self._parts.uploader
+        session, uploader = self._parts.session, self._parts.uploader
+        outage, patience = session.outage, self._options.outage_timeout
         task, failures = asyncio.current_task(), 0
-        lost: errors.AmbiguousUpload | None = None
+        last: errors.ConstantContactError | None = None
         try:
             async with uploader.alone(upload):
                 while True:
-                    async with self._turn(), self.report.sending():
+                    turn = outage.turn(session.limit, self.report.started, patience, failures)
+                    async with turn, self.report.sending():
                         openings = outage.openings
                         reporting = self.report.of_sending(upload, file, entry)
                         sending = Sending(reporting, entry, self._store)
                         try:
                             job = await uploader.send(sending)
+                        except errors.ServiceUnavailable:  # it was held back
+                            entry = sending.entry
                         except errors.ConstantContactError as error:
-                            failures += not isinstance(error, errors.ServiceUnavailable)
-                            fails_alone = self._fails_alone(error, failures)
-                            if fails_alone or not self._belongs_to_outage(error, sending, openings):
+                            last, failures = error, failures + 1
+                            alone = failures >= MOST_FAILURES and self._fails_alone()
+                            if alone or not self._belongs_to_outage(error, sending, openings):
                                 await self._not_sent(file, sending.entry, error)
                                 return
                             entry = sending.entry
-                            lost = error if isinstance(error, errors.AmbiguousUpload) else lost
+                            self._try_another(task)
                         except BaseException as error:
                             streamed = isinstance(upload.source, StreamSource | DigestedSource)
                             # A stream that awaits a cancelled task raises its cancellation.
@@ -476,11 +476,10 @@ class Run:
                             self.report.count(bytes_sent=entry.size)
                             self._accepted(file, sending.entry, job)
                             return
-        except errors.ServiceUnavailable as error:
-            await self._not_sent(file, entry, error)
-        except errors.DeadlineExceeded as late:
+        except (errors.ServiceUnavailable, errors.DeadlineExceeded) as late:
             # It is not tried again. An earlier attempt of it may have arrived.
-            await self._not_sent(file, entry, lost or late)
+            alone = isinstance(late, errors.DeadlineExceeded) or self._fails_alone()
+            await self._not_sent(file, entry, (alone and last) or late)
 
     async def _place(
         self, file: FileToUpload, upload: Upload, entry: JournalEntry
@@ -494,9 +493,7 @@ class Run:
                 return folder_id, None
             return folder_id, await self._existing(folder_id, upload, entry)
 
-        folder_id, found = await self._parts.session.outlast(
-            find, since=self.report.started, patience=patience
-        )
+        folder_id, found = await self._parts.session.outlast(find, self.report.started, patience)
         placed = attrs.evolve(upload, folder_id=folder_id)
         return placed, attrs.evolve(entry, folder_id=folder_id), found
 
@@ -535,23 +532,18 @@ class Run:
             result = result_of(entry)
             self._end(file, attrs.evolve(result, earlier=True, existing=True), entry)
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait while the service is down."""
-        return self._parts.session.turn(self.report.started, self._options.outage_timeout)
-
-    def _fails_alone(self, error: errors.ConstantContactError, failures: int) -> bool:
-        """Return whether a file, and no outage, is the reason for its failures.
-
-        After three of them, another file is tried as well, unless there is none.
-        """
-        if failures < DOUBTFUL_FROM or isinstance(error, errors.ServiceUnavailable):
-            return False
-        task, sent = asyncio.current_task(), self.report.progress.bytes_sent
+    def _try_another(self, task: asyncio.Task[None] | None) -> None:
+        """Let another file show whether the service fails only that of a task."""
         if task not in self._doubtful:
-            self._doubtful[task] = sent
+            self._doubtful[task] = self.report.progress.bytes_sent
             self._slots.release()
-        others_pass = sent != self._doubtful[task] or (self._fed and len(self._sending) == 1)
-        return others_pass and failures >= MOST_FAILURES
+
+    def _fails_alone(self) -> bool:
+        """Return whether another file has passed since this one failed, or none is left to try."""
+        sent, outage = self.report.progress.bytes_sent, self._parts.session.outage
+        none_left = self._fed and self._sending <= self._doubtful.keys()
+        others_pass = sent != self._doubtful.get(asyncio.current_task(), sent)
+        return (none_left or others_pass) and not outage.reads_fail
 
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int
@@ -560,17 +552,13 @@ class Run:
 
         The outage may have begun and ended while the file was sent: `openings` is from before.
         """
-        if isinstance(error, errors.ServiceUnavailable):
-            return True  # it was held back
         # The look for it may have been held back, although the service is back by now.
         held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
         outage = self._parts.session.outage
         ongoing = held_back or outage.is_ongoing or outage.openings != openings
-        if not ongoing or not sending.upload.source.repeatable:
-            return False
-        if isinstance(error, errors.AmbiguousUpload):
-            return self._options.on_ambiguous != "raise"
-        return isinstance(error, SYMPTOMS)
+        may_look = self._options.on_ambiguous != "raise"
+        passing = (*SYMPTOMS, errors.AmbiguousUpload) if may_look else SYMPTOMS
+        return ongoing and sending.upload.source.repeatable and isinstance(error, passing)
 
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError

@@ -84,7 +84,7 @@ async def in_turn(client: ConstantContact, limit: float) -> None:
     """Make a bulk call after the outage, within `limit` seconds."""
     session = client._open_parts.session
     with client.deadline(limit):
-        async with session.turn(session.clock.monotonic(), 900.0):
+        async with session.outage.turn(session.limit, session.clock.monotonic(), 900.0):
             await session.send(WRITE)
 
 
@@ -111,10 +111,10 @@ async def test_closing_the_client_ends_the_waits_for_the_end_of_an_outage(
 ) -> None:
     await begin_outage(client, service, manual_clock)
     service.answers_after = 1e6
-    turn, now = client._open_parts.session.turn, manual_clock.monotonic()
+    outage, now = client._open_parts.session.outage, manual_clock.monotonic()
 
     async def wait() -> None:
-        async with turn(now, 900.0):
+        async with outage.turn(None, now, 900.0):
             pytest.fail("the service is down")
 
     callers = [asyncio.create_task(wait()) for _ in range(3)]
@@ -178,7 +178,7 @@ async def test_probes_that_outlast_the_limit_of_a_call_grow_rarer(
     calls = service.calls
 
     async def wait() -> None:
-        async with session.turn(manual_clock.monotonic(), 600.0):
+        async with session.outage.turn(session.limit, manual_clock.monotonic(), 600.0):
             pass
 
     waiting = asyncio.create_task(wait())
@@ -281,3 +281,60 @@ async def test_a_caller_that_no_longer_waits_holds_no_reads_back(
         bad = pytest.raises(errors.ServerError) if number == 1 else nullcontext()
         with bad:
             await reading(client, str(number))()
+
+
+async def test_work_that_was_held_back_is_repeated_even_if_the_outage_is_over_by_then(
+    client: ConstantContact, manual_clock: ManualClock
+) -> None:
+    session, calls = client._open_parts.session, []
+
+    async def work() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise session.outage.refusal("the work")
+        return len(calls)
+
+    assert await session.outlast(work, since=manual_clock.now, patience=900.0) == 2
+
+
+async def test_the_caller_that_has_failed_least_tries_first(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    session, tried = client._open_parts.session, []
+
+    async def attempt(failures: int) -> None:
+        async with session.outage.turn(None, manual_clock.now, 900.0, failures):
+            tried.append(failures)
+            await manual_clock.sleep(10.0)
+            await session.send(WRITE)
+
+    callers = [asyncio.create_task(attempt(failures)) for failures in (3, 0, 2)]
+    await settle()
+    service.status = 200
+    await manual_clock.advance(9.0)
+    assert tried == [0]
+
+    await manual_clock.advance(30.0)
+    await asyncio.gather(*callers)
+
+
+async def test_a_caller_whose_patience_ends_while_another_tries_may_try_too(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    session, since = client._open_parts.session, manual_clock.now
+
+    async def attempt() -> None:
+        async with session.outage.turn(None, since, 30.0):
+            await manual_clock.sleep(60.0)
+            await session.send(WRITE)
+
+    service.status, callers = 200, []
+    for _ in range(3):
+        callers.append(asyncio.create_task(attempt()))
+        await manual_clock.advance(0.1)
+    await manual_clock.advance(200.0)
+
+    await asyncio.gather(*callers)
+    assert session.outage.seconds is None

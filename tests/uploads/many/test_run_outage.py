@@ -212,7 +212,7 @@ async def test_a_caller_with_less_time_does_not_wait_for_one_with_more(
 
         async def wait(limit: float | None, patience: float) -> None:
             with client.deadline(limit):
-                async with session.turn(manual_clock.monotonic(), patience):
+                async with session.outage.turn(session.limit, manual_clock.monotonic(), patience):
                     pass
 
         patient = asyncio.create_task(wait(None, 900.0))
@@ -238,24 +238,38 @@ class Picky(httpx.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
-@pytest.mark.parametrize("names", ["a bad c d", "bad worse-bad c d", "a b c bad"])
-async def test_a_file_that_the_service_always_fails_does_not_stop_the_others(
+@pytest.mark.parametrize("concurrency", [1, 2, 6])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "a bad c d",
+        "bad worse-bad c d",
+        "bad b-bad c-bad d-bad e",
+        "a b c bad",
+        "a bad worse-bad",
+        "a b-bad c-bad d-bad",
+        "bad worse-bad",
+    ],
+)
+async def test_a_file_that_the_service_always_fails_does_not_stop_the_others(  # noqa: PLR0917
     connect: Callable[..., Any],
     sandbox: Sandbox,
     pictures: Callable[..., list[Path]],
     tmp_path: Path,
     names: str,
+    concurrency: int,
 ) -> None:
     async with httpx.AsyncClient(transport=Picky()) as http:
         client = await connect(sandbox, http_client=http)
         paths = pictures(*(f"{name}.png" for name in names.split()))
 
-        results = await run(client, paths, tmp_path / "j.db", concurrency=1)
+        for _ in range(2):
+            results = await run(client, paths, tmp_path / "j.db", concurrency=concurrency)
 
-    for result in results:
-        bad = "bad" in result.path
-        assert result.state is (BulkState.AMBIGUOUS if bad else BulkState.DONE), result
-    assert len(results) == 4
+            for result in results:
+                bad = "bad" in result.path
+                assert result.state is (BulkState.AMBIGUOUS if bad else BulkState.DONE), result
+            assert len(results) == len(paths)
 
 
 class WithoutUploads(httpx.AsyncHTTPTransport):
@@ -273,7 +287,7 @@ class WithoutUploads(httpx.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
-@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("concurrency", [1, 2, 6])
 async def test_an_outage_of_uploads_alone_fails_no_file(  # noqa: PLR0917  # fixtures
     connect: Callable[..., Any],
     sandbox: Sandbox,
@@ -284,12 +298,12 @@ async def test_an_outage_of_uploads_alone_fails_no_file(  # noqa: PLR0917  # fix
 ) -> None:
     async with httpx.AsyncClient(transport=WithoutUploads(clock, 14.0)) as http:
         client = await connect(sandbox, http_client=http)
-        paths = pictures("a.png", "b.png", "c.png", "d.png")
+        paths = pictures(*(f"{n}.png" for n in range(3 * concurrency)))
 
         results = await run(client, paths, tmp_path / "j.db", concurrency=concurrency)
 
     assert {(result.state, str(result.error or "")) for result in results} == {(BulkState.DONE, "")}
-    assert len(sandbox.admin.files()) == 4
+    assert len(sandbox.admin.files()) == len(paths)
 
 
 async def test_a_single_failure_does_not_pause_the_upload(
