@@ -61,7 +61,10 @@ for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
 
 @attrs.frozen
 class FileState:
-    """The length of a file in bytes, and when it was last written, to detect changes."""
+    """The length of a file in bytes, and when it was last written, to detect changes.
+
+    The time repeats itself after 146 years, so that it is never too large.
+    """
 
     length: int
     written_ns: int
@@ -298,7 +301,7 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
                 raise FileChanged(label, f"shrank from {state.length} bytes to {left}")
             block += more
         if size > wanted:
-            now = _state(os.fstat(descriptor))
+            now = state_in(os.fstat(descriptor))
             if len(block) > wanted or now.length > state.length:
                 raise FileChanged(label, f"grew past byte {state.length}")
             if now != state:
@@ -364,7 +367,7 @@ def _open_regular(path: str, label: str, roots: tuple[str, ...]) -> tuple[int, F
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, _state(found)
+    return descriptor, state_in(found)
 
 
 def _require_inside(roots: tuple[str, ...], real_path: str, label: str) -> None:
@@ -390,8 +393,10 @@ def _require_regular(mode: int, label: str) -> None:
         raise FileRefused(label, _KINDS.get(stat.S_IFMT(mode), "it is not a regular file"))
 
 
-def _state(found: os.stat_result) -> FileState:
-    return FileState(length=found.st_size, written_ns=found.st_mtime_ns)
+def state_in(found: os.stat_result) -> FileState:
+    """Return the state of a file from the system's record of it."""
+    # Journals take no time after 2116, or such as 1601, which is the first of Windows.
+    return FileState(length=found.st_size, written_ns=found.st_mtime_ns % 2**62)
 
 
 def _strerror(error: OSError) -> str:

@@ -20,7 +20,7 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.models.validation import is_plain_function
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.files.reading import open_regular
+from ccv2_async.transport.files.reading import FileState, open_regular, state_in
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.looks import compare, every_file, is_same_picture
@@ -345,10 +345,10 @@ class Mirror:
     async def _digest(self, file: LocalFile) -> str:
         """Return the SHA-256 of a file; "" if it has changed since it was listed."""
         try:
-            size, written_ns, digest = await self._parts.threads.run(_digest_of, file.path)
+            state, digest = await self._parts.threads.run(_digest_of, file.path)
         except OSError:
             return ""
-        return digest if (size, written_ns) == (file.size, file.written_ns) else ""
+        return digest if state == FileState(file.size, file.written_ns) else ""
 
     def _check_deletions(self, plan: MirrorResult) -> None:
         number = plan.count(MirrorAction.TRASH)
@@ -479,9 +479,8 @@ class Mirror:
             self._on_entry(self._outcomes[entry])
 
 
-def _digest_of(path: str) -> tuple[int, int, str]:
-    """Return the size, the time and the SHA-256 of a file; runs in a thread."""
+def _digest_of(path: str) -> tuple[FileState, str]:
+    """Return the state and the SHA-256 of a file; runs in a thread."""
     with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        state = os.fstat(file.fileno())
-    return state.st_size, state.st_mtime_ns, digest
+        return state_in(os.fstat(file.fileno())), digest

@@ -619,6 +619,22 @@ async def test_a_dry_run_can_read_a_journal_in_use(
     assert len([result async for result in first]) == 2
 
 
+@pytest.mark.parametrize("year", [1601, 1900, 2120, 2400])
+async def test_a_file_with_a_strange_date_is_sent_once(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures, year: int
+) -> None:
+    files = pictures("a.png", "b.png")
+    written = (year - 1970) * 31_556_952 * 10**9
+    os.utime(files[0], ns=(written, written))
+    for _ in range(2):
+        results = await run(client, files, journal)
+        assert [result.state for result in results] == [BulkState.DONE] * 2
+    assert sorted(file["name"] for file in sandbox.admin.files()) == ["a.png", "b.png"]
+    local = str(files[0].parent)
+    for _ in range(2):
+        assert (await client.library.mirror(local)).equal == 2
+
+
 async def test_a_dry_run_reports_an_unusable_journal(
     connect: Callable[..., Any], sandbox: Sandbox, journal: Path, pictures: Pictures
 ) -> None:
