@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -193,6 +195,20 @@ def test_amounts_have_two_or_three_digits_and_a_unit(number: float | None, shown
 
 def test_a_missing_date_is_blank() -> None:
     assert moment(None) == ""
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_the_first_and_the_last_date_of_the_calendar_are_shown(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert moment(datetime(1, 1, 1, tzinfo=UTC)).endswith("1-01-01 00:00")
+        assert moment(datetime(9999, 12, 31, 23, 59, tzinfo=UTC)) == "9999-12-31 23:59"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_closed_stderr_does_not_end_the_run() -> None:
