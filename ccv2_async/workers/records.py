@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UPLOAD_TASK = "upload"
 ACTIVITIES = ("add_contacts", "clear_lists", "export_contacts", "remove_contacts")
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 10
 FIRST_BACKOFF = 5.0
 LONGEST_BACKOFF = 300.0
 LARGEST = 2**62

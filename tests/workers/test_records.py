@@ -9,7 +9,13 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.uploads.ledger import BulkState
-from ccv2_async.workers.records import LARGEST, JobRecord, after_failure, lock_of_upload
+from ccv2_async.workers.records import (
+    LARGEST,
+    MOST_ATTEMPTS,
+    JobRecord,
+    after_failure,
+    lock_of_upload,
+)
 
 
 def test_one_name_has_one_lock_however_its_accents_are_written() -> None:
@@ -30,7 +36,7 @@ def test_a_job_with_any_count_of_failures_that_is_on_record_can_fail_again() -> 
 @pytest.mark.parametrize(
     "error", [errors.ServiceUnavailable("down"), errors.ClientClosed("closed")]
 )
-@pytest.mark.parametrize("attempts", [0, 4])
+@pytest.mark.parametrize("attempts", [0, MOST_ATTEMPTS - 1])
 def test_a_file_that_was_accepted_is_never_sent_again(
     error: errors.ConstantContactError, attempts: int
 ) -> None:
@@ -41,3 +47,18 @@ def test_a_file_that_was_accepted_is_never_sent_again(
     assert failed.attend_at > 0.0
     unsent = after_failure(attrs.evolve(sending, file_id=""), error, 0.0, 0.5, sent=False)
     assert unsent.state is not BulkState.SENDING
+
+
+@pytest.mark.parametrize("looks", [False, True], ids=["to be sent", "to be found"])
+def test_a_job_outlasts_an_outage_of_minutes(looks: bool) -> None:
+    state = BulkState.SENDING if looks else BulkState.PENDING
+    record = JobRecord(key="k", task="upload", arguments={}, lock="l", state=state)
+    down: errors.ConstantContactError = errors.ConnectFailed("no network", sent="nothing")
+    if looks:
+        lost = errors.AmbiguousUpload("no response", file_name="a.png", folder_id="0")
+        lost.__cause__, down = down, lost
+
+    while record.attend_at < 450.0:
+        record = after_failure(record, down, record.attend_at, 0.0, sent=False)
+
+        assert record.state is state
