@@ -124,6 +124,7 @@ class DayCount:
     def _write(self, day: int) -> None:
         with self._lock:
             pending, self._unwritten, self._scheduled = self._unwritten, {}, False
+        day = max([day, *pending])  # it may have begun while this waited
         calls = pending.get(day, 0)
         try:
             total = self._add(day, calls)

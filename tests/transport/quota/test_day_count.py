@@ -67,6 +67,19 @@ async def test_each_key_service_and_day_has_its_own_count(tmp_path: Path) -> Non
     assert (await budget_on(path, clock)).remaining_today == 99
 
 
+async def test_calls_of_a_day_that_begins_before_the_file_is_written_count(tmp_path: Path) -> None:
+    path, clock, free = tmp_path / "calls.json", ManualClock(), threading.Event()
+    budget = await budget_on(path, clock)
+    assert budget._day_count is not None
+    budget._day_count._executor.submit(free.wait, 10)  # as if another process held the lock
+    await budget.acquire(Lane.BULK)
+    await clock.advance(DAY)
+    await budget.acquire(Lane.BULK)
+    free.set()
+    await budget._day_count.flush()
+    assert (await budget_on(path, clock)).remaining_today == 99
+
+
 COUNTING = """
 import asyncio, sys
 from ccv2_async.transport.quota import Lane
