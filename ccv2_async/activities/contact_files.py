@@ -247,8 +247,7 @@ class _SpanSource:
         Raises:
             FileChanged: It has changed. Safe to try again: yes.
         """
-        content = await threads.run(self._load, threads)
-        return await BytesSource(content).open(threads)
+        return await BytesSource(await threads.run(self._load, threads)).open(threads)
 
     def _load(self, threads: FileThreads) -> bytes:
         start, end = self._span.start, self._span.end

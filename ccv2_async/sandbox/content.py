@@ -41,8 +41,7 @@ def url_of(world: World, stored: StoredFile, origin: str) -> str:
         origin: The API's origin, for a sandbox without a socket.
     """
     ending = stored.file_type.lower()
-    host = _host(world, origin)
-    return f"{host}{CONTENT}{world.library.links}/{stored.id}.{ending}"
+    return f"{_host(world, origin)}{CONTENT}{world.library.links}/{stored.id}.{ending}"
 
 
 def icon_url(world: World, origin: str) -> str:

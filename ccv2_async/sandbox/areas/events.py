@@ -138,8 +138,7 @@ def _show_summary(event: Event) -> dict[str, Any]:
 @OPERATIONS.add("GET", _EVENTS, "EventSummary page", codes=READ, query="limit:int>=1<=50=50")
 def events_list(call: Call) -> dict[str, Any]:
     """List summaries of the events, newest first."""
-    events = list(call.world.events.events.values())
-    return page(call, events[::-1], _show_summary)
+    return page(call, list(call.world.events.events.values())[::-1], _show_summary)
 
 
 @OPERATIONS.add("POST", _EVENTS, "Event", body="EventWrite")

@@ -150,7 +150,7 @@ def kind_of(entry: Entry) -> str:
     if below.startswith(CONTENT):
         return "download"
     if entry.method == "GET":
-        polls = below.startswith(("/library/files/uploadstatus/", "/activities"))
-        return "poll" if polls else "read"
-    uploads = entry.method == "POST" and below == "/library/files"
-    return "upload" if uploads else "write"
+        return (
+            "poll" if below.startswith(("/library/files/uploadstatus/", "/activities")) else "read"
+        )
+    return "upload" if entry.method == "POST" and below == "/library/files" else "write"

@@ -367,9 +367,7 @@ def picture_size(head: bytes) -> tuple[int, int]:
     if head[:6] in (b"GIF87a", b"GIF89a") and len(head) >= 10:
         width, height = struct.unpack("<HH", head[6:10])
         return width, height
-    if head.startswith(b"\xff\xd8"):
-        return _jpeg_size(head)
-    return 0, 0
+    return _jpeg_size(head) if head.startswith(b"\xff\xd8") else (0, 0)
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int]:

@@ -56,25 +56,21 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local function stamp(time) return string.format('%.6f', time) end
 
 local state = redis.call('HMGET', state_key, 'epoch', 'paused', 'ended', 'asked')
-local epoch, paused, ended = state[1], tonumber(state[2] or 0), tonumber(state[3] or 0) or 0
+local epoch = state[1] or me .. stamp(now)
+local paused, ended = tonumber(state[2] or 0), tonumber(state[3] or 0) or 0
 if tonumber(state[4] or 0) > now + 1 then
   -- The clock was set back: every time kept so far lies in the future.
   redis.call('DEL', window_key, seen_key, KEYS[5], KEYS[6])
   paused, ended = now + window, 0
   redis.call('HSET', state_key, 'paused', stamp(paused), 'ended', 0)
 end
-redis.call('HSET', state_key, 'asked', stamp(now))
+redis.call('HSET', state_key, 'asked', stamp(now), 'epoch', epoch)
+redis.call('EXPIRE', state_key, 172800)
 
 redis.call('ZADD', seen_key, stamp(now), me)
 redis.call('ZREMRANGEBYSCORE', seen_key, '-inf', stamp(now - seen_for))
 redis.call('EXPIRE', seen_key, 172800)
 local seen = redis.call('ZCARD', seen_key)
-
-if not epoch then
-  epoch = me .. stamp(now)
-  redis.call('HSET', state_key, 'epoch', epoch)
-end
-redis.call('EXPIRE', state_key, 172800)
 
 if unreported > 0 then
   -- An earlier report may have arrived although its response did not.

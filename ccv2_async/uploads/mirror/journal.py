@@ -152,5 +152,4 @@ class MirrorJournal(Journal):
 
 
 def _key(entry: JournalEntry) -> Key:
-    names = entry.folder.replace("\\\\", "\\").partition("/")[2]
-    return key_of((names,), entry.name)
+    return key_of((entry.folder.replace("\\\\", "\\").partition("/")[2],), entry.name)
