@@ -15,6 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ccv2_async.errors import InvalidField
+from ccv2_async.models.validation import is_text
+from ccv2_async.secret import without_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -62,11 +66,17 @@ class DayCount:
         api_key: The application's key. The file gets a digest of it, never the key.
         service: The service that the key is for. Keys of other services are counted separately.
         path: The file; `path_of_day_count()` by default. It is created with mode 0600.
+
+    Raises:
+        InvalidField: The key is not text.
     """
 
+    @without_arguments
     def __init__(
         self, api_key: str, *, service: str = "", path: str | os.PathLike[str] | None = None
     ) -> None:
+        if not is_text(api_key) or not api_key:
+            raise InvalidField("api_key", type(api_key), "it must be the key, as text")
         digest = hashlib.blake2b(api_key.encode(), key=service.encode()[:64], digest_size=16)
         self._entry = digest.hexdigest()
         self._given_path = path

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ccv2_async.errors import DailyQuotaExceeded
+from ccv2_async.errors import DailyQuotaExceeded, InvalidField
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import DAY, Budget
 from ccv2_async.transport.quota.day_count import DayCount, path_of_day_count
 from tests.support.clocks import ManualClock
+from tests.support.exposure import texts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,3 +204,10 @@ async def test_calls_continue_if_the_system_starts_no_thread(
     await use(budget, 1)
     await count.flush()
     assert caplog.text.count("cannot be used (can't start new thread)") == 1
+
+
+@pytest.mark.parametrize("ending", ["\ud800", None])
+def test_a_key_that_is_no_text_is_refused_and_not_shown(ending: str | None) -> None:
+    with pytest.raises(InvalidField, match="must be the key, as text") as caught:
+        DayCount(ending and KEY + ending)  # type: ignore[arg-type]
+    assert not any(KEY in text for text in texts_of(caught.value))
