@@ -109,7 +109,9 @@ def failing_with(make: Callable[..., object], *args: object, **options: object) 
     assert_hidden(*texts_of(caught.value))
 
 
-@pytest.mark.parametrize("url", ["socks4://{}@x", "ftp://{}@x", "http://{}@x:y"])
+@pytest.mark.parametrize(
+    "url", ["socks4://{}@x", "ftp://{}@x", "http://{}@x:y", "http://{}@x:65536"]
+)
 @pytest.mark.parametrize("from_env", [False, True])
 async def test_a_proxy_that_cannot_be_used_does_not_reveal_its_password(
     url: str, from_env: bool, monkeypatch: pytest.MonkeyPatch

@@ -162,7 +162,7 @@ class ProxyEngine:
     next request on that connection. So there is no next request.
 
     Args:
-        verify: How to check the certificates of https servers; see `context_for`.
+        verify: How to check the certificates of https servers and proxies; see `context_for`.
         proxy: The proxy.
     """
 
@@ -179,6 +179,8 @@ class ProxyEngine:
         """
         # httpx asks for a context even if it does not use one.
         verify = self._verify if request.url.scheme == "https" else False
+        secure = self._proxy.url.scheme == "https"
+        self._proxy.ssl_context = context_for(self._verify) if secure else None
         transport = httpx.AsyncHTTPTransport(
             verify=context_for(verify), proxy=self._proxy, limits=httpx.Limits(max_connections=1)
         )

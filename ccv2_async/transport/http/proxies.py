@@ -96,15 +96,16 @@ def parse_proxy(url: str) -> httpx.Proxy:
         UsageError: httpx cannot use it. The message does not show the URL, which may hold a
             password.
     """
+    why = "it must be a URL such as http://proxy.example:3128"
     try:
         proxy = httpx.Proxy(url)
         httpx.AsyncHTTPTransport(proxy=proxy, verify=False)
+        if (proxy.url.port or 1) < 65_536:
+            return proxy
     except ImportError:
         why = "a SOCKS proxy needs httpx's own extra: pip install 'httpx[socks]'"
     except (httpx.InvalidURL, ValueError):
-        why = "it must be a URL such as http://proxy.example:3128"
-    else:
-        return proxy
+        pass
     raise UsageError(
         f"The proxy cannot be used: {why}. It comes from the client's proxy option or from the "
         "environment. Nothing was sent."

@@ -394,6 +394,26 @@ async def test_tls_is_tunneled_through_a_proxy(
     assert {line.split(" ")[0] for line in proxy.seen} == {"CONNECT"}
 
 
+async def test_the_certificate_of_a_proxy_is_checked_as_those_of_servers(
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    authority: trustme.CA,
+    trusting: ssl.SSLContext,
+) -> None:
+    proxy = Proxy()
+    proxy.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(proxy.tls)
+    async with proxy:
+        where = f"https://127.0.0.1:{proxy.port}"
+        await use(await connect(sandbox, proxy=where, verify=trusting))
+        seen = len(proxy.seen)
+        assert seen > 1
+        cc = await connect(sandbox, proxy=where)
+        with pytest.raises(errors.ConnectFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            await cc.library.info()
+        assert len(proxy.seen) == seen
+
+
 @pytest.mark.parametrize(
     ("variable", "no_proxy", "used"),
     [
