@@ -94,8 +94,7 @@ async def read_backup(directory: str | os.PathLike[str]) -> BackupManifest:
     Raises:
         UsageError: There is no manifest that can be read.
     """
-    manifest, _ = await _in_thread(_read, directory)
-    return manifest
+    return (await _in_thread(_read, directory))[0]
 
 
 async def verify_backup(directory: str | os.PathLike[str]) -> BackupCheck:
@@ -120,20 +119,21 @@ async def _in_thread(work: Callable[[Path], T], directory: str | os.PathLike[str
 
 def _verify(root: Path) -> BackupCheck:
     manifest, files = _read(root)
-    faults = []
-    for entry in files:
-        reason = _fault_of(root, entry)
-        if reason:
-            faults.append(BackupFault(entry["path"], reason))
-    return BackupCheck(manifest, tuple(faults), _others_in(root, files))
+    reasons = [(entry["path"], _fault_of(root, entry)) for entry in files]
+    faults = tuple(BackupFault(path, reason) for path, reason in reasons if reason)
+    return BackupCheck(manifest, faults, _others_in(root, files))
 
 
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the paths of files that are not in the manifest, except for the backup's own."""
     named = {MANIFEST, *(entry["path"] for entry in files)}
-    found: set[str] = set()
-    for folder, _, names in os.walk(root):  # it passes over what cannot be read
+    found, left = set[str](), [str(root)]
+    while left:  # not one walk: Python 3.11 calls itself for each level
+        folder, below, names = next(
+            os.walk(left.pop()), ("", [], [])
+        )  # nothing if it is unreadable
         found |= {Path(folder, name).relative_to(root).as_posix() for name in names}
+        left += [path for name in below if not os.path.islink(path := f"{folder}{os.sep}{name}")]  # noqa: PTH114
     return tuple(sorted(path for path in found - named if path[:6] != ".ccv2-"))
 
 

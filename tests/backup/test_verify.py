@@ -57,6 +57,20 @@ async def test_files_that_the_manifest_does_not_name_are_listed(copy: Path) -> N
     assert check.faults == ()
 
 
+async def test_other_files_are_listed_from_a_thousand_folders_in_each_other(copy: Path) -> None:
+    (copy / "loop").symlink_to(copy)
+    deep = copy
+    for _ in range(1100):
+        deep /= "a"
+        deep.mkdir()
+    (deep / "b.txt").write_bytes(b"")
+    check = await verify_backup(copy)
+    (deep / "b.txt").unlink()
+    for folder in [deep, *deep.parents][:1100]:  # pytest could not remove them
+        folder.rmdir()
+    assert check.extra == (f"{'a/' * 1100}b.txt",)
+
+
 async def test_one_missing_file_is_found(copy: Path) -> None:
     (copy / "library" / "Logos" / "logo.png").unlink()
     assert await faults(copy) == {"library/Logos/logo.png": "it is missing"}
