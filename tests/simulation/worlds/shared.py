@@ -14,7 +14,7 @@ import attrs
 
 from ccv2_async import errors
 from ccv2_async.observe import Throttled
-from ccv2_async.transport.quota import Lane, shared
+from ccv2_async.transport.quota import Lane, redis_window, shared
 from ccv2_async.transport.quota.redis_window import CLAIM_SECONDS, SEEN_SECONDS, Reply
 from tests.simulation.invariants import PER_SECOND, BrokenInvariantError, check_pace
 from tests.simulation.life import Life
@@ -161,7 +161,7 @@ class SharedQuota(Life):
             for _ in range(self.chance.randint(1, 3)):
                 loop.call_later(self.chance.uniform(0.0, self.plan.storm), self._trouble)
         names = [f"worker{number}" for number in range(self.chance.randint(2, 4))]
-        with patch.object(shared, "_connect", self._connect):
+        with patch.object(redis_window, "PacedWindow", self._connect):
             async with asyncio.TaskGroup() as group:
                 for name in names:
                     group.create_task(self.run_to_the_end(name, self._main))
