@@ -202,7 +202,7 @@ class Workers:
             description: At most 100 characters.
             key: The name of the job: one file is uploaded for each key. By default, the same path,
                 folder, and name make the same job. A job that failed before the service accepted it
-                begins anew.
+                starts over.
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was put on record.
