@@ -375,7 +375,9 @@ class Workers:
         """Send a job unless there is nothing to do; return the task result from its record."""
         async with self._slots:
             if not self._closing:
-                sender = Sender(self._working_client, self._lease(record.lock))
+                client = self._working_client
+                outage = client._open_parts.session.outage  # noqa: SLF001  # ours
+                sender = Sender(client, self._lease(record.lock), outage)
                 try:
                     record = await sender.send(record)
                 except StoreUnavailable:

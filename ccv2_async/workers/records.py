@@ -173,16 +173,16 @@ def after_failure(
         error: The error.
         now: Seconds since 1970.
         jitter: A number from 0 to 1, drawn by the caller.
-        sent: Whether any of it was sent this time. Otherwise the worker only looked for it.
+        sent: Whether any of it was sent this time, not during an outage. Otherwise another look
+            may settle it.
     """
     failed = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
     # A call that was held back while the service was down does not count as an attempt.
     held_back = isinstance(error.__cause__ or error, errors.ServiceUnavailable)
     attempts = record.attempts if held_back else record.attempts + 1
     tries_left = attempts < MOST_ATTEMPTS
-    wait = min(FIRST_BACKOFF * 2.0 ** min(record.attempts, MOST_ATTEMPTS), LONGEST_BACKOFF) * (
-        0.5 + jitter / 2.0
-    )
+    growing = FIRST_BACKOFF * 2.0 ** min(record.attempts, MOST_ATTEMPTS)
+    wait = (0.5 + jitter / 2.0) * min(growing, LONGEST_BACKOFF)
     if isinstance(error, errors.AmbiguousUpload):
         look_failed = not error.candidates and (error.__cause__ is not None or not sent)
         if look_failed and tries_left:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ccv2_async.activities.split import BulkPoller
     from ccv2_async.client import ConstantContact
     from ccv2_async.clock import Clock
+    from ccv2_async.transport.calls.outage import Outage
     from ccv2_async.transport.files.sources import PathSource
     from ccv2_async.uploads.prepare import Upload
     from ccv2_async.workers.records import JobRecord
@@ -120,6 +121,7 @@ class Sender:
     Attributes:
         client: The client that sends.
         lease: Holds the job's lock for this delivery.
+        outage: The state of an outage, as the client knows it.
         jitter: A source of numbers from 0 to 1.
     """
 
@@ -127,6 +129,7 @@ class Sender:
 
     client: ConstantContact
     lease: Lease
+    outage: Outage
     jitter: Callable[[], float] = random.random
 
     async def send(self, record: JobRecord) -> JobRecord:
@@ -149,8 +152,7 @@ class Sender:
             return await self._send(await store.find(record.key) or record)
 
         with contextlib.suppress(LeaseLost):
-            sent = await lease.run(work, None)
-            if sent is not None:
+            if (sent := await lease.run(work, None)) is not None:
                 return sent
         known = await store.find(record.key) or record
         if known.state is BulkState.PENDING:
@@ -193,15 +195,16 @@ class Sender:
     async def _send(self, known: JobRecord) -> JobRecord:
         if known.line != "send":
             return known
+        openings = self.outage.openings
+        begin = self._upload if known.task == UPLOAD_TASK else self._start_activity
         try:
-            if known.task == UPLOAD_TASK:
-                return await self._upload(known)
-            return await self._start_activity(known)
+            return await begin(known)
         except (LeaseLost, StoreUnavailable):
             raise
         except errors.ConstantContactError as error:
             latest = await self.find(known.key) or known
-            sent = latest.updated != known.updated  # it was written before it was sent
+            # It was written before it was sent.
+            sent = latest.updated != known.updated and not self.outage.explains(error, openings)
             now = self.lease.clock.time()
             return await self._keep(after_failure(latest, error, now, self.jitter(), sent=sent))
 
@@ -252,10 +255,5 @@ def upload_of(given: Mapping[str, Any]) -> Upload:
     Raises:
         InvalidField: A value the service would refuse.
     """
-    return prepare(
-        given["path"],
-        folder_id=given.get("folder_id", "0"),
-        name=given.get("name"),
-        description=given.get("description", ""),
-        lane=Lane.BULK,
-    )
+    options = {name: value for name, value in given.items() if name != "path"}
+    return prepare(given["path"], lane=Lane.BULK, **options)

@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
-from ccv2_async.workers.sending import WRITE_ATTEMPTS
+from ccv2_async.workers.sending import WRITE_ATTEMPTS, Lease, Sender
+from ccv2_async.workers.stores import IN_MEMORY, SqliteStore
 from tests.support.servers import serving
 from tests.uploads.test_uploader_interrupted import Service
 from tests.workers.test_application import (
@@ -20,10 +21,12 @@ from tests.workers.test_application import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
     from ccv2_async.workers import JobRecord
+    from tests.support.clocks import SkippingClock
 
 
 @pytest.fixture
@@ -175,3 +178,21 @@ async def test_an_accepted_file_is_not_sent_again_if_the_look_for_a_copy_fails(
                 await asyncio.sleep(0.01)
         assert (record.state, record.file_id) == (BulkState.ACCEPTED, "7")
     assert len(service.stored) == 1
+
+
+async def test_a_job_outlasts_an_outage_of_uploads_alone(
+    connect: Callable[..., Any], sandbox: Sandbox, clock: SkippingClock, picture: Path
+) -> None:
+    record = workers_of(sandbox).upload_record(str(picture), "0", None, "", "key")
+    client = await connect(sandbox)
+    sandbox.admin.fault("answer", "POST", "*", times=7, status=500, body="[]", read_body=True)
+    async with SqliteStore(IN_MEMORY, now=clock.time, keep=None) as store:
+        lease = Lease(store, record.lock, "holder", seconds=HOURS, clock=ShiftedClock())
+
+        for _ in range(10):
+            if record.line == "send":
+                await clock.advance(60.0)
+                record = await Sender(client, lease, client._open_parts.session.outage).send(record)
+
+    assert (record.state, record.error, uploads(sandbox)) == (BulkState.ACCEPTED, "", 8)
+    assert len(sandbox.admin.files()) == 1

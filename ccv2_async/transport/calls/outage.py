@@ -81,6 +81,16 @@ class Outage:
             return None
         return self._clock.monotonic() - self._circuit.since
 
+    def explains(self, error: errors.ConstantContactError, openings: int) -> bool:
+        """Return whether an outage may have caused an error, even if it is over by now.
+
+        Args:
+            error: The error of an upload, whose look may have been held back.
+            openings: The count before the upload.
+        """
+        held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
+        return held_back or self.seconds is not None or self.openings != openings
+
     def note(self, effect: Effect, kind: FailureKind | None, why: str = "") -> None:
         """Take one attempt at a call into account.
 

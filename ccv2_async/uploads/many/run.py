@@ -552,13 +552,10 @@ class Run:
 
         The outage may have begun and ended while the file was sent: `openings` is from before.
         """
-        # The look for it may have been held back, although the service is back by now.
-        held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
-        outage = self._parts.session.outage
-        ongoing = held_back or outage.is_ongoing or outage.openings != openings
         may_look = self._options.on_ambiguous != "raise"
         passing = (*SYMPTOMS, errors.AmbiguousUpload) if may_look else SYMPTOMS
-        return ongoing and sending.upload.source.repeatable and isinstance(error, passing)
+        explained = self._parts.session.outage.explains(error, openings)
+        return explained and sending.upload.source.repeatable and isinstance(error, passing)
 
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
