@@ -32,6 +32,8 @@ that it does not know the resource, the call has succeeded.
 A download is a read whose bytes come after the response. When they break off, or another host
 refuses them, the table decides as well: 429 of another host is SERVER_BUSY, and a WAIT is over,
 because the call itself has waited.
+
+A status request that failed slowly is not repeated; see `QUICK_LOOK`.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ RATE_WAITS = 8
 """How many times a call waits for the quota before it fails."""
 
 QUICK_LOOK = 1.0
-"""A status request that took longer, in seconds, is not repeated: it would hold up other jobs."""
+"""Seconds. A status request that took longer to fail is not repeated: it holds up other jobs."""
 
 BASE_DELAY = 0.5
 MAX_DELAY = 20.0
