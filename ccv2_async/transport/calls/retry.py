@@ -26,8 +26,8 @@ The table, which is `TABLE` in the code::
 
 LOOK means that the caller must check whether the call was carried out before it is repeated. If an
 attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
-is `OutcomeUnknown`. If an attempt at a DELETE may have been carried out, and the service then says
-that it does not know the resource, the call has succeeded.
+is `OutcomeUnknown`. If an attempt at a DELETE of one resource may have been carried out, and the
+service then says that it does not know the resource, the call has succeeded.
 
 A download is a read whose bytes come after the response. When they break off, or another host
 refuses them, the table decides as well: 429 of another host is SERVER_BUSY, and a WAIT is over,
