@@ -73,11 +73,12 @@ redis.call('EXPIRE', seen_key, 172800)
 local seen = redis.call('ZCARD', seen_key)
 
 if unreported > 0 then
-  -- An earlier report may have arrived although its response did not.
+  -- Another report may have arrived although its response did not, even a later one.
   local known_total = math.max(reported, tonumber(redis.call('GET', KEYS[7]) or 0))
-  redis.call('INCRBY', day_key, reported + unreported - known_total)
+  local total = math.max(known_total, reported + unreported)
+  redis.call('INCRBY', day_key, total - known_total)
   redis.call('EXPIRE', day_key, 172800)
-  redis.call('SET', KEYS[7], reported + unreported, 'EX', 172800)
+  redis.call('SET', KEYS[7], total, 'EX', 172800)
 end
 if end_in > 0 then
   ended = math.max(ended, now + end_in)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import is_count, is_number, is_text
 from ccv2_async.secret import Secret, without_arguments
-from ccv2_async.transport.quota.budget import SHORTEST_WAIT, Budget
+from ccv2_async.transport.quota.budget import DAY, SHORTEST_WAIT, Budget
 
 if TYPE_CHECKING:
     from ccv2_async.clock import Clock
@@ -233,7 +233,7 @@ class SharedBudget(Budget):
                 int(lane),
                 day,
                 pause=max(0.0, pause - asked),
-                end=max(0.0, end - self._now()),
+                end=min(max(0.0, end - self._now()), DAY),  # the clock may have been set back
                 unreported=unreported,
                 reported=self._reported,
                 recent=min(unreported, self._taken_lately()),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -255,6 +256,29 @@ async def test_the_end_of_a_day_that_redis_did_not_hear_of_does_not_end_the_next
     await moved(clock, asyncio.create_task(budget.acquire(Lane.BULK)))
     assert not is_away(budget)
     assert budget.used_today == 1
+
+
+async def test_the_end_of_a_day_lasts_a_day_at_most_when_the_clock_is_set_back(
+    cuttable: tuple[SharedBudget, Way, ManualClock],
+) -> None:
+    budget, way, clock = cuttable
+    way.is_cut = True
+    clock.suspend(365 * 86_400.0)
+    budget.end_day()
+    clock.suspend(-365 * 86_400.0)
+    way.is_cut = False
+    call = asyncio.create_task(budget.acquire(Lane.BULK))
+    await moved(clock, call)
+    assert isinstance(call.exception(), DailyQuotaExceeded)
+    assert budget.resets_at.timestamp() <= clock.time() + 86_400.0
+
+
+async def test_a_report_that_arrives_late_takes_no_calls_back(
+    redis_server: RedisServer, share: Callable[..., SharedBudget]
+) -> None:
+    ask = partial(share(redis_server)._shared.ask, 2, 20_000, pause=0.0, end=0.0)
+    later, earlier = [await ask(unreported=n, reported=0, recent=0, epoch="") for n in (7, 5)]
+    assert earlier.used >= later.used
 
 
 async def test_a_count_that_arrives_after_midnight_is_not_that_of_the_new_day(
