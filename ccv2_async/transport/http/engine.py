@@ -164,11 +164,15 @@ class ProxyEngine:
     Args:
         verify: How to check the certificates of https servers and proxies; see `context_for`.
         proxy: The proxy.
+
+    Raises:
+        UsageError: The certificates that an https proxy needs cannot be loaded.
     """
 
     def __init__(self, verify: ssl.SSLContext | bool, proxy: httpx.Proxy) -> None:
-        self._verify = verify
-        self._proxy = proxy
+        self._verify, self._proxy = verify, proxy
+        if proxy.url.scheme == "https":
+            proxy.ssl_context = context_for(verify)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Return the response; its body is not yet read.
@@ -179,8 +183,6 @@ class ProxyEngine:
         """
         # httpx asks for a context even if it does not use one.
         verify = self._verify if request.url.scheme == "https" else False
-        secure = self._proxy.url.scheme == "https"
-        self._proxy.ssl_context = context_for(self._verify) if secure else None
         transport = httpx.AsyncHTTPTransport(
             verify=context_for(verify), proxy=self._proxy, limits=httpx.Limits(max_connections=1)
         )
