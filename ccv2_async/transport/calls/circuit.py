@@ -33,8 +33,9 @@ would cancel the interval.
 a client that only reads would never see its end otherwise.
 
 A call that its caller's time limit ends after less than `FAIR_TIME` counts neither as answered nor
-as failed: it says more about the limit than about the service. A call for which the service asks to
-wait longer than `LONGEST_HINT` counts as a series of failures, because it is not repeated.
+as failed: it says more about the limit than about the service. A call that is not repeated counts
+as a series of failures if the service asks to wait longer than `LONGEST_HINT`. A read also does if
+its own time is up: that is enough for two attempts without a response.
 """
 
 from __future__ import annotations

@@ -145,6 +145,7 @@ class Tries:
         doubtful: How many failed attempts may have been carried out.
         refreshed: Whether the call has used a fresh token.
         granted: When the quota admitted the current attempt, on the monotonic clock.
+        began: When it admitted the first one.
     """
 
     sent: int = 0
@@ -153,6 +154,7 @@ class Tries:
     doubtful: int = 0
     refreshed: bool = False
     granted: float = 0.0
+    began: float = 0.0
 
     @property
     def number(self) -> int:

@@ -20,7 +20,7 @@ from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
-from ccv2_async.transport.calls.call import Call, Response, parsed
+from ccv2_async.transport.calls.call import CALL_DEADLINE, Call, Response, parsed
 from ccv2_async.transport.calls.circuit import FAILED_READS, FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
@@ -387,8 +387,8 @@ class Session:
             await self._begin_in_time(gate.acquire(), call.what, limit)
         try:
             await self._begin_in_time(self._take_turn(call), call.what, limit)
+            tries = Tries(began=self.clock.monotonic())
             call, ends = self._limited(call, limit)
-            tries = Tries()
             report = CallReport(
                 self.hook, self.clock, call, next(self._numbers), self._server, self._shared
             )
@@ -397,7 +397,7 @@ class Session:
                     self._require_open(call.what)
                     with report.attempt(tries.number):
                         outcome = await self._attempt(call, tries, ends, finish, report)
-                        report.outcome = self._note(call, outcome, tries)
+                        report.outcome = self._note(call, outcome, tries, ends)
                     if not isinstance(outcome, Failed):
                         self._allowance.succeeded(tries.sent)
                         if tries.doubtful and isinstance(outcome, Response):
@@ -582,14 +582,18 @@ class Session:
             self.budget.give_back()
         return failed
 
-    def _note(self, call: Call, outcome: object, tries: Tries) -> str:
+    def _note(self, call: Call, outcome: object, tries: Tries, ends: float | None) -> str:
         """Count the end of an attempt toward outages, and describe it in a few words."""
         if not isinstance(outcome, Failed):
             self.outage.note(call.effect, None)
             return "ok"
-        if not outcome.final or self.clock.monotonic() - tries.granted >= FAIR_TIME:
-            # A call that is not repeated because the service asks for a long wait is a series.
-            for _ in range(FAILED_READS if (outcome.hint or 0.0) > LONGEST_HINT else 1):
+        now, hint = self.clock.monotonic(), outcome.hint or 0.0
+        is_over = ends is not None and now + hint >= ends >= tries.began + CALL_DEADLINE
+        # A call is a series if it is not repeated because the service asks for a long wait; a read
+        # also if its own time is up, and not its caller's.
+        is_series = (is_over and call.effect is Effect.SAFE) or hint > LONGEST_HINT
+        if is_series or not outcome.final or now - tries.granted >= FAIR_TIME:
+            for _ in range(FAILED_READS if is_series else 1):
                 self.outage.note(call.effect, outcome.kind, outcome.error.reason)
         return outcome.kind.value
 
@@ -655,11 +659,9 @@ class Session:
             await self._in_time(self._take_turn(call), call, failed, ends)
             return
         hint = failed.hint
-        delay = (
-            max(hint or 0.0, PAUSE_OVER_RATE)
-            if decision is Decision.WAIT
-            else backoff(tries.sent, self._jitter(), hint)
-        )
+        delay = max(hint or 0.0, PAUSE_OVER_RATE)
+        if decision is not Decision.WAIT:
+            delay = backoff(tries.sent, self._jitter(), hint)
         too_late = ends is not None and self.clock.monotonic() + delay >= ends
         if (hint or 0.0) > LONGEST_HINT or too_late:
             raise failed.error

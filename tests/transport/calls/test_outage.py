@@ -169,6 +169,26 @@ async def test_one_call_shows_an_outage_if_the_service_asks_for_a_long_wait(
     assert service.calls == 1
 
 
+@pytest.mark.parametrize("wait", ["", "59", "90"], ids=["silent", "busy", "busy for long"])
+@pytest.mark.parametrize("limit", [None, 221.0, 219.0])
+async def test_a_read_that_had_all_its_time_shows_an_outage(
+    client: ConstantContact,
+    service: Service,
+    manual_clock: ManualClock,
+    wait: str,
+    limit: float | None,
+) -> None:
+    session, service.status = client._open_parts.session, 503
+    service.answers_after, service.headers = 1.0 if wait else 1e6, {"Retry-After": wait}
+    with client.deadline(limit):
+        await manual_clock.advance(100.0)
+        with pytest.raises(errors.ConstantContactError):
+            await manual_clock.run(session.send(READ))
+
+    assert session.outage.is_ongoing is (limit != 219.0)
+    assert service.calls < 3
+
+
 async def test_probes_that_outlast_the_limit_of_a_call_grow_rarer(
     client: ConstantContact, service: Service, manual_clock: ManualClock
 ) -> None:
