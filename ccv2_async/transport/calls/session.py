@@ -7,7 +7,7 @@ import itertools
 import logging
 import math
 import random
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
@@ -471,12 +471,11 @@ class Session:
         if left is not None and left <= 0.0:
             work.close()
             return False
-        try:
+        with suppress(TimeoutError):
             async with self.clock.timeout(left):
                 await work
-        except TimeoutError:
-            return False
-        return True
+            return True
+        return False
 
     async def _take_turn(self, call: Call) -> None:
         """Wait for the quota, and report the wait if it took time.
@@ -662,6 +661,8 @@ class Session:
         delay = max(hint or 0.0, PAUSE_OVER_RATE)
         if decision is not Decision.WAIT:
             delay = backoff(tries.sent, self._jitter(), hint)
+        elif call.lane is Lane.BULK:  # it may take longer than a call that somebody waits for
+            delay = backoff(tries.waits, 1.0, delay)
         too_late = ends is not None and self.clock.monotonic() + delay >= ends
         if (hint or 0.0) > LONGEST_HINT or too_late:
             raise failed.error
@@ -671,7 +672,7 @@ class Session:
         ):
             raise failed.error
         report.retry(failed.kind.value, delay)
-        if decision is not Decision.WAIT:  # a wait for the quota is the budget's pause
+        if decision is not Decision.WAIT or call.lane is Lane.BULK:  # others: the budget's pause
             await self.sleep(delay, call.what)
         await self._in_time(self._take_turn(call), call, failed, ends)
 

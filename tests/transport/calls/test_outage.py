@@ -6,6 +6,7 @@ import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import httpx
 import pytest
 
@@ -358,3 +359,22 @@ async def test_a_caller_whose_patience_ends_while_another_tries_may_try_too(
 
     await asyncio.gather(*callers)
     assert session.outage.seconds is None
+
+
+@pytest.mark.parametrize(("lane", "lasts"), [(Lane.BULK, 90.0), (Lane.INTERACTIVE, 8.0)])
+async def test_a_call_waits_while_others_use_the_rate_and_a_bulk_call_for_longer(
+    client: ConstantContact, service: Service, manual_clock: ManualClock, lane: Lane, lasts: float
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    service.status, service.answers_after = 429, 0.0
+    call = attrs.evolve(WRITE, lane=lane)
+    with pytest.raises(errors.QuotaExceeded):
+        await manual_clock.run(session.send(call))
+    assert manual_clock.now - began == pytest.approx(lasts, abs=1.0)
+
+    sent = asyncio.create_task(session.send(call))
+    await manual_clock.advance(lasts - 1.0)
+    service.status = 200
+    await manual_clock.advance(lasts)
+
+    assert (await sent).status == 200
