@@ -351,7 +351,7 @@ async def test_a_silent_service_is_an_outage_like_a_refusing_one(
 ) -> None:
     paths, journal = pictures(*(f"{n}.png" for n in range(FILES))), tmp_path / "j.db"
     # A response that is late on a busy machine must not count as a call that hangs.
-    quick = {"timeouts": Timeouts(read=2.0 if is_long else 5.0)}
+    quick = {"timeouts": Timeouts(read=1.5 if is_long else 5.0)}
     sandbox.admin.fault("hang", None, "*", skip=40, times=None)
     if is_long:
         with pytest.raises(errors.ServiceUnavailable, match="not been available for 15 min "):
