@@ -522,7 +522,8 @@ class DailyQuotaExceeded(QuotaExceeded):
 
     Attributes:
         resets_at: When the quota is expected to start again (UTC). The service does not say when
-            its day begins; the client assumes midnight UTC.
+            its day begins; the client assumes midnight UTC. In the first hour of a day, it is
+            earlier, because the refusal may be about the day before.
     """
 
     resets_at: datetime

@@ -97,7 +97,7 @@ def linked(url: str | None) -> Text:
 
 
 def moment(when: datetime | None) -> str:
-    """Return a date in local time, to the minute; one that means "none" in its own zone."""
+    """Return a date in local time, to the minute; one that means "none" keeps its own zone."""
     if when is not None and 1 < when.year < 9999:  # local time may lie outside the calendar
         when = when.astimezone()
     return f"{when:%Y-%m-%d %H:%M}" if when else ""

@@ -97,7 +97,7 @@ class JobStore(abc.ABC):
         return record
 
     async def add(self, record: JobRecord, *, again: bool = False) -> bool:
-        """Store the record if its key is new, or of a failed job; return whether it was stored.
+        """Store the record if its key is new, or a failed job's; return whether it was stored.
 
         Args:
             record: The record.

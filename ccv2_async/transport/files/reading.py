@@ -63,7 +63,7 @@ for _flag in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):
 class FileState:
     """The length of a file in bytes, and when it was last written, to detect changes.
 
-    The time repeats itself after 146 years, so that it is never too large.
+    The time starts over every 146 years, so that it is never too large.
     """
 
     length: int
@@ -395,7 +395,7 @@ def _require_regular(mode: int, label: str) -> None:
 
 def state_in(found: os.stat_result) -> FileState:
     """Return the state of a file from the system's record of it."""
-    # Journals take no time after 2116, or such as 1601, which is the first of Windows.
+    # Journals take no time after 2116, nor one from 1601, the first year of Windows.
     return FileState(length=found.st_size, written_ns=found.st_mtime_ns % 2**62)
 
 
