@@ -364,13 +364,15 @@ class Session:
         while True:
             turn = self.outage.turn(self.limit, since, patience, failures)
             async with turn if self.outage.is_ongoing else nullcontext():
+                began = self.clock.monotonic()
                 try:
                     return await work()
                 except errors.ServiceUnavailable:
                     continue  # it was held back, even if the service is back by now
                 except SYMPTOMS:
-                    failures += 1
-                    if failures == MOST_FAILURES or not self.outage.is_ongoing:
+                    # Ten slow failures, such as those without a response, would outlast `patience`.
+                    failures += 3 if self.clock.monotonic() - began >= FAIR_TIME else 1
+                    if failures >= MOST_FAILURES or not self.outage.is_ongoing:
                         raise
 
     async def _carry_out(

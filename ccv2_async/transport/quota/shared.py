@@ -194,8 +194,7 @@ class SharedBudget(Budget):
         if self.remaining_today == 0:
             self._refuse_all()
             return
-        lane = self._queue[0].order[0]
-        if await self._has_slot(lane):
+        if await self._has_slot(self._queue[0].order[0]):
             self._drop_done()
             if self.remaining_today == 0:
                 self._refuse_all()

@@ -32,6 +32,7 @@ class Service:
         answers_after: Seconds until it responds to a call.
         status: The status of its responses.
         bad_paths: Calls whose paths end like this get 500.
+        silent_paths: Calls whose paths end like this get no response.
         headers: The headers of its responses.
         calls: How many calls have come.
     """
@@ -41,12 +42,14 @@ class Service:
         self.answers_after = 1.0
         self.status = 200
         self.bad_paths: tuple[str, ...] = ()
+        self.silent_paths: tuple[str, ...] = ()
         self.headers: dict[str, str] = {}
         self.calls = 0
 
     async def respond(self, request: httpx.Request) -> httpx.Response:
         self.calls += 1
-        await self._clock.sleep(self.answers_after)
+        silent = request.url.path.endswith(self.silent_paths)
+        await self._clock.sleep(1e6 if silent else self.answers_after)
         status = 500 if request.url.path.endswith(self.bad_paths) else self.status
         return httpx.Response(status, headers=self.headers, json={})
 
@@ -258,6 +261,18 @@ async def test_work_that_fails_although_probes_are_answered_fails_alone(
         await manual_clock.run(session.outlast(reading(client, "1"), since=began, patience=900.0))
 
     assert manual_clock.now - began < 400.0
+    await manual_clock.run(session.outlast(reading(client, "2"), since=began, patience=900.0))
+
+
+async def test_work_without_a_response_although_probes_are_answered_fails_alone(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    service.answers_after, service.silent_paths = 0.1, ("/1",)
+    with pytest.raises(errors.DeadlineExceeded, match="contact 1"):
+        await manual_clock.run(session.outlast(reading(client, "1"), since=began, patience=900.0))
+
+    assert manual_clock.now - began < 600.0
     await manual_clock.run(session.outlast(reading(client, "2"), since=began, patience=900.0))
 
 
