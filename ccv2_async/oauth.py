@@ -29,7 +29,7 @@ from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
 from ccv2_async.transport.calls.outcome import without_frames
-from ccv2_async.transport.http.clients import users_engine
+from ccv2_async.transport.http.clients import never_connected, users_engine
 from ccv2_async.transport.http.engine import open_engine
 from ccv2_async.transport.http.messages import read_bounded
 from ccv2_async.transport.http.protocol import NothingSent
@@ -232,19 +232,18 @@ class OAuthFlow:
             },
             extensions={"timeout": _STEP_SECONDS, "hidden": hide_in_logs(form.redacting())},
         )
-        failed: errors.ConstantContactError
         try:
             with anyio.fail_after(_DEADLINE):
                 return await _exchange(engine, request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, NothingSent) as error:
-            failed = errors.ConnectFailed(
-                f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
-                "Nothing was sent; try again."
-            )
         except (errors.UsageError, anyio.get_cancelled_exc_class()) as error:
             raise without_frames(error)  # noqa: B904  # they hold the form and the response
         except Exception as error:  # noqa: BLE001  # a user's client may raise anything
             failed = _unanswered(form, url.host, type(error).__name__)
+            if isinstance(error, NothingSent) or never_connected(error):
+                failed = errors.ConnectFailed(
+                    f"{form.what}: no connection to {url.host} ({type(error).__name__}). "
+                    "Nothing was sent; try again."
+                )
         finally:
             with anyio.CancelScope(shield=True):
                 await engine.aclose()

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import httpx2
 import pytest
+from httpx_aiohttp import AiohttpTransport
 
 from ccv2_async import errors
 from ccv2_async.oauth import BASE_URL, OAuthFlow, new_state
@@ -357,6 +358,17 @@ async def test_a_code_is_not_sent_twice_and_token_info_is_retried() -> None:
     async with serving(answering("503 Service Unavailable", b"")) as server:
         with pytest.raises(errors.ServerError):
             await flow_at(server).token_info(TOKEN)
+
+
+async def test_a_code_whose_response_a_custom_transport_lost_may_be_spent() -> None:
+    async def hang_up(wire: Wire, _request: Request) -> None:
+        wire.writer.close()
+
+    # aiohttp's transport raises a connect timeout even then.
+    async with serving(hang_up) as server, httpx.AsyncClient(transport=AiohttpTransport()) as mine:
+        with pytest.raises(errors.OutcomeUnknown, match="code may be spent"):
+            await flow_at(server, http_client=mine).exchange_code(redirected(), state="kept")
+        assert server.connections == 1
 
 
 async def test_the_code_is_still_valid_after_a_failed_connection() -> None:

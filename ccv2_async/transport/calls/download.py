@@ -22,6 +22,7 @@ from ccv2_async import errors
 from ccv2_async.transport.calls.credentials import SignedURL, hide_in_logs
 from ccv2_async.transport.calls.deadline import in_time
 from ccv2_async.transport.calls.responses import wait_of
+from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.messages import streamed
 
 if TYPE_CHECKING:
@@ -178,15 +179,15 @@ async def _in_time(
     try:
         async with clock.timeout(seconds):
             return await sending
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        failed: errors.TransportError = errors.ConnectFailed(
-            f"{what}: no connection to {host} ({type(error).__name__}). Try again."
-        )
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # engines raise more than they document
-        failed = _broken(what, host, error)
-        if limit is not None and isinstance(error, TimeoutError) and limit.left <= 0.0:
+        failed: errors.TransportError = _broken(what, host, error)
+        if never_connected(error):
+            failed = errors.ConnectFailed(
+                f"{what}: no connection to {host} ({type(error).__name__}). Try again."
+            )
+        elif limit is not None and isinstance(error, TimeoutError) and limit.left <= 0.0:
             failed = limit.exceeded(what)
     raise failed  # outside, so that no frame of the HTTP library is its context
 
