@@ -33,7 +33,7 @@
     │   ├── EndpointRetired           400 `http.status.gone`
     │   ├── OptedOut                  the contact opted out; only the contact can opt in
     │   ├── GrantRefused              the OAuth2 server or the account owner refused
-    │   ├── ServerError               5xx, after the allowed attempts
+    │   ├── ServerError               5xx or 408, after the allowed attempts
     │   └── QuotaExceeded             over the calls per second, or too many jobs (429)
     │       └── DailyQuotaExceeded      over the calls per day; `resets_at` says when that ends
     └── JobError                    a job failed, or has not ended; `token` resumes it
@@ -495,7 +495,7 @@ class GrantRefused(APIError):
 
 
 class ServerError(APIError):
-    """The service failed (5xx), and retries did not help. Safe to try again: yes, later.
+    """The service failed (5xx or 408), and retries did not help. Safe to try again: yes, later.
 
     Raised as `OutcomeUnknown` when the call adds something and may have been carried out.
     """

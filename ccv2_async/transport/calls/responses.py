@@ -40,6 +40,7 @@ _BY_STATUS: dict[int, type[errors.APIError]] = {
     401: errors.AuthenticationFailed,
     403: errors.Forbidden,
     404: errors.NotFound,
+    408: errors.ServerError,  # a gateway got no whole request in time, and hung up
     409: errors.Conflict,
     429: errors.QuotaExceeded,
 }
@@ -94,8 +95,7 @@ def parse_errors(
         document = orjson.loads(content) if content else None
     except orjson.JSONDecodeError:
         document = None
-        text = _prose(content, redact)
-        if text:
+        if text := _prose(content, redact):
             found.append(("", text))
     rows: list[Any] = document if isinstance(document, list) else [document]
     for row in rows[:MAX_ERRORS]:
@@ -155,7 +155,7 @@ def failure_kind(  # one for each row of the retry table
         return FailureKind.OVER_RATE
     if status == 503 and hinted:
         return FailureKind.SERVER_BUSY
-    return FailureKind.SERVER_FAILED if status >= 500 else FailureKind.REFUSED
+    return FailureKind.SERVER_FAILED if status >= 500 or status == 408 else FailureKind.REFUSED
 
 
 def refusal(
@@ -176,7 +176,7 @@ def refusal(
         kind = errors.EndpointRetired
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"
-    if status >= 500:
+    if kind is errors.ServerError:
         again = f" It was sent {sent} times." if sent > 1 else ""
         advice = f"The service failed.{again} Try again later."
     else:

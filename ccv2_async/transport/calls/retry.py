@@ -78,7 +78,7 @@ class FailureKind(enum.Enum):
     OVER_RATE = "over the calls per second, or too many jobs"
     OVER_DAY = "over the calls per day"
     SERVER_BUSY = "503 with Retry-After"
-    SERVER_FAILED = "500, 502, 503, 504 and similar"
+    SERVER_FAILED = "408, 500, 502, 503, 504 and similar"
     UNAUTHORIZED = "401"
     REDIRECTED = "a redirect"
     REFUSED = "another 4xx"

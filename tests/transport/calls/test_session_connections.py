@@ -148,3 +148,20 @@ async def test_an_early_refusal_ends_the_call_at_once(
         assert isinstance(call.body, PiecesBody)
         assert call.body.attempts[0].closed
         assert 3 <= taken < 999
+
+
+@pytest.mark.parametrize("effect", [Effect.SAFE, Effect.IDEMPOTENT, Effect.CONVERGENT])
+async def test_a_call_is_resent_after_a_gateway_closed_its_connection_with_408(
+    open_session: Callable[..., Any], effect: Effect
+) -> None:
+    async def hang_up(wire: Wire) -> None:
+        await wire.request()
+        if server.connections == 1:
+            await wire.answer("408 Request Timeout", b"<html>", "Connection: close", json=False)
+        else:
+            await wire.answer(body=b'"done"')
+
+    async with RawServer(hang_up) as server:
+        session = await open_session(server)
+        assert (await session.send(Call("GET", "/thing", effect, "the thing"))).status == 200
+    assert server.connections == 2
