@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.circuit import Circuit, State, signal_of
+from ccv2_async.transport.calls.circuit import Circuit, Signal, State, signal_of
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
@@ -62,7 +62,7 @@ class Outage:
         self._why = ""
         self._reported = False
         self.openings: int = 0
-        """How many times the circuit has opened so far, including after failed probes."""
+        """How many failures have opened the circuit so far, or kept it open."""
 
     @property
     def is_ongoing(self) -> bool:
@@ -89,7 +89,7 @@ class Outage:
             openings: The count before the upload.
         """
         held_back = isinstance(error.__cause__, errors.ServiceUnavailable)
-        return held_back or self.seconds is not None or self.openings != openings
+        return held_back or self.is_ongoing or self.openings != openings
 
     def note(self, effect: Effect, kind: FailureKind | None, why: str = "") -> None:
         """Take one attempt at a call into account.
@@ -102,9 +102,9 @@ class Outage:
         signal = signal_of(effect, kind)
         if signal is None:
             return
-        lasted, was_open = self.seconds, self.is_ongoing
+        lasted = self.seconds
         self._circuit.note(signal, self._clock.monotonic())
-        self.openings += self.is_ongoing and not was_open
+        self.openings += self.is_ongoing and signal in (Signal.READ_FAILED, Signal.WRITE_FAILED)
         if self._circuit.state is not State.CLOSED:
             self._why = why or self._why
         elif lasted is not None:

@@ -306,6 +306,40 @@ async def test_an_outage_of_uploads_alone_fails_no_file(  # noqa: PLR0917  # fix
     assert len(sandbox.admin.files()) == len(paths)
 
 
+class Refusing(httpx.AsyncHTTPTransport):
+    """The way to a service that fails two uploads, and refuses all later ones."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.uploads = 0
+        self._status = status
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            await request.aread()
+            self.uploads += 1
+            return httpx.Response(500 if self.uploads <= 2 else self._status)
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize(("status", "uploads"), [(401, 3), (307, 3), (429, 11)])
+async def test_a_refusal_after_an_outage_is_not_due_to_the_outage(  # noqa: PLR0917  # fixtures
+    connect: Callable[..., Any],
+    sandbox: Sandbox,
+    pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    status: int,
+    uploads: int,
+) -> None:
+    way = Refusing(status)
+    async with httpx.AsyncClient(transport=way) as http:
+        client = await connect(sandbox, http_client=http)
+        (result,) = await run(client, pictures("a.png"), tmp_path / "j.db")
+
+    assert result.state is BulkState.AMBIGUOUS
+    assert way.uploads == uploads
+
+
 async def test_a_single_failure_does_not_pause_the_upload(
     connect: Callable[..., Any],
     sandbox: Sandbox,
