@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -268,10 +268,8 @@ async def has_only_private_addresses(base_url: httpx.URL) -> bool:
     A host whose name cannot be found counts as public.
     """
     port = base_url.port or _PORTS[base_url.scheme]
-    try:
+    with suppress(ValueError):  # it is a name
         return not is_public(str(ipaddress.ip_address(base_url.host)))
-    except ValueError:
-        pass  # it is a name
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             base_url.host, port, type=socket.SOCK_STREAM

@@ -70,6 +70,9 @@ REPORT_WAITS_FROM = 0.001
 LATE = 0.1
 """Seconds that opening a file and connecting may take. After that, the call loses its turn."""
 
+REFUSED_WITHIN = 5.0
+"""Seconds to wait for the reason of a refusal, once its status is known."""
+
 # The maximum number of bytes to search for secrets without blocking the event loop.
 _SMALL = 64 * 1024
 
@@ -635,11 +638,11 @@ class Session:
         self, call: Call, response: httpx.Response, token: int, number: int
     ) -> Failed:
         """Return the failure for an error response, and apply its effects on other calls."""
+        content, limit = b"", min(call.max_response, responses.MAX_REFUSAL)
         try:
-            limit = min(call.max_response, responses.MAX_REFUSAL)
-            content = await read_bounded(response, limit, call.what)
-        except (httpx.HTTPError, OSError, errors.DecodeError):
-            content = b""  # the status is enough
+            with suppress(httpx.HTTPError, OSError, errors.DecodeError):  # the status is enough
+                async with asyncio.timeout(REFUSED_WITHIN):
+                    content = await read_bounded(response, limit, call.what)
         finally:
             await _close(response, None)
         return self._judge.refused(

@@ -490,3 +490,23 @@ async def test_an_error_carries_the_headers_of_the_response_without_secrets(
             await session.send(read())
     assert caught.value.headers["x-request-id"] == "42"
     assert "sandbox-token" not in str(dict(caught.value.headers))
+
+
+@pytest.mark.parametrize("effect", [Effect.SAFE, Effect.ADDITIVE])
+async def test_a_refusal_whose_body_never_ends_is_a_refusal(
+    open_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, effect: Effect
+) -> None:
+    monkeypatch.setattr("ccv2_async.transport.calls.session.REFUSED_WITHIN", 0.05)
+
+    async def refuse(wire: Wire, _: Request) -> None:
+        await wire.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await wire.write(b" ")
+            await asyncio.sleep(0.01)
+
+    async with serving(refuse) as server:
+        session = await open_session(server)
+        async with asyncio.timeout(5.0):
+            with pytest.raises(errors.BadRequest, match="413 without giving a reason"):
+                await session.send(Call("POST", "/x", effect, "it", body=PiecesBody(b"a")))
+        assert server.connections == 1
