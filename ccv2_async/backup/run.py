@@ -291,7 +291,8 @@ class Backup:
 
     async def _fetch(self, dataset: Dataset) -> None:
         """Fetch the new and changed records of one dataset."""
-        self._dataset = dataset.name
+        # One dataset that fails alone, after minutes, must not use up the patience of the next one.
+        self._dataset, self._since = dataset.name, self._session.clock.monotonic()
         self._report()
         collections = await self._do(self._collections, dataset)
         await self._each(collections, self._list)

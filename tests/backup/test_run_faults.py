@@ -401,6 +401,20 @@ async def test_a_call_that_the_service_always_fails_fails_alone(
     assert (await cc.backup(tmp_path)).failed == ()
 
 
+async def test_calls_that_fail_one_after_another_do_not_end_the_run(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    for path in ("/account/info", "/account/verifiedemailaddresses", "/lists"):
+        demo.admin.fault("server_error", "GET", path, times=None)
+    result = await cc.backup(tmp_path)
+    assert len(result.failed) == 3
+    assert all("returned 500" in failed.reason for failed in result.failed)
+    assert result.rows["contacts"] == 120
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).failed == ()
+    assert digests(tmp_path) == held(demo)
+
+
 async def test_a_service_that_stays_away_ends_the_run(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
