@@ -373,8 +373,9 @@ class Session:
                 except errors.ServiceUnavailable:
                     continue  # it was held back, even if the service is back by now
                 except SYMPTOMS:
-                    # Ten slow failures, such as those without a response, would outlast `patience`.
-                    failures += 3 if self.clock.monotonic() - began >= FAIR_TIME else 1
+                    # Ten failures without a response would outlast `patience`. So each half a
+                    # minute that the work took counts as a failure.
+                    failures += max(1, int((self.clock.monotonic() - began) / 30.0))
                     if failures >= MOST_FAILURES or not self.outage.is_ongoing:
                         raise
 

@@ -276,6 +276,19 @@ async def test_work_without_a_response_although_probes_are_answered_fails_alone(
     await manual_clock.run(session.outlast(reading(client, "2"), since=began, patience=900.0))
 
 
+async def test_work_outlasts_minutes_of_slow_failures_although_probes_are_answered(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    service.answers_after, service.bad_paths = 12.0, ("/1",)
+    work = session.outlast(reading(client, "1"), since=began, patience=900.0)
+    task = asyncio.create_task(work)
+    await manual_clock.advance(200.0)
+    assert not task.done()
+    service.bad_paths = ()
+    await manual_clock.run(task)
+
+
 async def test_a_record_that_cannot_be_read_does_not_hold_the_next_call_back(
     client: ConstantContact, service: Service, manual_clock: ManualClock
 ) -> None:
