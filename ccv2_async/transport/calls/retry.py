@@ -27,7 +27,8 @@ The table, which is `TABLE` in the code::
 LOOK means that the caller must check whether the call was carried out before it is repeated. If an
 attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
 is `OutcomeUnknown`. If an attempt at a DELETE of one resource may have been carried out, and the
-service then says that it does not know the resource, the call has succeeded.
+service then says that it does not know the resource, the call has succeeded; but not if it is of a
+contact, which is opted out or leaves lists, and stays known.
 
 A download is a read whose bytes come after the response. When they break off, or another host
 refuses them, the table decides as well: 429 of another host is SERVER_BUSY, and a WAIT is over,

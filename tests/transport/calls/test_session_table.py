@@ -157,6 +157,7 @@ async def test_a_persistent_failure_is_raised_after_the_attempts_of_the_table(
         (FailureKind.UNANSWERED, UNKNOWN, "/lists/7", True),
         (FailureKind.UNANSWERED, b"<html>", "/lists/7", False),  # of a gateway
         (FailureKind.UNANSWERED, UNKNOWN, "/library/files/7,8", False),  # perhaps only one is gone
+        (FailureKind.UNANSWERED, UNKNOWN, "/contacts/7", False),  # it opts out, and deletes none
         (FailureKind.PARTLY_SENT, UNKNOWN, "/lists/7", False),
     ],
 )
