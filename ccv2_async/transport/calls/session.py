@@ -374,8 +374,8 @@ class Session:
                     continue  # it was held back, even if the service is back by now
                 except SYMPTOMS:
                     # Ten failures without a response would outlast `patience`. So each half a
-                    # minute that the work took counts as a failure.
-                    failures += max(1, int((self.clock.monotonic() - began) / 30.0))
+                    # minute that the work took counts as a failure, up to three.
+                    failures += min(3, max(1, int((self.clock.monotonic() - began) / 30.0)))
                     if failures >= MOST_FAILURES or not self.outage.is_ongoing:
                         raise
 

@@ -289,6 +289,24 @@ async def test_work_outlasts_minutes_of_slow_failures_although_probes_are_answer
     await manual_clock.run(task)
 
 
+async def test_work_that_an_outage_interrupts_after_minutes_is_repeated(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, times = client._open_parts.session, 0
+
+    async def download() -> None:
+        nonlocal times
+        times += 1
+        await manual_clock.sleep(400.0)
+        if times == 1:
+            await begin_outage(client, service, manual_clock)
+            service.status = 200
+            raise errors.ConnectionLost("the connection broke", sent="wholly")
+
+    await manual_clock.run(session.outlast(download, since=manual_clock.now, patience=900.0))
+    assert times == 2
+
+
 async def test_a_record_that_cannot_be_read_does_not_hold_the_next_call_back(
     client: ConstantContact, service: Service, manual_clock: ManualClock
 ) -> None:
