@@ -419,11 +419,12 @@ class Backup:
         Raises:
             ConstantContactError: It ends the run.
         """
-        inactive = isinstance(error, errors.Forbidden) and any(
-            key == INACTIVE_KEY for key, _ in error.errors
-        )
-        # An invalid field belongs to the record: the arguments were checked before.
-        if inactive or (isinstance(error, _FATAL) and not isinstance(error, errors.InvalidField)):
+        inactive = isinstance(error, errors.Forbidden) and INACTIVE_KEY in dict(error.errors)
+        # An invalid field belongs to the record: the arguments were checked before. If the service
+        # answers its probes, only this dataset is not available.
+        alone = isinstance(error, errors.ServiceUnavailable) and not self._session.outage.reads_fail
+        alone = alone or isinstance(error, errors.InvalidField)
+        if inactive or (isinstance(error, _FATAL) and not alone):
             raise error
         refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
         if refused and not own:

@@ -404,12 +404,28 @@ async def test_a_call_that_the_service_always_fails_fails_alone(
 async def test_calls_that_fail_one_after_another_do_not_end_the_run(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
+    await cc.backup(tmp_path)  # no file is left to be downloaded meanwhile
     for path in ("/account/info", "/account/verifiedemailaddresses", "/lists"):
         demo.admin.fault("server_error", "GET", path, times=None)
     result = await cc.backup(tmp_path)
     assert len(result.failed) == 3
     assert all("returned 500" in failed.reason for failed in result.failed)
     assert result.rows["contacts"] == 120
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).failed == ()
+    assert digests(tmp_path) == held(demo)
+
+
+async def test_a_dataset_of_which_every_call_fails_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, clock: SkippingClock
+) -> None:
+    await cc.backup(tmp_path)  # no file is left to be downloaded meanwhile
+    demo.admin.fault("server_error", "GET", "/emailmarketing/campaigns/*", times=None)
+    began = clock.now
+    result = await cc.backup(tmp_path, full=True)
+    assert {failed.dataset for failed in result.failed} >= {"campaigns"}
+    assert result.rows["events"] > 0
+    assert clock.now - began < 3 * 3600.0
     demo.admin.clear_faults()
     assert (await cc.backup(tmp_path)).failed == ()
     assert digests(tmp_path) == held(demo)
