@@ -65,7 +65,8 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
 
-REPORT_WAITS_FROM = 0.001
+REPORT_WAITS_FROM = 0.02
+"""Seconds from which a wait is reported; a busy machine causes shorter ones by itself."""
 
 LATE = 0.1
 """Seconds that opening a file and connecting may take. After that, the call loses its turn."""
