@@ -146,6 +146,7 @@ def test_requests_grow_again_once_the_service_answers(watched: Watched) -> None:
         watched.queue.answered(jobs, [])
         sizes.append(len(jobs))
     assert sizes == [1, 2, 4, 8, 16, 32, 64, 100, 73]
+    assert not any(job.failures for job in watched.jobs), "none is a suspect any more"
 
 
 def test_a_job_that_was_not_in_the_response_is_asked_for_without_the_others(
