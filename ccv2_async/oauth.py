@@ -192,7 +192,7 @@ class OAuthFlow:
         status = response.status
         if not 200 <= status < 300:
             key, said = _reason_of(response, form)
-            if status >= 500 and form.once:
+            if responses.is_failure(status) and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said)
         try:

@@ -327,6 +327,7 @@ async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) 
     ("status", "body", "kind"),
     [
         ("500 Internal Server Error", b"<html>", errors.OutcomeUnknown),
+        ("408 Request Timeout", b"<html>", errors.OutcomeUnknown),
         ("302 Found", b"", errors.UnexpectedRedirect),
         ("200 OK", b"<html>", errors.DecodeError),
         ("200 OK", b"", errors.DecodeError),

@@ -17,6 +17,7 @@ from ccv2_async.observe import CallSent
 from ccv2_async.polling import job as jobs
 from ccv2_async.polling.job import State, Update
 from ccv2_async.polling.poller import UploadPoller
+from ccv2_async.polling.schedule import GRACE
 from ccv2_async.sandbox import Sandbox
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.status import UPLOAD
@@ -457,6 +458,22 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
         with pytest.raises(errors.JobNotFound) as caught:
             await poller
     assert caught.value.status is None
+
+
+@pytest.mark.parametrize(
+    "page", ["<html>404 Not Found</html>", "404 page not found", '{"message": "no Route matched"}']
+)
+async def test_a_404_page_of_a_gateway_does_not_mean_that_a_job_is_lost(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, page: str
+) -> None:
+    pollers = await begin_many(client, 3)
+    sandbox.admin.fault("answer", "GET", STATUS, status=404, body=page, times=60)
+    before = clock.now
+
+    files = await asyncio.gather(*pollers)
+
+    assert clock.now - before > 2 * GRACE
+    assert [file.id for file in files] == [poller.id for poller in pollers]
 
 
 async def test_a_refused_request_reaches_every_awaiter_and_waiting_again_works(

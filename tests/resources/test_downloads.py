@@ -235,7 +235,9 @@ async def whole(wire: Wire, _request: Request) -> None:
     await wire.answer(body=CONTENT, json=False)
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@pytest.mark.parametrize(
+    "status", ["408 Request Timeout", "429 Too Many Requests", "503 Service Unavailable"]
+)
 async def test_a_download_waits_as_long_as_its_host_asks(
     connect: Callable[..., Any], clock: ManualClock, tmp_path: Path, status: str
 ) -> None:
@@ -251,7 +253,9 @@ async def test_a_download_waits_as_long_as_its_host_asks(
         assert clock.monotonic() - began >= 7.0
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@pytest.mark.parametrize(
+    "status", ["408 Request Timeout", "429 Too Many Requests", "503 Service Unavailable"]
+)
 async def test_a_download_compares_a_date_with_the_clock_of_its_host(
     connect: Callable[..., Any], clock: ManualClock, tmp_path: Path, status: str
 ) -> None:

@@ -21,7 +21,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.transport.calls.credentials import SignedURL, hide_in_logs
 from ccv2_async.transport.calls.deadline import in_time
-from ccv2_async.transport.calls.responses import wait_of
+from ccv2_async.transport.calls.responses import is_failure, wait_of
 from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.messages import streamed
 
@@ -204,7 +204,7 @@ def _require_success(response: httpx.Response, what: str, now: float) -> None:
         raise errors.UnexpectedRedirect(
             f"{what}: {host} returned {status}, a redirect. It was not followed.", status=status
         )
-    kind = _KINDS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
+    kind = _KINDS.get(status, errors.ServerError if is_failure(status) else errors.BadRequest)
     refused = kind(
         f"{what}: {host} returned {status}. The request had no key and no token, because "
         "they go only to the API's own host; get a fresh link.",

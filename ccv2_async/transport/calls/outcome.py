@@ -14,6 +14,7 @@ from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.retry import LONGEST_HINT, FailureKind
 from ccv2_async.transport.http.clients import never_connected
 from ccv2_async.transport.http.protocol import NothingSent
+from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,13 +100,13 @@ class Judge:
             case FailureKind.OVER_DAY:
                 self._budget.end_day()
                 error = self._budget.day_exceeded(call.what, status=status, found=found)
-            case FailureKind.OVER_RATE:
-                self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
-                error = responses.refusal(status, found, call.what, sent=number)
-                if isinstance(error, errors.QuotaExceeded):
-                    error.retry_after = hint
             case _:
-                error = responses.refusal(status, found, call.what, sent=number)
+                of_job = call.lane is Lane.POLL
+                error = responses.refusal(status, found, call.what, sent=number, of_job=of_job)
+        if kind is FailureKind.OVER_RATE:
+            self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
+            if isinstance(error, errors.QuotaExceeded):
+                error.retry_after = hint
         if isinstance(error, errors.APIError):
             error.headers = dict(self._credentials.redact_headers(httpx.Headers(headers)))
         return Failed(kind, error, hint, token=token)

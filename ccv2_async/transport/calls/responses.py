@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import attrs
@@ -40,7 +40,6 @@ _BY_STATUS: dict[int, type[errors.APIError]] = {
     401: errors.AuthenticationFailed,
     403: errors.Forbidden,
     404: errors.NotFound,
-    408: errors.ServerError,  # a gateway got no whole request in time, and hung up
     409: errors.Conflict,
     429: errors.QuotaExceeded,
 }
@@ -63,6 +62,7 @@ MAX_REFUSAL = 256 * 1024
 """The largest response in bytes, unpacked, that is read when the service refuses a call."""
 
 JobKindName = Literal["upload", "activity"]
+_Errors: TypeAlias = tuple[tuple[str, str], ...]
 
 _FORMS: dict[JobKindName, re.Pattern[str]] = {
     # "uploadstatus" is a path segment. It is not an ID if the ID after it is missing.
@@ -82,11 +82,12 @@ MOST_EMPTY = 50
 
 def parse_errors(
     content: bytes, headers: Mapping[str, str], redact: Callable[[str, int], str]
-) -> tuple[tuple[str, str], ...]:
+) -> _Errors:
     """Return each `(error_key, error_message)` of an error response of any shape.
 
     The service sends an array of `{error_key, error_message}`. Gateways, proxies, and the OAuth2
-    server also send a single object, `{error, error_description}`, plain text, HTML, or nothing.
+    server also send a single object, `{error, error_description}`, `{message}`, plain text, HTML,
+    or nothing.
 
     Source: "Supported methods" page of the service's documentation.
     """
@@ -101,7 +102,7 @@ def parse_errors(
     for row in rows[:MAX_ERRORS]:
         if isinstance(row, dict):
             key = _first(row, "error_key", "error_code", "error")
-            message = _first(row, "error_message", "error_description")
+            message = _first(row, "error_message", "error_description", "message")
             if key or message:
                 found.append((key, message))
         elif isinstance(row, str) and row:
@@ -134,9 +135,7 @@ def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
     return " ".join(redact(text, MAX_TEXT).split())
 
 
-def failure_kind(  # one for each row of the retry table
-    status: int, found: tuple[tuple[str, str], ...], *, hinted: bool
-) -> FailureKind:
+def failure_kind(status: int, found: _Errors, *, hinted: bool) -> FailureKind:
     """Return the row of the retry table for an unsuccessful response.
 
     Args:
@@ -155,11 +154,16 @@ def failure_kind(  # one for each row of the retry table
         return FailureKind.OVER_RATE
     if status == 503 and hinted:
         return FailureKind.SERVER_BUSY
-    return FailureKind.SERVER_FAILED if status >= 500 or status == 408 else FailureKind.REFUSED
+    return FailureKind.SERVER_FAILED if is_failure(status) else FailureKind.REFUSED
+
+
+def is_failure(status: int) -> bool:
+    """Return whether a status says that the server failed; 408 says that it hung up too early."""
+    return status >= 500 or status == 408
 
 
 def refusal(
-    status: int, found: tuple[tuple[str, str], ...], what: str, *, sent: int = 1
+    status: int, found: _Errors, what: str, *, sent: int = 1, of_job: bool = False
 ) -> errors.APIError:
     """Return the exception for an unsuccessful response, except for redirects.
 
@@ -168,21 +172,22 @@ def refusal(
         found: The errors, from `parse_errors`.
         what: What the call does, such as "upload of menu.pdf".
         sent: How many times it was sent.
+        of_job: Whether the call asks for the status of jobs. A page of a gateway does not say that
+            a job is unknown.
     """
-    kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
+    kind = _BY_STATUS.get(status, errors.ServerError if is_failure(status) else errors.BadRequest)
     if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
         kind = errors.QuotaExceeded
     if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
         kind = errors.EndpointRetired
+    if of_job and status == 404 and any(not key for key, _ in found):
+        kind = errors.ServerError
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"
+    advice = _ADVICE.get(429 if kind is errors.QuotaExceeded else status, _ADVICE[400])
     if kind is errors.ServerError:
         again = f" It was sent {sent} times." if sent > 1 else ""
         advice = f"The service failed.{again} Try again later."
-    else:
-        advice = _ADVICE.get(status, "Correct the request before sending it again.")
-    if kind is errors.QuotaExceeded:
-        advice = _ADVICE[429]
     elif kind is errors.EndpointRetired:
         advice = (
             "The service has withdrawn this endpoint. The request itself is correct, but sending "

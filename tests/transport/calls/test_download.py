@@ -182,6 +182,7 @@ async def test_a_custom_http_client_does_not_log_the_signature_of_a_link(
         ("404 Not Found", errors.NotFound),
         ("429 Too Many Requests", errors.QuotaExceeded),
         ("503 Service Unavailable", errors.ServerError),
+        ("408 Request Timeout", errors.ServerError),
         ("302 Found", errors.UnexpectedRedirect),
     ],
 )

@@ -43,6 +43,7 @@ def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
         ),
         (b'{"error_code": "E1", "error_message": "m"}', (("E1", "m"),)),
         (b'[{"error_message": "only"}]', (("", "only"),)),
+        (b'{"message": "no Route matched"}', (("", "no Route matched"),)),
         (b'["just text"]', (("", "just text"),)),
         (b'"just text"', (("", "just text"),)),
         (b"plain\n  prose\r\n", (("", "plain prose"),)),
