@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import logging
 import os
 import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -101,6 +104,25 @@ async def test_a_proxy_that_echoes_its_password_in_a_response_does_not_reveal_it
         error = await failing("http://service.example/v2", proxy)
     assert "[hidden]" in str(error)
     assert_hidden(*texts_of(error), caplog.text)
+
+
+async def test_a_password_with_letters_beyond_ascii_is_hidden_in_every_encoding() -> None:
+    password = "pass-й-wörd"  # not a real one
+    plain = f"user:{password}"
+    forms = {quote(plain), html.escape(plain).replace("й", "&#1081;"), ascii(plain), plain}
+    forms |= {json.dumps(plain), str(plain.encode()), plain.encode().hex(), quote(quote(plain))}
+    forms.add(base64.b64encode(plain.encode()).decode())
+
+    async def echo(wire: Wire, _request: Request) -> None:
+        said = json.dumps([{"error_key": f"{form};", "error_message": ""} for form in forms])
+        await wire.answer("407 No", said.encode())
+
+    async with serving(echo) as server:
+        proxy = f"http://user:{quote(password)}@{HOST}:{server.port}"
+        error = await failing("http://service.example/v2", proxy)
+    assert isinstance(error, errors.APIError)
+    for key, _ in error.errors:
+        assert key.strip("'\"b;") == "[hidden]"
 
 
 def failing_with(make: Callable[..., object], *args: object, **options: object) -> None:

@@ -237,7 +237,8 @@ class Redacting:
         """Return `content` without the secrets."""
         if not self.may_be_in(content):
             return content
-        return self.clean(content.decode("latin-1")).encode("latin-1")
+        text = content.decode("utf-8", "surrogateescape")
+        return self.clean(text).encode("utf-8", "surrogateescape")
 
 
 _STEP = 64 * 1024
@@ -263,8 +264,7 @@ def _packed(secret: str) -> Iterator[str]:
     if len(secret) < SHORTEST_TELLING:
         return
     data = secret.encode()
-    yield data.hex()
-    yield data.hex().upper()
+    yield from (data.hex(), data.hex().upper())
     for before in range(3):
         shifted = bytes(before) + data
         # The first and the last character may hold bits of the neighbors.
@@ -320,11 +320,11 @@ def _in_any_form(char: str, *, first: bool = False) -> str:
 
 
 def _encoded(char: str, slashes: str) -> str:
-    digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(char):02x}")
+    number, *data = (f"(?i:{each:02x})" for each in (ord(char), *char.encode()))
     forms = [
-        f"&#0{{0,{_ZEROS}}}{ord(char)};|&#[xX]0{{0,{_ZEROS}}}{digits};",
-        f"{slashes}(?:u00|x){digits}",
-        f"%(?:25){{0,{_PERCENTS}}}{digits}",
+        f"&#0{{0,{_ZEROS}}}{ord(char)};|&#[xX]0{{0,{_ZEROS}}}{number};",
+        f"{slashes}(?:u0{{0,2}}{number}|x{number}|x{f'{_SLASHES}x'.join(data)})",
+        "".join(f"%(?:25){{0,{_PERCENTS}}}{byte}" for byte in data),
     ]
     name = codepoint2name.get(ord(char), "apos" if char == "'" else "")
     if name:
