@@ -438,6 +438,14 @@ class APIError(ConstantContactError):
         """The service's key for the first error, or ""."""
         return self.errors[0][0] if self.errors else ""
 
+    @property
+    def is_from_service(self) -> bool:
+        """Whether the service itself refused the call, and not a gateway or a firewall before it.
+
+        Only the service names keys such as `http.status.not_found`, with dots.
+        """
+        return any("." in key for key, _ in self.errors)
+
 
 class BadRequest(APIError):
     """The service says that the request is wrong (400, or a 4xx without a class of its own)."""

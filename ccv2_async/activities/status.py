@@ -37,8 +37,7 @@ DAY = 86_400.0
 
 
 async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Response], T]) -> T:  # noqa: A002  # the service's own word
-    path = STATUS_PATH.format(segment(id))
-    call = Call("GET", path, Effect.SAFE, f"activity {id}", lane=lane)
+    call = Call("GET", STATUS_PATH.format(segment(id)), Effect.SAFE, f"activity {id}", lane=lane)
     return await session.read(call, parse)
 
 

@@ -60,8 +60,7 @@ def _row(row: FileUploadStatus) -> tuple[str, Row]:
 
 async def fetch(session: Session, job: Job) -> LibraryFile:
     """Return the library's record of a file that became Active."""
-    path = f"/library/files/{segment(job.id)}"
-    call = Call("GET", path, Effect.SAFE, f"library file {job.id}")
+    call = Call("GET", f"/library/files/{segment(job.id)}", Effect.SAFE, f"library file {job.id}")
     return await session.read(call, lambda response: response.read(LibraryFile))
 
 

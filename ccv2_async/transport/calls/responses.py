@@ -27,7 +27,6 @@ INACTIVE_KEY = "mashery.not.authorized.inactive"
 DAY_KEYS = frozenset({OVER_DAY_KEY, "quota_exceeded"})
 """The keys that mean the end of the day's quota; `quota_exceeded` is the newer API's word."""
 RETIRED_KEY = "http.status.gone"
-UNKNOWN_KEY = "http.status.not_found"
 
 # The gateway's header says the same, even if the body was lost or rewritten.
 _GATEWAY_CODES = {

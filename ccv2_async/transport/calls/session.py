@@ -414,9 +414,9 @@ class Session:
                 except errors.ConstantContactError as error:
                     if isinstance(error, errors.APIError):
                         error.call = report.number
-                    # A gateway may answer 404 too, during an outage, but without this key. If it is
-                    # about several files, only one of them may be unknown. No contact is deleted.
-                    gone = responses.UNKNOWN_KEY in dict(getattr(error, "errors", ()))
+                    # If it is about several files, only one of them may be unknown. No contact is
+                    # deleted.
+                    gone = isinstance(error, errors.NotFound) and error.is_from_service
                     gone = gone and "," not in call.path and not call.path.startswith("/contacts/")
                     if gone and tries.doubtful and call.method == "DELETE":
                         return await finish(call, httpx.Response(204))  # an earlier attempt did it

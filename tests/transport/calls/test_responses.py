@@ -29,6 +29,27 @@ def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize(
+    ("content", "own"),
+    [
+        (b'[{"error_key": "http.status.not_found", "error_message": "m"}]', True),
+        (b'[{"error_key": "json.email.invalid"}]', True),
+        (b'[{"error_message": "a page. With a dot."}]', False),
+        (b'{"status": 404, "error": "Not Found", "path": "/v2/lists"}', False),
+        (b'{"message": "no Route matched"}', False),
+        (b"<html>404 Not Found.</html>", False),
+        (b"404 page not found.", False),
+        (b"[]", False),
+        (b"", False),
+    ],
+)
+def test_only_the_service_names_keys_with_dots(content: bytes, own: bool) -> None:
+    error = refusal(404, parsed(content), "x")
+
+    assert isinstance(error, errors.NotFound)
+    assert error.is_from_service is own
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b'[{"error_key": "k", "error_message": "m"}]', (("k", "m"),)),
