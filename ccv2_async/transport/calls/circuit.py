@@ -56,6 +56,9 @@ FIRST_INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
 """Seconds between two probes, at first and at most; each failure doubles them."""
 
+LONGEST_TRY = 1000.0
+"""Seconds, more than an upload takes. A failure so long after the last probe was due begins another
+outage: only a client that has uploaded nothing since then is still half-open."""
 
 FAIR_TIME = 10.0
 """The seconds that a caller must give a call, so that its end without a response is a failure."""
@@ -88,6 +91,8 @@ TABLE: dict[Signal, dict[State, State]] = {
     Signal.READ_FAILED: _row(State.CLOSED, State.OPEN, State.OPEN),
     Signal.WRITE_FAILED: _row(State.CLOSED, State.OPEN, State.OPEN),
 }
+
+FAILURES = (Signal.READ_FAILED, Signal.WRITE_FAILED)
 
 # No response, or one that says that the service fails.
 _SIGNS = MAY_HAVE_BEEN_CARRIED_OUT | {FailureKind.NEVER_CONNECTED, FailureKind.PARTLY_SENT}
@@ -137,30 +142,28 @@ class Circuit:
 
     def note(self, signal: Signal, now: float) -> None:
         """Take one attempt at a call into account, when it has ended."""
-        before, due = self.state, now >= self.probe_at
-        after = TABLE[signal][before]
-        match signal:
-            case Signal.WRITE_ANSWERED:
-                self._failed_reads = self._failed_writes = 0
-            case Signal.READ_ANSWERED:
-                self._failed_reads = 0
-                if before is State.OPEN and not due:
-                    after = State.OPEN
-                elif before is State.HALF_OPEN and not self.writes_fail:
-                    after = State.CLOSED
-            case Signal.READ_FAILED | Signal.WRITE_FAILED:
-                after = self._failed(signal, before, now)
-        self.state = after
+        before = self.state
+        self.state = TABLE[signal][before]
+        if signal in FAILURES:
+            self.state = self._failed(signal, before, now)
+            return
+        self._failed_reads = 0
+        if signal is Signal.WRITE_ANSWERED:
+            self._failed_writes = 0
+        elif before is State.OPEN and now < self.probe_at:
+            self.state = State.OPEN
+        elif before is State.HALF_OPEN and not self.writes_fail:
+            self.state = State.CLOSED
 
     def _failed(self, signal: Signal, before: State, now: float) -> State:
         self._failed_writes += signal is Signal.WRITE_FAILED
         self._failed_reads += signal is Signal.READ_FAILED
-        if before is State.CLOSED:
-            if not self.writes_fail and self._failed_reads < FAILED_READS:
-                return State.CLOSED
-            self.since, self._interval = now, FIRST_INTERVAL
-        elif before is State.OPEN and now < self.probe_at:
+        if before is State.CLOSED and not self.writes_fail and self._failed_reads < FAILED_READS:
+            return State.CLOSED
+        if before is State.OPEN and now < self.probe_at:
             return State.OPEN  # it was sent before the circuit opened, so it proves nothing
+        if before is State.CLOSED or now > self.probe_at + LONGEST_TRY:
+            self.since, self._interval = now, FIRST_INTERVAL
         else:
             self._interval = min(LONGEST_INTERVAL, 2.0 * self._interval)
         self.probe_at = now + self._interval

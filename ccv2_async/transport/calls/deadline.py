@@ -7,7 +7,7 @@ the blocks of its own code and those around the code that created it.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -89,21 +89,15 @@ def limited(owner: object, seconds: float | None, clock: Clock) -> Iterator[None
     Do not yield inside the block: that would limit the code that iterates too.
     """
     outer = current(owner)
-    added = None if seconds is None else Deadline.after(seconds, clock)
-    if added is None or added.or_earlier(outer) is outer:
-        yield
-        return
-    with _entered(owner, added):
+    added = outer if seconds is None else Deadline.after(seconds, clock).or_earlier(outer)
+    with nullcontext() if added is outer else _entered(owner, added):
         yield
 
 
 @contextmanager
 def unlimited(owner: object) -> Iterator[None]:
     """Lift the deadlines around the block, for work that is shared by several callers."""
-    if current(owner) is None:
-        yield
-        return
-    with _entered(owner, None):
+    with nullcontext() if current(owner) is None else _entered(owner, None):
         yield
 
 

@@ -32,6 +32,7 @@ class Service:
         answers_after: Seconds until it responds to a call.
         status: The status of its responses.
         bad_paths: Calls whose paths end like this get 500.
+        fails_after: Seconds until it responds to these; None for `answers_after`.
         silent_paths: Calls whose paths end like this get no response.
         headers: The headers of its responses.
         calls: How many calls have come.
@@ -42,6 +43,7 @@ class Service:
         self.answers_after = 1.0
         self.status = 200
         self.bad_paths: tuple[str, ...] = ()
+        self.fails_after: float | None = None
         self.silent_paths: tuple[str, ...] = ()
         self.headers: dict[str, str] = {}
         self.calls = 0
@@ -49,8 +51,10 @@ class Service:
     async def respond(self, request: httpx.Request) -> httpx.Response:
         self.calls += 1
         silent = request.url.path.endswith(self.silent_paths)
-        await self._clock.sleep(1e6 if silent else self.answers_after)
-        status = 500 if request.url.path.endswith(self.bad_paths) else self.status
+        bad = request.url.path.endswith(self.bad_paths)
+        after = self.fails_after if bad and self.fails_after is not None else self.answers_after
+        await self._clock.sleep(1e6 if silent else after)
+        status = 500 if bad else self.status
         return httpx.Response(status, headers=self.headers, json={})
 
 
@@ -405,6 +409,23 @@ async def test_a_caller_whose_patience_ends_while_another_tries_may_try_too(
 
     await asyncio.gather(*callers)
     assert session.outage.seconds is None
+
+
+async def test_patience_does_not_count_from_uploads_that_failed_long_before(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    session, since, service.status = client._open_parts.session, manual_clock.now, 200
+    for _ in range(100):
+        work = session.outlast(reading(client, "1"), since=since, patience=900.0)
+        await manual_clock.run(work)
+        await manual_clock.advance(60.0)
+
+    service.status = 500
+    task = asyncio.create_task(session.outlast(reading(client, "1"), since=since, patience=900.0))
+    await manual_clock.advance(30.0)
+    service.status = 200
+    await manual_clock.run(task)
 
 
 @pytest.mark.parametrize(("lane", "lasts"), [(Lane.BULK, 90.0), (Lane.INTERACTIVE, 8.0)])
