@@ -50,7 +50,7 @@ from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from ccv2_async.clock import Clock
     from ccv2_async.transport.calls.call import Timeouts
@@ -364,21 +364,23 @@ class Session:
             ServiceUnavailable: The outage lasted longer than `patience`.
             ConstantContactError: The work failed, and not because of an outage.
         """
+        # At first, it does not wait: what must wait is held back, and other hosts may be there.
+        turn: AbstractAsyncContextManager[None] = nullcontext()
         failures = 0
         while True:
-            turn = self.outage.turn(self.limit, since, patience, failures)
-            async with turn if self.outage.is_ongoing else nullcontext():
+            async with turn:
                 began = self.clock.monotonic()
                 try:
                     return await work()
                 except errors.ServiceUnavailable:
-                    continue  # it was held back, even if the service is back by now
+                    pass  # it was held back, even if the service is back by now
                 except SYMPTOMS:
                     # Ten failures without a response would outlast `patience`. So each half a
                     # minute that the work took counts as a failure, up to three.
                     failures += min(3, max(1, int((self.clock.monotonic() - began) / 30.0)))
                     if failures >= MOST_FAILURES or not self.outage.is_ongoing:
                         raise
+            turn = self.outage.turn(self.limit, since, patience, failures)
 
     async def _carry_out(
         self, call: Call, finish: Callable[[Call, httpx.Response], Awaitable[T]]

@@ -411,6 +411,19 @@ async def test_a_caller_whose_patience_ends_while_another_tries_may_try_too(
     assert session.outage.seconds is None
 
 
+async def test_work_that_makes_no_calls_does_not_wait_for_the_end_of_an_outage(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, since = client._open_parts.session, manual_clock.now
+    await begin_outage(client, service, manual_clock)
+    await manual_clock.advance(1000.0)
+
+    async def download_from_another_host() -> int:
+        return 7
+
+    assert await session.outlast(download_from_another_host, since=since, patience=900.0) == 7
+
+
 async def test_patience_does_not_count_from_uploads_that_failed_long_before(
     client: ConstantContact, service: Service, manual_clock: ManualClock
 ) -> None:
