@@ -422,7 +422,7 @@ class Backup:
         inactive = isinstance(error, errors.Forbidden) and INACTIVE_KEY in dict(error.errors)
         # An invalid field belongs to the record: the arguments were checked before. If the service
         # answers its probes, only this dataset is not available.
-        alone = isinstance(error, errors.ServiceUnavailable) and not self._session.outage.reads_fail
+        alone = isinstance(error, errors.ServiceUnavailable) and not self._session.outage.is_total
         alone = alone or isinstance(error, errors.InvalidField)
         if inactive or (isinstance(error, _FATAL) and not alone):
             raise error

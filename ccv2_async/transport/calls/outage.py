@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ccv2_async import errors
 from ccv2_async.observe import OutageBegan, OutageEnded
 from ccv2_async.transport.calls.call import Call
-from ccv2_async.transport.calls.circuit import Circuit, Signal, State, signal_of
+from ccv2_async.transport.calls.circuit import FAILURES, Circuit, State, signal_of
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
@@ -41,6 +41,9 @@ MOST_FAILURES = 10
 """How often work fails over five to ten minutes, although probes are answered in between, until
 the outage is not the reason."""
 
+SETBACK = 1.0
+"""The seconds of patience that each failure costs, so that one that has failed less leads."""
+
 
 class Outage:
     """The state of an outage of the service, as one client knows it.
@@ -61,6 +64,9 @@ class Outage:
         self._waiters = SharedWork(clock)
         self._why = ""
         self._reported = False
+        self._trying: Waiter | None = None
+        self.is_total: bool = False
+        """Whether the last probe failed too, and not only uploads or some records."""
         self.openings: int = 0
         """How many failures have opened the circuit so far, or kept it open."""
 
@@ -68,11 +74,6 @@ class Outage:
     def is_ongoing(self) -> bool:
         """Whether the service is down, as far as the client knows."""
         return self._circuit.state is State.OPEN
-
-    @property
-    def reads_fail(self) -> bool:
-        """Whether many reads have failed, and not only uploads or one record."""
-        return self._circuit.reads_fail
 
     @property
     def seconds(self) -> float | None:
@@ -104,9 +105,11 @@ class Outage:
             return
         lasted = self.seconds
         self._circuit.note(signal, self._clock.monotonic())
-        self.openings += self.is_ongoing and signal in (Signal.READ_FAILED, Signal.WRITE_FAILED)
+        self.is_total &= self.is_ongoing
+        self.openings += self.is_ongoing and signal in FAILURES
         if self._circuit.state is not State.CLOSED:
             self._why = why or self._why
+            self._waiters.stir()  # the call of the one that tries may have failed
         elif lasted is not None:
             self._waiters.finish_all()
             self._over(lasted)
@@ -146,13 +149,14 @@ class Outage:
 
         During an outage, the caller that has the most time probes the service. When a probe is
         answered, the one that has failed least may try its call; the others follow once it
-        succeeds. A caller whose patience ends during such a try may try its call too.
+        succeeds, or one at a time. A caller whose patience ends during such a try may try its call
+        too. No caller that tries is in a queue, where its deadline would hide that of others.
 
         Args:
             limit: The earliest deadline of the caller.
             since: When the caller began its work, on the monotonic clock.
             patience: How many seconds of an outage the caller waits.
-            failures: How often its call has failed; each costs it a second of its patience.
+            failures: How often its call has failed; see `SETBACK`.
 
         Raises:
             DeadlineExceeded: The deadline passed first. Nothing was sent.
@@ -160,15 +164,15 @@ class Outage:
             ClientClosed: The client was closed.
             ConstantContactError: A probe failed for a reason other than an outage.
         """
-        if self._circuit.state is not State.CLOSED:
-            self._report()
-            waiter = Waiter()
-            step = partial(self._advance, waiter)
-            ends = max(since, self._circuit.since) + patience - failures
-            most = Deadline(patience, ends, self._clock)
-            limit = most.or_earlier(limit)
-            self._waiters.enter(waiter, max(0.0, limit.left))
-            try:
+        waiter = Waiter()
+        try:
+            if self._circuit.state is not State.CLOSED:
+                self._report()
+                step = partial(self._advance, waiter)
+                ends = max(since, self._circuit.since) + patience - SETBACK * failures
+                most = Deadline(patience, ends, self._clock)
+                limit = most.or_earlier(limit)
+                self._waiters.enter(waiter, max(0.0, limit.left))
                 try:
                     async with self._while_open("waiting for the end of the outage"):
                         while not waiter.done:
@@ -176,12 +180,13 @@ class Outage:
                 except TimeoutError:
                     if limit is not most or self._circuit.state is State.OPEN:
                         raise self._too_late(limit, is_deadline=limit is not most) from None
-                if self._circuit.state is State.HALF_OPEN:
-                    yield  # the others wait until it leaves
-                    return
-            finally:
-                self._waiters.leave(waiter)
-        yield
+                finally:
+                    self._waiters.leave(waiter)
+            yield
+        finally:
+            if self._trying is waiter:
+                self._trying = None
+                self._waiters.stir()
 
     def _too_late(self, limit: Deadline, *, is_deadline: bool) -> errors.TransportError:
         if is_deadline:
@@ -200,18 +205,20 @@ class Outage:
         now, due = self._clock.monotonic(), self._circuit.probe_at
         if now >= leader.deadline:
             raise TimeoutError  # no timer is faster than probes that fail at once
-        if self._circuit.state is State.HALF_OPEN:
-            if self._waiters.appoint() is leader:
-                leader.finish()
-        elif now < due:
-            await self._waiters.rest(due - now)
-        else:
+        if self.is_ongoing and now >= due:
+            self._trying = None  # it may work on for long after its call has failed
             try:
                 with suppress(errors.DeadlineExceeded):  # no answer in two minutes
                     await self._probe()
             except errors.ConstantContactError:
                 if self.is_ongoing and self._circuit.probe_at == due:  # it was not counted
                     raise  # it says nothing about an outage
+            self.is_total = self.is_ongoing
+        elif self.is_ongoing or self._trying is not None:
+            await self._waiters.rest((due if self.is_ongoing else leader.deadline) - now)
+        elif self._waiters.appoint() is leader:
+            self._trying = leader
+            leader.finish()
 
     def _report(self) -> None:
         """Report once that the service is down."""

@@ -543,7 +543,7 @@ class Run:
         sent, outage = self.report.progress.bytes_sent, self._parts.session.outage
         none_left = self._fed and self._sending <= self._doubtful.keys()
         others_pass = sent != self._doubtful.get(asyncio.current_task(), sent)
-        return (none_left or others_pass) and not outage.reads_fail
+        return (none_left or others_pass) and not outage.is_total
 
     def _belongs_to_outage(
         self, error: errors.ConstantContactError, sending: Sending[JournalEntry], openings: int

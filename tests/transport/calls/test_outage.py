@@ -411,6 +411,31 @@ async def test_a_caller_whose_patience_ends_while_another_tries_may_try_too(
     assert session.outage.seconds is None
 
 
+async def test_only_an_outage_of_the_probes_too_is_total(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    session, began = client._open_parts.session, manual_clock.now
+    records = [f"/{n}" for n in range(20)]
+    service.answers_after, service.fails_after, service.bad_paths = 0.1, 59.0, tuple(records)
+    rest, ended = iter(range(20)), []
+
+    async def worker() -> None:
+        for record in rest:
+            work = session.outlast(reading(client, str(record)), since=began, patience=900.0)
+            with pytest.raises(errors.ServiceUnavailable, match="not been available"):
+                await work
+            ended.append(session.outage.is_total)
+
+    await manual_clock.run(asyncio.gather(*[worker() for _ in range(8)]))
+    assert ended == [False] * 20
+
+    service.status = 500
+    work = session.outlast(reading(client, "1"), since=manual_clock.now, patience=900.0)
+    with pytest.raises(errors.ServiceUnavailable, match="not been available"):
+        await manual_clock.run(work)
+    assert session.outage.is_total
+
+
 async def test_work_that_makes_no_calls_does_not_wait_for_the_end_of_an_outage(
     client: ConstantContact, service: Service, manual_clock: ManualClock
 ) -> None:
@@ -439,6 +464,38 @@ async def test_patience_does_not_count_from_uploads_that_failed_long_before(
     await manual_clock.advance(30.0)
     service.status = 200
     await manual_clock.run(task)
+
+
+async def test_a_caller_that_tries_for_long_hides_neither_probes_nor_deadlines(
+    client: ConstantContact, service: Service, manual_clock: ManualClock
+) -> None:
+    await begin_outage(client, service, manual_clock)
+    outage, began = client._open_parts.session.outage, manual_clock.now
+
+    async def work(*sent: Call, lasts: float = 0.0) -> None:
+        with client.deadline(50.0):
+            async with outage.turn(client._open_parts.session.limit, began, 900.0):
+                for call in sent:
+                    await client._open_parts.session.send(call)
+                await manual_clock.sleep(lasts)
+
+    service.status = 200
+    first = asyncio.create_task(work(lasts=1e5))
+    await manual_clock.advance(10.0)
+    with pytest.raises(errors.DeadlineExceeded, match="not available within 50 s"):
+        await manual_clock.run(work(), limit=51.0)
+    first.cancel()
+    await manual_clock.run(work(WRITE))
+    assert outage.seconds is None
+
+    await begin_outage(client, service, manual_clock)
+    service.status = 200
+    second = asyncio.create_task(work(WRITE, lasts=1e5))
+    await manual_clock.advance(10.0)
+    await begin_outage(client, service, manual_clock)
+    service.status = 200
+    await manual_clock.run(work(WRITE), limit=10.0)
+    second.cancel()
 
 
 @pytest.mark.parametrize(("lane", "lasts"), [(Lane.BULK, 90.0), (Lane.INTERACTIVE, 8.0)])
