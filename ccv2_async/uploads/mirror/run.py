@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -61,7 +61,7 @@ _AT_ONCE = 100
 _SYSTEM_LEVEL = 0
 
 # What the service answers when it cannot do something with one of the files.
-_OF_ONE = (errors.BadRequest, errors.Conflict, errors.DecodeError)
+_OF_ONE = (errors.BadRequest, errors.Conflict, errors.DecodeError, errors.NotFound)
 
 
 class MirroredLibrary(LibraryFolders, Protocol):
@@ -322,12 +322,12 @@ class Mirror:
                 own = await self._library.get_file(record.file_id)
                 if file_outcome(own.status) is not Outcome.FAILURE:
                     folders.place(own)
-            except errors.NotFound:
-                pass
-            except _OF_ONE as error:  # it may be there, so it is not sent again
-                self._refuse(local.path, local.folders, error)
-                del self._files[key]
-                continue
+            except _OF_ONE as error:
+                # Unless the service does not know it, it may be there, and is not sent again.
+                if not (isinstance(error, errors.NotFound) and error.is_from_service):
+                    self._refuse(local.path, local.folders, error)
+                    del self._files[key]
+                    continue
             if key not in others or key in unfinished.pending or record.file_id in folders.files:
                 continue
             file, source = others[key], as_source(local.path)
@@ -429,7 +429,8 @@ class Mirror:
         known = journal.known[entry.key]
         has_name = await self._rename(entry, file_id, is_free=not known.replaces)
         if known.replaces:
-            await self._trash(known.replaces)
+            for replaced in known.replaces:
+                await self._trash([replaced])
             await journal.record(entry.key, attrs.evolve(known, replaces=()))
             has_name = has_name or await self._rename(entry, file_id, is_free=True)
         if not has_name:
@@ -465,13 +466,12 @@ class Mirror:
         return ""
 
     async def _trash(self, file_ids: Sequence[str]) -> None:
-        """Move files to the trash. Some may be gone already."""
+        """Move files to the trash. A single one may be gone already, if the service says so."""
         try:
             await self._library.delete_files(*file_ids)
-        except errors.NotFound:
-            for file_id in file_ids if len(file_ids) > 1 else ():
-                with suppress(errors.NotFound):
-                    await self._library.delete_files(file_id)
+        except errors.NotFound as error:
+            if len(file_ids) > 1 or not error.is_from_service:
+                raise
 
     def _note(self, entry: MirrorEntry, **outcome: Any) -> None:
         self._outcomes[entry] = attrs.evolve(entry, **outcome)

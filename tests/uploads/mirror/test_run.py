@@ -683,19 +683,27 @@ async def test_a_service_that_never_gives_the_name_is_reported(
     assert stored(sandbox) == {"a.png": b"1"}
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("PUT", {"status": 400}),
+        ("DELETE", {"status": 400}),
+        ("DELETE", {"status": 404, "body": "<html>404 Not Found"}),
+    ],
+)
 async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
-    client: ConstantContact, sandbox: Sandbox, tree: Tree, method: str
+    mirror: Mirror, sandbox: Sandbox, tree: Tree, method: str, answer: dict[str, Any]
 ) -> None:
     root = tree({"a.png": "old", "b.png": "b"})
-    await client.library.mirror(root)
+    await mirror(root)
     tree({"a.png": "new"})
-    sandbox.admin.fault("answer", method, "/library/files/*", status=400, times=None)
-    (entry,) = (await client.library.mirror(root)).failed
-    assert isinstance(entry.error, errors.BadRequest)
+    sandbox.admin.fault("answer", method, "/library/files/*", times=None, **answer)
+    (entry,) = (await mirror(root)).failed
+    assert isinstance(entry.error, errors.APIError)
+    assert entry.error.status == answer["status"]
     sandbox.admin.clear_faults()
     posts = len(sent(sandbox, "POST"))
-    result = await client.library.mirror(root)
+    result = await mirror(root)
     assert [(entry.action.value, entry.done) for entry in result.entries] == [("finish", True)]
     assert len(sent(sandbox, "POST")) == posts
     assert stored(sandbox) == {"a.png": b"new", "b.png": b"b"}
@@ -762,13 +770,16 @@ async def test_a_long_outage_ends_the_run(
     assert told(await client.library.mirror(root)) == {"a.png": "upload"}
 
 
+@pytest.mark.parametrize(
+    "answer", [{"status": 400}, {"status": 404, "body": "<html>404 Not Found"}]
+)
 async def test_deletions_that_fail_are_reported_and_tried_again(
-    client: ConstantContact, sandbox: Sandbox, tree: Tree
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, answer: dict[str, Any]
 ) -> None:
     root = tree({"a.png": "a", "b.png": "b"})
     await client.library.mirror(root)
     (root / "a.png").unlink()
-    sandbox.admin.fault("answer", "DELETE", status=400, times=None)
+    sandbox.admin.fault("answer", "DELETE", times=None, **answer)
     (entry,) = (await client.library.mirror(root, delete=True)).failed
     assert entry.action is MirrorAction.TRASH
     sandbox.admin.clear_faults()
@@ -792,7 +803,9 @@ async def test_a_deletion_that_is_refused_does_not_stop_the_others(
     assert stored(sandbox) == {"b.png": b"b", "d.png": b"d"}
 
 
-@pytest.mark.parametrize(("status", "body"), [(400, "[]"), (410, "[]"), (200, "{}")])
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, "[]"), (404, "<html>404 Not Found"), (410, "[]"), (200, "{}")]
+)
 async def test_a_file_that_cannot_be_looked_up_does_not_stop_the_others(
     mirror: Mirror, sandbox: Sandbox, tree: Tree, status: int, body: str
 ) -> None:
