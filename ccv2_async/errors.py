@@ -456,7 +456,10 @@ class AuthenticationFailed(APIError):
 
 
 class Forbidden(APIError):
-    """The API key is not active, or lacks the privilege (403)."""
+    """The API key is not active, or lacks the privilege (403).
+
+    Without `is_from_service`, a firewall may have blocked only this call.
+    """
 
 
 class NotFound(APIError):

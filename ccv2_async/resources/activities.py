@@ -39,7 +39,6 @@ from ccv2_async.transport.quota.budget import checked_lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.activities.contact_files import ContactFile
     from ccv2_async.activities.contact_rows import ContactRow, ContactTable, RowsRequest
@@ -406,14 +405,12 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        limit = validation.checked_seconds(deadline, "deadline")
-        with self._session.deadline(limit):
+        with self._session.deadline(validation.checked_seconds(deadline, "deadline")):
             export = export_of(self._session, await self._read(activity))
             return await self._saving.save(export, to)
 
-    def open_export(
-        self, activity: Activity | str
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    @asynccontextmanager
+    async def open_export(self, activity: Activity | str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open the file of a COMPLETE export, to read it in pieces of any size.
 
         Use it as a context manager::
@@ -431,10 +428,6 @@ class Activities(Resource):
 
         Source: "Export contacts" page of the service's documentation.
         """
-        return self._opened(activity)
-
-    @asynccontextmanager
-    async def _opened(self, activity: Activity | str) -> AsyncIterator[AsyncIterator[bytes]]:
         async with export_of(self._session, await self._read(activity)).open() as pieces:
             yield pieces
 

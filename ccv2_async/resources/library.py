@@ -40,7 +40,6 @@ from ccv2_async.uploads.status import status_rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
-    from contextlib import AbstractAsyncContextManager
 
     from ccv2_async.models.library import FileType, FileUploadStatus
     from ccv2_async.polling.sweep import Sweep
@@ -383,7 +382,8 @@ class Library(Resource):
             download = download_of(self._session, await self._record(file), on_progress)
             return await self._saving.save(download, to)
 
-    def open(self, file: LibraryFile | str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    @asynccontextmanager
+    async def open(self, file: LibraryFile | str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a file, to read its bytes in pieces of any size.
 
         Use it as a context manager::
@@ -401,10 +401,6 @@ class Library(Resource):
 
         Source: "File resource" page of the service's documentation.
         """
-        return self._opened(file)
-
-    @asynccontextmanager
-    async def _opened(self, file: LibraryFile | str) -> AsyncIterator[AsyncIterator[bytes]]:
         async with download_of(self._session, await self._record(file)).open() as pieces:
             yield pieces
 

@@ -46,7 +46,7 @@ _BY_STATUS: dict[int, type[errors.APIError]] = {
 _ADVICE = {
     400: "Correct the request before sending it again.",
     401: "The access token is invalid or revoked; get a new one.",
-    403: "The API key is not active, or lacks the privilege for this call.",
+    403: "The API key is not active, or lacks the privilege; or a firewall blocked the call.",
     404: "No resource has that ID, or the base URL (CCV2_BASE_URL) is wrong.",
     405: "The service does not offer this method here.",
     406: "The service could not answer in JSON.",

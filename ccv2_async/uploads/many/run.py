@@ -17,7 +17,7 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.tasks import all_ended, ends_task, uninterrupted
 from ccv2_async.text import described
-from ccv2_async.transport.calls.outage import MOST_FAILURES, SYMPTOMS
+from ccv2_async.transport.calls.outage import MOST_FAILURES, PROBE, SYMPTOMS
 from ccv2_async.transport.files.sources import StreamSource
 from ccv2_async.uploads.ledger import (
     Action,
@@ -70,8 +70,21 @@ MOST_TROUBLES = 5
 MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
 
-# These errors would affect every other file as well, so they end the whole upload.
 FATAL = (*errors.AFFECTS_EVERY_CALL, errors.Forbidden, errors.UnexpectedRedirect)
+
+
+async def ends_all(error: errors.ConstantContactError, session: Session) -> bool:
+    """Return whether an error would affect every other file as well, so that it ends the work.
+
+    A firewall may block one file because of its bytes. Then it lets a cheap read pass.
+    """
+    if not isinstance(error, errors.Forbidden) or error.is_from_service:
+        return isinstance(error, FATAL)
+    try:
+        await session.send(PROBE)
+    except errors.ConstantContactError as refused:
+        return isinstance(refused, errors.Forbidden)
+    return False
 
 
 @attrs.frozen
@@ -220,7 +233,7 @@ class _Follower:
                     ended = await self._sweep.wait(self._watched, timeout=left)
                 except errors.ConstantContactError as trouble:
                     troubles += 1
-                    if isinstance(trouble, FATAL) or troubles >= MOST_TROUBLES:
+                    if troubles >= MOST_TROUBLES or await ends_all(trouble, self._session):
                         raise
                     continue  # one failed look is not a reason to stop following all files
                 if ended is not None:
@@ -417,9 +430,9 @@ class Run:
                 await self._send(file, upload, known if action is Action.LOOK else entry)
             else:
                 self._end(file, earlier_result(known, action), entry)
-        except FATAL:
-            raise
         except errors.ConstantContactError as error:
+            if await ends_all(error, self._parts.session):
+                raise
             self._end(file, refused_result(error), entry)
 
     def _resume(self, file: FileToUpload, entry: JournalEntry) -> None:
@@ -561,7 +574,7 @@ class Run:
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
         """Record why a file was not sent; raise the error if it concerns all files."""
-        if isinstance(error, FATAL):
+        if await ends_all(error, self._parts.session):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
             self.report.of_refusal(file, entry)
@@ -569,7 +582,9 @@ class Run:
         entry = await self._store.write(after_error(entry, error))
         self._end(file, result_of(entry, error), entry)
         cause = error.__cause__
-        if isinstance(cause, FATAL) and not isinstance(cause, errors.ServiceUnavailable):
+        if isinstance(cause, errors.ServiceUnavailable) or not isinstance(cause, FATAL):
+            return
+        if await ends_all(cause, self._parts.session):
             raise cause
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:

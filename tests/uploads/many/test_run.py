@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
+import attrs
 import pytest
 
 from ccv2_async import BulkState, FileToUpload, errors
@@ -688,6 +689,60 @@ async def test_an_error_that_affects_every_file_ends_the_upload(
             )
 
     assert len(sandbox.admin.requests(*POSTS)) <= 9
+
+
+BLOCKED: dict[str, Any] = {"status": 403, "body": "<html>Request blocked</html>"}
+
+
+async def test_a_file_that_a_firewall_blocks_fails_alone(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    files, journal = [tmp_path / name for name in ("a.png", "b.png", "c.png")], tmp_path / "journal"
+    for file in files:
+        file.write_bytes(PICTURE)
+    sandbox.admin.fault("answer", *POSTS, skip=1, **BLOCKED)
+
+    results = await results_of(client.upload_many(files, concurrency=1, journal=journal))
+    rerun = await results_of(client.upload_many(files, concurrency=1, journal=journal))
+
+    assert [type(result.error) for result in results if result.error] == [errors.Forbidden]
+    assert [result.error for result in rerun] == [None] * 3
+    assert len(sandbox.admin.files()) == 3
+
+
+async def test_a_status_request_that_a_firewall_blocks_does_not_end_the_upload(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **BLOCKED)
+
+    results = await results_of(client.upload_many(pieces("a.png", "b.png")))
+
+    assert [result.error for result in results] == [None, None]
+
+
+async def test_a_folder_that_a_firewall_blocks_fails_only_its_files(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    files = [attrs.evolve(each, folders=("Menus",)) for each in pieces("a.png")]
+    sandbox.admin.fault("answer", "POST", "/library/folders", **BLOCKED)
+
+    results = await results_of(client.upload_many([*files, *pieces("b.png")]))
+
+    assert {str(result.path): type(result.error) for result in results} == {
+        "a.png": errors.Forbidden,
+        "b.png": type(None),
+    }
+
+
+async def test_a_firewall_that_blocks_every_call_ends_the_upload(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", times=None, skip=9, **BLOCKED)
+    async with no_task_left():
+        with pytest.raises(errors.Forbidden):
+            await results_of(client.upload_many(pieces(*(f"{n}.png" for n in range(50)))))
+
+    assert len(sandbox.admin.requests(*POSTS)) <= 25
 
 
 async def test_a_refused_status_request_ends_the_upload(

@@ -1015,3 +1015,16 @@ async def test_a_run_that_is_cancelled_at_any_await_is_continued_by_the_next(
     assert all("a.png" in seen and "keep.png" in seen for seen in names)
     trashed = [id_ for path in sent(sandbox, "DELETE") for id_ in path.split(",")]
     assert len(set(trashed)) == 2 * number - 1
+
+
+async def test_a_file_that_a_firewall_blocks_fails_alone(
+    mirror: Mirror, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "1", "b.png": "2", "c.png": "3"})
+    page = "<html>Request blocked</html>"
+    sandbox.admin.fault("answer", "POST", "/library/files", status=403, body=page)
+
+    result, rerun = await mirror(root), await mirror(root)
+
+    assert [type(entry.error) for entry in result.failed] == [errors.Forbidden]
+    assert (len(rerun.failed), len(sandbox.admin.files())) == (0, 3)
