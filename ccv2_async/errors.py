@@ -363,8 +363,8 @@ class DecodeError(ConstantContactError):
     """A response does not fit its Content-Type or its model, or is too large.
 
     Safe to try again: see `safe_to_retry`. It is true for reads, although they were tried several
-    times already. It is false for a call that changes something: the call was carried out, and the
-    message says so.
+    times already, and for a PUT or DELETE that something other than the service answered, such as a
+    login page. It is false for other changes: the call was carried out, and the message says so.
 
     Attributes:
         where: The place in the document, such as `results[3].size`; "" for the whole.

@@ -135,13 +135,15 @@ class Resource:
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
+            DecodeError: Something other than the service answered; see `from_service`.
+            OutcomeUnknown: The same, for a call that adds something.
         """
         for part in body if isinstance(body, list) else (body,):
             if attrs.has(type(part)) and not checked:
                 validation.check(part)
         encoded = BytesBody(encode_body(body)) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
-        return await self._session.send(call)
+        return await parsed(await self._session.send(call), lambda sent: sent.from_service(effect))
 
     async def _create(
         self, model: type[T], path: str, body: object, **options: Unpack[_Writing]

@@ -504,9 +504,8 @@ class Library(Resource):
         Source: "File resource", DELETE, of the service's documentation.
         """
         ids = validation.joined_ids(file_ids, "file_ids")
-        await self._delete(
-            f"/library/files/{segment(ids)}", what=f"deletion of file{'s' * (',' in ids)} {ids}"
-        )
+        what = f"deletion of file{'s' * (',' in ids)} {ids}"
+        await self._delete(f"/library/files/{segment(ids)}", what=what)
 
     async def move_files(
         self, folder_id: str, file_ids: Iterable[str], *, on_bad_row: OnBadRow = "raise"

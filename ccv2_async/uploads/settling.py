@@ -455,12 +455,8 @@ class Settler:
             trashed = await self._trash(upload, copies[1:], limit)
         result = Accepted(kept, tuple(id_ for id_ in ids if id_ not in (kept, *trashed)))
         if accepted is None:
-            logger.info(
-                "%s: found in folder %s (ID %s) after a lost response, and not sent again.",
-                upload.what,
-                upload.folder_id,
-                kept,
-            )
+            text = "%s: found in folder %s (ID %s) after a lost response, and not sent again."
+            logger.info(text, upload.what, upload.folder_id, kept)
             self._session.hook(UploadFound(upload.name, upload.folder_id, kept))
         if result.duplicates or trashed or len(ids) < sending.sends:
             self._report(upload, result, trashed)
@@ -478,7 +474,7 @@ class Settler:
         call = _call("DELETE", file_ids, Effect.IDEMPOTENT, what, upload)
         try:
             with self._session.deadline(None if limit is None else max(0.0, limit.left)):
-                await self._session.send(call)
+                (await self._session.send(call)).from_service(call.effect)
         except errors.ConstantContactError as error:
             logger.warning("%s", error)
             return ()
@@ -492,19 +488,13 @@ class Settler:
             outcome = f"duplicates: {', '.join(result.duplicates)}"
         else:
             outcome = "the folder does not yet show whether there is a duplicate"
-        logger.warning(
+        folder, kept = upload.folder_id, result.file_id
+        text = (
             "%s: a response was lost, and the file may have been stored more than once in "
-            "folder %s (ID %s; %s).",
-            upload.what,
-            upload.folder_id,
-            result.file_id,
-            outcome,
+            "folder %s (ID %s; %s)."
         )
-        self._session.hook(
-            DuplicateUpload(
-                upload.name, upload.folder_id, result.file_id, result.duplicates, trashed
-            )
-        )
+        logger.warning(text, upload.what, folder, kept, outcome)
+        self._session.hook(DuplicateUpload(upload.name, folder, kept, result.duplicates, trashed))
 
     def ambiguous(
         self, sending: Sending[Any], lost: str, candidates: tuple[str, ...], why: str

@@ -287,6 +287,22 @@ async def test_a_listing_that_lags_longer_reveals_both_copies(
         assert poller.duplicates == told.duplicates == ()
 
 
+async def test_a_copy_is_not_reported_as_trashed_if_a_page_answers(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    seen: list[Any] = []
+    with Sandbox(mode="at_once", listing_lag=100.0, clock=clock) as sandbox:
+        cc = await connect(sandbox, settle_time=90, on_event=seen.append)
+        sandbox.admin.fault("lose_response", "POST")
+        html = {"content-type": "text/html"}
+        sandbox.admin.fault("answer", "DELETE", status=200, body="<html>Log in", headers=html)
+        poller = await upload(cc, on_duplicate="trash")
+        kept, copy = [file["id"] for file in sandbox.admin.files()]
+    [told] = [event for event in seen if isinstance(event, DuplicateUpload)]
+    assert (poller.id, poller.duplicates) == (kept, (copy,))
+    assert (told.duplicates, told.trashed) == ((copy,), ())
+
+
 async def test_older_files_are_never_trashed_as_copies_of_an_upload_that_is_not_listed_yet(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:

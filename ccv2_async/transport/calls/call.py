@@ -11,13 +11,13 @@ from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_r
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.calls.responses import time_of
+from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ccv2_async.models.convert import BadRow, Page
-    from ccv2_async.transport.calls.retry import Effect
     from ccv2_async.transport.files.body import Body
 
 T = TypeVar("T")
@@ -146,6 +146,26 @@ class Response:
         if not self.flaw and (not self.content or self._not_json() is not None):
             return None
         return self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
+
+    def from_service(self, effect: Effect) -> Response:
+        """Return the response to a change if the service sent it: JSON or nothing, and not a page.
+
+        Raises:
+            DecodeError: Something else answered a PUT or DELETE. Safe to try again: yes.
+            OutcomeUnknown: Something else answered a call that adds something.
+        """
+        adds = effect is Effect.ADDITIVE
+        try:
+            if self.content.strip() and (not adds or self._not_json() is not None):
+                self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
+        except errors.DecodeError as page:
+            page.message += " Something other than the service answered, such as a login page."
+            if adds:
+                advice = f"{page.message} Check the account before you send the call again."
+                raise errors.OutcomeUnknown(advice, reason=page.reason) from None
+            page.args, page.safe_to_retry = (page.message,), True
+            raise
+        return self
 
     @property
     def is_large(self) -> bool:

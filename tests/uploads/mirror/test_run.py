@@ -689,6 +689,7 @@ async def test_a_service_that_never_gives_the_name_is_reported(
         ("PUT", {"status": 400}),
         ("DELETE", {"status": 400}),
         ("DELETE", {"status": 404, "body": "<html>404 Not Found"}),
+        ("DELETE", {"status": 200, "body": "<html>Log in"}),
     ],
 )
 async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
@@ -699,8 +700,7 @@ async def test_a_replacement_that_was_not_finished_is_finished_by_the_next_run(
     tree({"a.png": "new"})
     sandbox.admin.fault("answer", method, "/library/files/*", times=None, **answer)
     (entry,) = (await mirror(root)).failed
-    assert isinstance(entry.error, errors.APIError)
-    assert entry.error.status == answer["status"]
+    assert getattr(entry.error, "status", None) == answer["status"]
     sandbox.admin.clear_faults()
     posts = len(sent(sandbox, "POST"))
     result = await mirror(root)

@@ -1,0 +1,95 @@
+"""A page that arrives in place of a response, with a status of success, is never believed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from ccv2_async import errors, models
+
+if TYPE_CHECKING:
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
+
+HTML = {"content-type": "text/html"}
+JSON = {"content-type": "application/json"}
+PAGE: dict[str, Any] = {"status": 200, "body": "<!DOCTYPE html><h1>Log in</h1>", "headers": HTML}
+WHO = "Something other than the service answered, such as a login page"
+FILE = models.LibraryFile(id="7", name="menu.pdf")
+
+Change: TypeAlias = Callable[["ConstantContact"], Awaitable[Any]]
+
+DELETIONS: dict[str, Change] = {
+    "opt_out": lambda cc: cc.contacts.opt_out("7"),
+    "remove_from_lists": lambda cc: cc.contacts.remove_from_lists("7"),
+    "remove_from_list": lambda cc: cc.contacts.remove_from_list("7", "1"),
+    "delete_files": lambda cc: cc.library.delete_files("7", "8"),
+    "delete_folder": lambda cc: cc.library.delete_folder("-7"),
+    "empty_trash": lambda cc: cc.library.empty_trash(),
+    "list": lambda cc: cc.lists.delete("7"),
+    "campaign": lambda cc: cc.campaigns.delete("7"),
+}
+REPLACEMENTS: dict[str, Change] = {
+    "file": lambda cc: cc.library.replace_file(FILE),
+    "file without its record": lambda cc: cc.library.replace_file(FILE, include_payload=False),
+    "move": lambda cc: cc.library.move_files("-7", "7"),
+    "status of an event": lambda cc: cc.events.publish("7"),
+}
+ADDITIONS: dict[str, Change] = {
+    "list": lambda cc: cc.lists.create("Guests"),
+    "folder": lambda cc: cc.library.create_folder("Menus"),
+    "address": lambda cc: cc.account.add_verified_email("ann@example.com"),
+}
+
+
+@pytest.mark.parametrize(
+    "change", [*DELETIONS.values(), *REPLACEMENTS.values()], ids=[*DELETIONS, *REPLACEMENTS]
+)
+async def test_a_page_does_not_end_a_change_and_the_change_is_safe_to_repeat(
+    client: ConstantContact, sandbox: Sandbox, change: Change
+) -> None:
+    sandbox.admin.fault("answer", **PAGE)
+    with pytest.raises(errors.DecodeError, match=WHO) as caught:
+        await change(client)
+    assert caught.value.safe_to_retry
+    assert caught.value.status == 200
+    assert "carried out" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ADDITIONS.values(), ids=[*ADDITIONS])
+async def test_after_a_page_it_is_unknown_whether_something_was_added(
+    client: ConstantContact, sandbox: Sandbox, change: Change
+) -> None:
+    sandbox.admin.fault("answer", **PAGE)
+    with pytest.raises(errors.OutcomeUnknown, match=WHO):
+        await change(client)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ("<html>", {}),
+        ("<html>", JSON),
+        ("\n <html>", JSON),
+        ("Log in", {"content-type": "text/plain"}),
+    ],
+)
+async def test_a_deletion_is_not_done_if_the_body_is_not_json(
+    client: ConstantContact, sandbox: Sandbox, body: str, headers: dict[str, str]
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=headers)
+    with pytest.raises(errors.DecodeError, match=WHO):
+        await client.lists.delete("7")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [(204, "", {}), (200, "", HTML), (200, "\r\n", JSON), (200, "{}", JSON), (202, "[]", JSON)],
+)
+async def test_a_deletion_is_done_if_the_body_is_empty_or_json(
+    client: ConstantContact, sandbox: Sandbox, status: int, body: str, headers: dict[str, str]
+) -> None:
+    sandbox.admin.fault("answer", status=status, body=body, headers=headers)
+    await client.lists.delete("7")
