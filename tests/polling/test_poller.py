@@ -461,7 +461,13 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
 
 
 @pytest.mark.parametrize(
-    "page", ["<html>404 Not Found</html>", "404 page not found", '{"message": "no Route matched"}']
+    "page",
+    [
+        "<html>404 Not Found</html>",
+        "404 page not found",
+        '{"message": "no Route matched"}',
+        '{"status": 404, "error": "Not Found", "path": "/v2/library/files"}',
+    ],
 )
 async def test_a_404_page_of_a_gateway_does_not_mean_that_a_job_is_lost(
     client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, page: str

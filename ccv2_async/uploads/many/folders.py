@@ -156,12 +156,12 @@ class FolderMap:
             if (parent, name) not in self._ids:
                 if isinstance(error, errors.Conflict):
                     self._refused[parent, name] = error
-                    raise
-                if not again:
-                    raise
-                return await self._child(parent, name, again=False)
+                elif again:
+                    return await self._child(parent, name, again=False)
+                raise
         except (errors.BadRequest, errors.NotFound) as error:
-            self._refused[parent, name] = error
+            if isinstance(error, errors.BadRequest) or error.is_from_service:
+                self._refused[parent, name] = error
             raise
         return self._ids[parent, name]
 

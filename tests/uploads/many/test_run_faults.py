@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ccv2_async import UploadResult
     from ccv2_async.client import ConstantContact
+    from ccv2_async.sandbox import Sandbox
     from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 
@@ -133,6 +134,23 @@ async def test_a_folder_that_the_service_refuses_is_requested_once(
     assert len(results) == 12
     assert all(isinstance(result.error, errors.BadRequest) for result in results)
     assert asked == ["GET", "POST"]
+
+
+async def test_a_404_page_in_place_of_a_folder_fails_only_the_file_that_met_it(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tree" / "below"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(PICTURE)
+    page: dict[str, Any] = {"status": 404, "body": "<html>404 Not Found"}
+    sandbox.admin.fault("answer", "POST", "/library/folders", **page)
+
+    results = await results_of(client, [tmp_path / "tree"], keep_folders=True)
+
+    (failed,) = [result for result in results if result.error is not None]
+    assert isinstance(failed.error, errors.NotFound)
+    assert len(results) == 6
 
 
 async def test_an_unexplained_folder_conflict_is_met_once(connect: Callable[..., Any]) -> None:
