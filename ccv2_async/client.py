@@ -631,8 +631,8 @@ class ConstantContact:
         only what is new or has changed. Nothing is ever removed from the directory: records that
         the service no longer has are listed in `vanished.jsonl`.
 
-        A record or file that cannot be fetched does not stop the others. The result names it, and
-        the next call tries it again.
+        A record, file, or listing that cannot be fetched does not stop the others. The result names
+        it, and the next call tries it again.
 
         Args:
             directory: The directory. It is created if it is missing, and belongs to one account.

@@ -66,6 +66,7 @@ class BackupResult:
         calls: The number of API calls that this run has made.
         failed: The parts that could not be fetched. The next run tries again.
         left_out: The parts that the service does not offer to this key, such as a retired endpoint.
+            A refusal of a gateway or of a single record is in `failed`.
     """
 
     directory: str

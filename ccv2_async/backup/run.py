@@ -330,14 +330,13 @@ class Backup:
                 await self._list_pages(listing, state)
             if not dataset.single and dataset.ids and not (dataset.since and state.since):
                 await self._look_for_missed(listing)
-        except errors.NotFound:
-            if not dataset.parent:
-                raise
-            # There is none, such as a schedule, or its parent was deleted after the listing.
+            await self._do(self._journal.end_scope, *key, version=version, drop=not dataset.ids)
         except errors.ConstantContactError as error:
-            await self._pass(error, listing)
-            return
-        await self._do(self._journal.end_scope, *key, version=version, drop=not dataset.ids)
+            if not dataset.parent or not _says(error, errors.NotFound):
+                await self._pass(error, listing)
+                return
+            # There is none, such as a schedule, or its parent was deleted after the listing.
+            await self._do(self._journal.end_scope, *key)
 
     async def _list_pages(self, listing: Collection, state: Scope) -> None:
         dataset, key, since = listing.dataset, listing.key, ""
@@ -353,8 +352,7 @@ class Backup:
                 page = await self._call(call, partial(page_of, dataset, position))
                 following = cursors.after(page.rows or page.bad, page.next_link)
             except (errors.BadRequest, errors.NotFound, errors.PaginationError) as error:
-                retired = isinstance(error, errors.EndpointRetired)
-                if not cursor or retired:
+                if not cursor or isinstance(error, errors.EndpointRetired):
                     raise
                 # The service no longer knows the cursor, or the cursors repeat.
                 await self._do(self._journal.restart, *key, drop=not dataset.ids)
@@ -395,10 +393,11 @@ class Backup:
         """Fetch the full record of a row, or find that it is gone."""
         try:
             text, _ = await self._call(listing.call_of(own), one)
-        except errors.NotFound:
-            await self._vanish(listing, [own])
         except errors.ConstantContactError as error:
-            await self._pass(error, listing, own)
+            if _says(error, errors.NotFound):
+                await self._vanish(listing, [own])
+            else:
+                await self._pass(error, listing, own)
         else:
             if json.loads(text).get("status") == "Deleted":
                 await self._vanish(listing, [own])  # a file that is in the trash
@@ -426,11 +425,10 @@ class Backup:
         alone = alone or isinstance(error, errors.InvalidField)
         if inactive or (isinstance(error, _FATAL) and not alone):
             raise error
-        refused = isinstance(error, errors.EndpointRetired | errors.Forbidden)
-        if refused and not own:
-            await self._do(self._journal.end_scope, *listing.key)
-        note = Note(*listing.key, own, not refused, one_line(error.message))
-        await self._do(self._journal.note, note)
+        if refused := not own and _says(error, errors.EndpointRetired, errors.Forbidden):
+            # If it has given a page, it does offer the listing.
+            refused = not (await self._do(self._journal.scope, *listing.key, "")).position
+        await self._do(self._journal.note, Note(*listing.key, own, not refused, error.message))
 
     # Files
 
@@ -567,6 +565,11 @@ class Backup:
 def stamp_of(moment: float) -> str:
     """Return a time in the format of the service."""
     return utc_text(date_of(moment))
+
+
+def _says(error: errors.ConstantContactError, *kinds: type[errors.APIError]) -> bool:
+    """Return whether an error is of these kinds, and from the service itself, not a gateway."""
+    return isinstance(error, kinds) and error.is_from_service
 
 
 def _name_of(account: Mapping[str, Any]) -> str:

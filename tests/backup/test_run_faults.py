@@ -24,7 +24,23 @@ if TYPE_CHECKING:
 JSON = {"content-type": "application/json"}
 RETIRED = '[{"error_key": "http.status.gone", "error_message": "Gone."}]'
 FORBIDDEN = '[{"error_key": "http.status.forbidden", "error_message": "No."}]'
+UNKNOWN = '[{"error_key": "http.status.not_found", "error_message": "No."}]'
+PAGE: dict[str, Any] = {"body": "<html>No</html>", "headers": {"content-type": "text/html"}}
+"""The refusal of a gateway."""
+
 ALWAYS: dict[str, Any] = {"times": None}
+LISTINGS = {
+    "account": "/account/info",
+    "folders": "/library/folders",
+    "library": "/library/files",
+    "trash": "/library/folders/trash/files",
+    "verified_addresses": "/account/verifiedemailaddresses",
+    "lists": "/lists",
+    "contacts": "/contacts",
+    "activities": "/activities",
+    "campaigns": "/emailmarketing/campaigns",
+    "events": "/eventspot/events",
+}
 
 
 def answer(sandbox: Sandbox, path: str, body: object, **more: Any) -> None:
@@ -440,3 +456,153 @@ async def test_a_service_that_stays_away_ends_the_run(
     demo.admin.clear_faults()
     assert (await cc.backup(tmp_path)).failed == ()
     assert digests(tmp_path) == held(demo)
+
+
+@pytest.mark.parametrize("body", ["", UNKNOWN], ids=["gateway", "service"])
+@pytest.mark.parametrize("dataset", LISTINGS)
+async def test_a_listing_that_is_not_found_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, dataset: str, body: str
+) -> None:
+    own = {"body": body, "headers": JSON} if body else PAGE
+    demo.admin.fault("answer", "GET", LISTINGS[dataset], status=404, **own, **ALWAYS)
+    result = await cc.backup(tmp_path, trash=True)
+    assert [(each.dataset, each.id) for each in result.failed] == [(dataset, "")]
+    assert result.left_out == ()
+    assert (await verify_backup(tmp_path)).faults == ()
+    demo.admin.clear_faults()
+    again = await cc.backup(tmp_path, trash=True)
+    assert again.failed == ()
+    assert again.rows == (await cc.backup(tmp_path / "other", trash=True)).rows
+
+
+@pytest.mark.parametrize("dataset", LISTINGS)
+async def test_a_listing_that_a_gateway_forbids_fails_alone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, dataset: str
+) -> None:
+    demo.admin.fault("answer", "GET", LISTINGS[dataset], status=403, **PAGE, **ALWAYS)
+    result = await cc.backup(tmp_path, trash=True)
+    assert [(each.dataset, each.id) for each in result.failed] == [(dataset, "")]
+    assert result.left_out == ()
+
+
+REFUSALS: list[dict[str, Any]] = [
+    {"status": 400, "body": "[]"},
+    {"status": 400, "body": RETIRED},
+    {"status": 403, **PAGE},
+    {"status": 403, "body": FORBIDDEN},
+    {"status": 404, **PAGE},
+    {"status": 404, "body": UNKNOWN},
+    {"status": 410, **PAGE},
+    {"status": 200, **PAGE},
+    {"status": 200, "body": ""},
+    {"status": 204, "body": ""},
+    {"status": 302, "headers": {"location": "/x"}},
+    {"status": 500, **PAGE},
+    {"status": 200, "body": '{"meta": {"pagination": {"next_link": "x"}}, "results": []}'},
+]
+"""Responses that leave a listing incomplete."""
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+@pytest.mark.parametrize("refusal", REFUSALS, ids=range(len(REFUSALS)))
+async def test_contacts_are_listed_in_full_until_a_listing_was_complete(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, refusal: dict[str, Any], pages: int
+) -> None:
+    demo.admin.add_contacts(600)
+    demo.admin.advance(3 * 86_400)
+    fault: dict[str, Any] = {"headers": JSON, **refusal, **ALWAYS}
+    demo.admin.fault("answer", "GET", "/contacts", skip=pages, **fault)
+    result = await cc.backup(tmp_path)
+    offered = refusal.get("body") not in (RETIRED, FORBIDDEN) or pages
+    assert [each.dataset for each in result.failed or result.left_out] == ["contacts"]
+    assert bool(result.failed) == offered
+    demo.admin.clear_faults()
+    demo.admin.advance(86_400)
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 720
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=range(len(REFUSALS)))
+async def test_changes_are_listed_since_the_last_complete_listing(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, refusal: dict[str, Any]
+) -> None:
+    await cc.backup(tmp_path)
+    demo.admin.advance(3 * 86_400)
+    demo.admin.add_contacts(600)
+    demo.admin.advance(3 * 86_400)
+    fault: dict[str, Any] = {"headers": JSON, **refusal, **ALWAYS}
+    demo.admin.fault("answer", "GET", "/contacts", **fault)
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 120
+    demo.admin.clear_faults()
+    demo.admin.advance(3 * 86_400)
+    assert (await cc.backup(tmp_path)).rows["contacts"] == 720
+    assert "modified_since" in demo.admin.requests(path="/contacts")[-2].query
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("status", [403, 404])
+async def test_tracking_rows_stay_if_a_gateway_refuses_their_listing(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, status: int, full: bool
+) -> None:
+    if full:
+        await cc.backup(tmp_path)
+        kept = lines(tmp_path / "tracking.jsonl")
+    path = "/emailmarketing/campaigns/*/tracking"
+    demo.admin.fault("answer", "GET", path, status=status, times=1, **PAGE)
+    result = await cc.backup(tmp_path, full=full)
+    (failed,) = result.failed
+    assert (failed.dataset, failed.id, result.left_out) == ("tracking", "", ())
+    if full:
+        assert all(row in lines(tmp_path / "tracking.jsonl") for row in kept)
+    again = await cc.backup(tmp_path)
+    assert again.failed == ()
+    assert again.rows == (await cc.backup(tmp_path / "other")).rows
+
+
+async def test_tracking_rows_stay_if_the_service_no_longer_has_their_campaign(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "tracking.jsonl")
+    answer(demo, "/emailmarketing/campaigns/*/tracking", UNKNOWN, status=404, **ALWAYS)
+    result = await cc.backup(tmp_path, full=True)
+    assert (result.failed, result.left_out) == ((), ())
+    assert lines(tmp_path / "tracking.jsonl") == kept
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(
+    ("path", "dataset"),
+    [
+        ("/emailmarketing/campaigns/*/tracking/reports/summary", "reports"),
+        ("/emailmarketing/campaigns/[0-9]*[0-9]", "campaigns"),
+        ("/eventspot/events/*/registrants", "events_registrants"),
+        ("/content/*", "library"),
+    ],
+)
+async def test_a_refusal_of_a_gateway_is_a_failure(
+    demo: Sandbox, tmp_path: Path, path: str, dataset: str, status: int
+) -> None:
+    demo.admin.fault("answer", "GET", path, status=status, **PAGE, **ALWAYS)
+    async with ConstantContact(**demo.client_options() | {"per_second": None}) as cc:
+        result = await cc.backup(tmp_path)
+        demo.admin.assert_faults_struck()
+        demo.admin.clear_faults()
+        again, other = await cc.backup(tmp_path), await cc.backup(tmp_path / "other")
+    assert {each.dataset for each in result.failed} >= {dataset}
+    assert (result.left_out, result.vanished) == ((), 0)
+    assert (again.failed, again.rows) == ((), other.rows)
+    assert digests(tmp_path) == held(demo)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_gateway_cannot_say_that_a_row_is_gone(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, status: int
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "library.jsonl")
+    answer(demo, "/library/files", page(*kept[1:]))
+    demo.admin.fault("answer", "GET", f"/library/files/{kept[0]['id']}", status=status, **PAGE)
+    result = await cc.backup(tmp_path)
+    assert [(each.dataset, each.id) for each in result.failed] == [("library", kept[0]["id"])]
+    assert (result.left_out, result.vanished) == ((), 0)
+    assert lines(tmp_path / "library.jsonl") == kept
