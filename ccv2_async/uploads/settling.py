@@ -394,7 +394,8 @@ class Settler:
 
     async def _kept_its_name(self, upload: Upload, file_id: str) -> bool:
         """Return whether a file kept the name it was sent under, so that it is the first copy."""
-        call = _call("GET", [file_id], Effect.SAFE, f"library file {file_id}", upload)
+        path, what = f"/library/files/{segment(file_id)}", f"library file {file_id}"
+        call = Call("GET", path, Effect.SAFE, what, lane=upload.lane)
         name = (await self._session.read(call, lambda response: response.read(LibraryFile))).name
         return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
 
@@ -471,7 +472,8 @@ class Settler:
     ) -> tuple[str, ...]:
         """Move copies to the trash, and return the IDs of those that are now in it."""
         what = f"removal of a second copy of {upload.name}"
-        call = _call("DELETE", file_ids, Effect.IDEMPOTENT, what, upload)
+        path = f"/library/files/{segment(','.join(file_ids))}"
+        call = Call("DELETE", path, Effect.IDEMPOTENT, what, lane=upload.lane)
         try:
             with self._session.deadline(None if limit is None else max(0.0, limit.left)):
                 (await self._session.send(call)).from_service(call.effect)
@@ -522,12 +524,6 @@ class Settler:
             candidates=candidates,
             sends=sending.sends,
         )
-
-
-def _call(method: str, file_ids: list[str], effect: Effect, what: str, upload: Upload) -> Call:
-    """Return a call about copies of an upload."""
-    path = f"/library/files/{segment(','.join(file_ids))}"
-    return Call(method, path, effect, what, lane=upload.lane)
 
 
 @contextmanager

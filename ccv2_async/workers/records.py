@@ -193,7 +193,9 @@ def after_failure(
     later = failed if accepted else advance(failed, BulkState.PENDING, since=None)
     if isinstance(error, errors.DailyQuotaExceeded):
         return attrs.evolve(later, attend_at=error.resets_at.timestamp() + 60.0 * jitter)
-    passing = error.safe_to_retry or isinstance(error, errors.ClientClosed)
+    # A gateway that refused it may let the next call through.
+    page = isinstance(error, errors.Forbidden | errors.NotFound) and not error.is_from_service
+    passing = page or error.safe_to_retry or isinstance(error, errors.ClientClosed)
     if passing and (tries_left or accepted):
         return attrs.evolve(later, attempts=attempts, attend_at=now + wait)
     return advance(failed, BulkState.FAILED, attempts=record.attempts + 1)

@@ -49,6 +49,19 @@ def test_a_file_that_was_accepted_is_never_sent_again(
     assert unsent.state is not BulkState.SENDING
 
 
+@pytest.mark.parametrize("kind", [errors.Forbidden, errors.NotFound])
+def test_only_the_service_can_end_a_job_by_refusing_it(kind: type[errors.APIError]) -> None:
+    record = JobRecord(key="k", task="upload", arguments={}, lock="l")
+    page = kind("a page", status=404, errors=(("", "an HTML page"),))
+    refusal = kind("no", status=404, errors=(("http.status.not_found", "no"),))
+
+    assert after_failure(record, refusal, 0.0, 0.5, sent=True).state is BulkState.FAILED
+    for _ in range(MOST_ATTEMPTS - 1):
+        record = after_failure(record, page, 0.0, 0.5, sent=True)
+        assert (record.state, record.attend_at > 0.0) == (BulkState.PENDING, True)
+    assert after_failure(record, page, 0.0, 0.5, sent=True).state is BulkState.FAILED
+
+
 @pytest.mark.parametrize("looks", [False, True], ids=["to be sent", "to be found"])
 def test_a_job_outlasts_an_outage_of_minutes(looks: bool) -> None:
     state = BulkState.SENDING if looks else BulkState.PENDING
