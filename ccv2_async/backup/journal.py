@@ -297,8 +297,7 @@ class Journal:
         advance = "UPDATE scopes SET cursor=?, position=? WHERE dataset=? AND scope=?"
         kept = [(dataset, scope, own, self.run, row, None if detail else row) for own, row in rows]
         noted = [(dataset, scope, name, self.run, 1, why) for name, why in bad]
-        moved = [(cursor, position, dataset, scope)]
-        self._write((insert, kept), (_NOTE, noted), (advance, moved))
+        self._write((insert, kept), (_NOTE, noted), (advance, [(cursor, position, dataset, scope)]))
 
     def restart(self, dataset: str, scope: str, *, drop: bool = False) -> None:
         """Begin a listing from its first page again.
@@ -379,14 +378,17 @@ class Journal:
     ) -> Iterator[tuple[str, str, str, str]]:
         """Yield, for each row of a dataset, the scope, the ID, the record, and when it vanished.
 
-        If the full record could not be fetched yet, the record is the row of the listing.
+        If the full record could not be fetched yet, the record is the row of the listing. Rows that
+        are identified by position are those of one run, because a later one was not complete.
         """
         query = (
             "SELECT scope, id, coalesce(record, listed) AS record, coalesce(vanished, '') AS text "
-            "FROM rows WHERE dataset=? AND (vanished IS NULL) <> ? ORDER BY scope, id"
+            "FROM rows AS o WHERE dataset=? AND (vanished IS NULL) <> ? AND (? OR run=(SELECT run "
+            "FROM rows WHERE dataset=o.dataset AND scope=o.scope ORDER BY id LIMIT 1)) "
+            "ORDER BY scope, id"
         )
         parents = BY_NAME[dataset].path.count("{}")
-        for row in self._each(query, (dataset, vanished)):
+        for row in self._each(query, (dataset, vanished, bool(BY_NAME[dataset].ids))):
             if len(ids_in(row[0])) != parents:
                 raise self._failed("read", f"a row of {dataset} has no parent ID")
             yield row

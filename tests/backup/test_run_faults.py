@@ -558,6 +558,26 @@ async def test_tracking_rows_stay_if_a_gateway_refuses_their_listing(
     assert again.rows == (await cc.backup(tmp_path / "other")).rows
 
 
+@pytest.mark.parametrize("pages", [1, 2])
+async def test_an_incomplete_listing_of_tracking_does_not_double_its_rows(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, pages: int
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "tracking.jsonl")
+    campaign = next(row["campaign_id"] for row in kept)
+    path = f"/emailmarketing/campaigns/{campaign}/tracking"
+    rows = [row for row in kept if row["campaign_id"] == campaign]
+    for number in range(pages):
+        answer(demo, path, page(*rows, cursor=f"c{number}"), times=1)
+    demo.admin.fault("answer", "GET", path, status=403, **PAGE)
+    result = await cc.backup(tmp_path, full=True)
+    assert [(each.dataset, each.parent) for each in result.failed] == [("tracking", str(campaign))]
+    assert result.rows["tracking"] == len(kept)
+    assert lines(tmp_path / "tracking.jsonl") == kept
+    again = await cc.backup(tmp_path)
+    assert (again.failed, again.rows["tracking"]) == ((), len(kept))
+
+
 async def test_tracking_rows_stay_if_the_service_no_longer_has_their_campaign(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path
 ) -> None:
