@@ -310,8 +310,8 @@ class Contacts(Resource):
 
         Source: "Contacts resource", DELETE, of the service's documentation.
         """
-        what = f"opting out contact {contact_id}"
-        await self._delete(path_to("/contacts/{}", contact_id), what=what)
+        path = path_to("/contacts/{}", contact_id)
+        await self._delete(path, what=f"opting out contact {contact_id}")
 
     async def remove_from_lists(self, contact_id: str) -> None:
         """Remove a contact from every list.
@@ -321,8 +321,8 @@ class Contacts(Resource):
 
         Source: The official SDKs; its page of the documentation was not available.
         """
-        what = f"removal of contact {contact_id} from all lists"
-        await self._delete(path_to("/contacts/{}/lists", contact_id), what=what)
+        path = path_to("/contacts/{}/lists", contact_id)
+        await self._delete(path, what=f"removal of contact {contact_id} from all lists")
 
     async def remove_from_list(self, contact_id: str, list_id: str) -> None:
         """Remove a contact from one list.
@@ -332,8 +332,8 @@ class Contacts(Resource):
 
         Source: The official SDKs; its page of the documentation was not available.
         """
-        what = f"removal of contact {contact_id} from list {list_id}"
-        await self._delete(path_to("/contacts/{}/lists/{}", contact_id, list_id), what=what)
+        path = path_to("/contacts/{}/lists/{}", contact_id, list_id)
+        await self._delete(path, what=f"removal of contact {contact_id} from list {list_id}")
 
     async def create_signup_form(self, form: SignupFormWrite) -> SignupForm:
         """Create a sign-up form, and return it with the URL where people sign up.
