@@ -179,7 +179,7 @@ def refusal(
         kind = errors.QuotaExceeded
     if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
         kind = errors.EndpointRetired
-    if of_job and status == 404 and any("." not in key for key, _ in found):
+    if of_job and status == 404 and found and all("." not in key for key, _ in found):
         kind = errors.ServerError
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"

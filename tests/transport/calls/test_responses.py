@@ -29,6 +29,24 @@ def parsed(content: bytes, **headers: str) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b'[{"error_key": "http.status.not_found"}]', errors.NotFound),
+        (b'[{"error_key": "http.status.not_found"}, {"error_message": "m"}]', errors.NotFound),
+        (b"[]", errors.NotFound),
+        (b"", errors.NotFound),
+        (b'{"error": "Not Found"}', errors.ServerError),
+        (b"<html>404 Not Found.</html>", errors.ServerError),
+    ],
+)
+def test_only_the_service_says_that_a_job_is_unknown(
+    content: bytes, kind: type[errors.APIError]
+) -> None:
+    assert type(refusal(404, parsed(content), "x", of_job=True)) is kind
+    assert type(refusal(404, parsed(content), "x")) is errors.NotFound
+
+
+@pytest.mark.parametrize(
     ("content", "own"),
     [
         (b'[{"error_key": "http.status.not_found", "error_message": "m"}]', True),
