@@ -233,6 +233,8 @@ class SplitJobs:
             try:
                 part.detail = await ACTIVITY.fetch(session, part)
             except _OF_ONE as error:
+                if not getattr(error, "is_from_service", True):
+                    raise
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
                 part.detail = Activity(id=part.id, status=part.status)

@@ -265,11 +265,26 @@ async def test_a_part_whose_result_is_refused_lacks_only_its_counts(
     client: ConstantContact, sandbox: Sandbox, gone: Path, status: int
 ) -> None:
     poller = await client.activities.begin_remove_contacts(gone, lists=["1"])
-    refused: dict[str, Any] = {"status": status, "headers": {}, "body": "[]"}
+    body = '[{"error_key": "http.status.refused", "error_message": "no"}]'
+    refused: dict[str, Any] = {"status": status, "headers": {}, "body": body}
     sandbox.admin.fault("answer", "GET", f"/activities/{poller.ids[1]}", times=None, **refused)
     result = await poller
     assert isinstance(result, SplitActivity)
     assert [part.contact_count for part in result.parts] == [20_000, None, 5_000]
+
+
+@pytest.mark.parametrize("status", [400, 404, 409])
+async def test_a_page_in_place_of_the_result_of_a_part_loses_no_counts(
+    client: ConstantContact, sandbox: Sandbox, gone: Path, status: int
+) -> None:
+    poller = await client.activities.begin_remove_contacts(gone, lists=["1"])
+    page: dict[str, Any] = {"status": status, "body": "<html>Something went wrong"}
+    sandbox.admin.fault("answer", "GET", f"/activities/{poller.ids[1]}", **page)
+    with pytest.raises(errors.APIError, match="an HTML page"):
+        await poller
+    result = await poller
+    assert isinstance(result, SplitActivity)
+    assert [part.contact_count for part in result.parts] == [20_000, 20_000, 5_000]
 
 
 async def test_a_job_unknown_to_the_service_is_not_found(
