@@ -178,6 +178,7 @@ class OAuthFlow:
         Raises:
             MissingCredentials: The token is empty. Nothing was sent.
             GrantRefused: The token is not valid.
+            ServerError: The server, or a gateway before it, failed. Safe to try again: yes.
             TransportError: No complete response arrived. Safe to try again: yes.
             DecodeError: The response is not as expected. Safe to try again: yes.
         """
@@ -192,9 +193,10 @@ class OAuthFlow:
         status = response.status
         if not 200 <= status < 300:
             key, said = _reason_of(response, form)
-            if responses.is_failure(status) and form.once:
+            unclear = responses.is_failure(status) or (status in (403, 404) and not key)
+            if unclear and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
-            raise _refusal(form.what, status, key, said)
+            raise _refusal(form.what, status, key, said, unclear=unclear)
         try:
             return decode(model, response.content)
         except errors.DecodeError as error:
@@ -336,9 +338,11 @@ def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | N
     )
 
 
-def _refusal(what: str, status: int | None, key: str, said: str) -> errors.ConstantContactError:
+def _refusal(
+    what: str, status: int | None, key: str, said: str, *, unclear: bool = False
+) -> errors.ConstantContactError:
     reason = ": ".join(part for part in (key, said) if part) or "no reason given"
-    if status is not None and status >= 500:
+    if unclear:
         return errors.ServerError(
             f"{what}: the OAuth2 server returned {status} ({reason}). Try again later.",
             status=status,

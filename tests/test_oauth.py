@@ -328,6 +328,7 @@ async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) 
     [
         ("500 Internal Server Error", b"<html>", errors.OutcomeUnknown),
         ("408 Request Timeout", b"<html>", errors.OutcomeUnknown),
+        ("404 Not Found", b"<html>", errors.OutcomeUnknown),
         ("302 Found", b"", errors.UnexpectedRedirect),
         ("200 OK", b"<html>", errors.DecodeError),
         ("200 OK", b"", errors.DecodeError),
@@ -356,9 +357,10 @@ async def test_a_code_is_not_sent_twice_and_token_info_is_retried() -> None:
         with pytest.raises(errors.ConnectionLost) as caught:
             await flow_at(server).token_info(TOKEN)
     assert caught.value.safe_to_retry
-    async with serving(answering("503 Service Unavailable", b"")) as server:
-        with pytest.raises(errors.ServerError):
-            await flow_at(server).token_info(TOKEN)
+    for status in ("503 Service Unavailable", "408 Timeout", "403 Forbidden", "404 Not Found"):
+        async with serving(answering(status, b"<html>")) as server:
+            with pytest.raises(errors.ServerError):
+                await flow_at(server).token_info(TOKEN)
 
 
 async def test_a_code_whose_response_a_custom_transport_lost_may_be_spent() -> None:
