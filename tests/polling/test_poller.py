@@ -460,20 +460,22 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
     assert caught.value.status is None
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 409])
 @pytest.mark.parametrize(
     "page",
     [
+        "",
         "<html>404 Not Found</html>",
         "404 page not found",
         '{"message": "no Route matched"}',
         '{"status": 404, "error": "Not Found", "path": "/v2/library/files"}',
     ],
 )
-async def test_a_404_page_of_a_gateway_does_not_mean_that_a_job_is_lost(
-    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, page: str
+async def test_a_refusal_by_a_gateway_does_not_mean_that_a_job_is_lost(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock, page: str, status: int
 ) -> None:
     pollers = await begin_many(client, 3)
-    sandbox.admin.fault("answer", "GET", STATUS, status=404, body=page, times=60)
+    sandbox.admin.fault("answer", "GET", STATUS, status=status, body=page, times=60)
     before = clock.now
 
     files = await asyncio.gather(*pollers)

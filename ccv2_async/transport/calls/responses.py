@@ -172,14 +172,15 @@ def refusal(
         what: What the call does, such as "upload of menu.pdf".
         sent: How many times it was sent.
         of_job: Whether the call asks for the status of jobs. A page of a gateway does not say that
-            a job is unknown.
+            a job is unknown, or that its ID is refused.
     """
     kind = _BY_STATUS.get(status, errors.ServerError if is_failure(status) else errors.BadRequest)
     if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
         kind = errors.QuotaExceeded
     if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
         kind = errors.EndpointRetired
-    if of_job and status == 404 and found and all("." not in key for key, _ in found):
+    unexplained = found and all("." not in key for key, _ in found)
+    if of_job and unexplained and kind in (errors.BadRequest, errors.Conflict, errors.NotFound):
         kind = errors.ServerError
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"
