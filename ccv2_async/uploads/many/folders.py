@@ -141,7 +141,8 @@ class FolderMap:
     async def _child(self, parent: str, name: str, *, again: bool = True) -> str:
         if (known := self._ids.get((parent, name))) is not None:
             return known
-        if (refused := self._refused.get((parent, name))) is not None:
+        refused = self._refused.get((parent, name))
+        if refused is not None and refused.is_from_service:  # not a gateway's, which may be over
             raise copy.copy(refused)  # ask only once: each file would cost a call
         try:
             folder = await self._library.create_folder(name, parent_id=parent)

@@ -78,12 +78,13 @@ async def ends_all(error: errors.ConstantContactError, session: Session) -> bool
 
     A firewall may block one file because of its bytes. Then it lets a cheap read pass.
     """
-    if not isinstance(error, errors.Forbidden) or error.is_from_service:
+    blocked = isinstance(error, errors.Forbidden) and not error.is_from_service
+    if not blocked and not isinstance(error, errors.UnexpectedRedirect):
         return isinstance(error, FATAL)
     try:
         await session.send(PROBE)
     except errors.ConstantContactError as refused:
-        return isinstance(refused, errors.Forbidden)
+        return isinstance(refused, type(error))
     return False
 
 

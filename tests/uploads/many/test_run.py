@@ -675,7 +675,6 @@ async def test_a_lost_response_is_ambiguous_if_settling_is_off(
         ("unauthorized", errors.AuthenticationFailed),
         ("inactive", errors.Forbidden),
         ("over_ratelimit", errors.DailyQuotaExceeded),
-        ("redirect", errors.UnexpectedRedirect),
     ],
 )
 async def test_an_error_that_affects_every_file_ends_the_upload(
@@ -694,18 +693,32 @@ async def test_an_error_that_affects_every_file_ends_the_upload(
 BLOCKED: dict[str, Any] = {"status": 403, "body": "<html>Request blocked</html>"}
 
 
+BLOCKING = pytest.mark.parametrize(
+    ("blocked", "kind"),
+    [
+        (BLOCKED, errors.Forbidden),
+        ({"status": 302, "headers": {"location": "/blocked"}}, errors.UnexpectedRedirect),
+    ],
+)
+
+
+@BLOCKING
 async def test_a_file_that_a_firewall_blocks_fails_alone(
-    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+    client: ConstantContact,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    blocked: dict[str, Any],
+    kind: type[errors.ConstantContactError],
 ) -> None:
     files, journal = [tmp_path / name for name in ("a.png", "b.png", "c.png")], tmp_path / "journal"
     for file in files:
         file.write_bytes(PICTURE)
-    sandbox.admin.fault("answer", *POSTS, skip=1, **BLOCKED)
+    sandbox.admin.fault("answer", *POSTS, skip=1, **blocked)
 
     results = await results_of(client.upload_many(files, concurrency=1, journal=journal))
     rerun = await results_of(client.upload_many(files, concurrency=1, journal=journal))
 
-    assert [type(result.error) for result in results if result.error] == [errors.Forbidden]
+    assert [type(result.error) for result in results if result.error] == [kind]
     assert [result.error for result in rerun] == [None] * 3
     assert len(sandbox.admin.files()) == 3
 
@@ -734,12 +747,16 @@ async def test_a_folder_that_a_firewall_blocks_fails_only_its_files(
     }
 
 
+@BLOCKING
 async def test_a_firewall_that_blocks_every_call_ends_the_upload(
-    client: ConstantContact, sandbox: Sandbox
+    client: ConstantContact,
+    sandbox: Sandbox,
+    blocked: dict[str, Any],
+    kind: type[errors.ConstantContactError],
 ) -> None:
-    sandbox.admin.fault("answer", times=None, skip=9, **BLOCKED)
+    sandbox.admin.fault("answer", times=None, skip=9, **blocked)
     async with no_task_left():
-        with pytest.raises(errors.Forbidden):
+        with pytest.raises(kind):
             await results_of(client.upload_many(pieces(*(f"{n}.png" for n in range(50)))))
 
     assert len(sandbox.admin.requests(*POSTS)) <= 25

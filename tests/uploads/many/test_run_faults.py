@@ -111,6 +111,9 @@ async def test_the_latest_ids_in_a_journal_are_claimed_last(
     assert claimed == [[row[0] for row in rows]]
 
 
+NO = b'[{"error_key": "http.status.no", "error_message": "no"}]'
+
+
 async def test_a_folder_that_the_service_refuses_is_requested_once(
     connect: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -119,7 +122,9 @@ async def test_a_folder_that_the_service_refuses_is_requested_once(
     async def answer(wire: Wire, request: Request) -> None:
         asked.append(request.method)
         if request.method == "POST":
-            await wire.answer("400 Bad Request", b'[{"error_key": "no", "error_message": "no"}]')
+            await wire.answer(
+                "400 Bad Request", b'[{"error_key": "json.no", "error_message": "no"}]'
+            )
         else:
             await wire.answer(body=b'{"meta": {"pagination": {}}, "results": []}')
 
@@ -136,20 +141,22 @@ async def test_a_folder_that_the_service_refuses_is_requested_once(
     assert asked == ["GET", "POST"]
 
 
-async def test_a_404_page_in_place_of_a_folder_fails_only_the_file_that_met_it(
-    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+@pytest.mark.parametrize("status", [400, 404, 409])
+async def test_a_page_in_place_of_a_folder_fails_only_the_file_that_met_it(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path, status: int
 ) -> None:
     folder = tmp_path / "tree" / "below"
     folder.mkdir(parents=True)
     for number in range(6):
         (folder / f"{number}.png").write_bytes(PICTURE)
-    page: dict[str, Any] = {"status": 404, "body": "<html>404 Not Found"}
+    page: dict[str, Any] = {"status": status, "body": "<html>Something went wrong"}
     sandbox.admin.fault("answer", "POST", "/library/folders", **page)
 
     results = await results_of(client, [tmp_path / "tree"], keep_folders=True)
 
     (failed,) = [result for result in results if result.error is not None]
-    assert isinstance(failed.error, errors.NotFound)
+    assert isinstance(failed.error, errors.APIError)
+    assert failed.error.status == status
     assert len(results) == 6
 
 
@@ -159,7 +166,7 @@ async def test_an_unexplained_folder_conflict_is_met_once(connect: Callable[...,
     async def answer(wire: Wire, request: Request) -> None:
         asked.append(request.method)
         if request.method == "POST":
-            await wire.answer("409 Conflict", b'[{"error_key": "no", "error_message": "no"}]')
+            await wire.answer("409 Conflict", NO)
         else:
             await wire.answer(body=b'{"meta": {"pagination": {}}, "results": []}')
 
