@@ -146,6 +146,7 @@ async def started_id(response: Response) -> str:
     """Return the ID of the activity that was started, from the body or the Location of a response.
 
     Raises:
+        DecodeError: Something other than the service answered. Safe to try again: yes.
         OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
     """
     try:
@@ -156,6 +157,7 @@ async def started_id(response: Response) -> str:
         return named
     from_location = job_id("activity", response.headers.get("location"))
     if from_location is None:
+        response.from_service(Effect.CONVERGENT)
         raise errors.OutcomeUnknown(
             f"{response.what}: the service accepted it ({response.status}) but "
             f"{without_id(response.headers)}. It was not sent again; find it in the list of "

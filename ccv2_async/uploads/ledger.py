@@ -216,6 +216,16 @@ def advance(entry: E, state: BulkState, **facts: Any) -> E:
     return attrs.evolve(entry, state=state, **facts)
 
 
+def may_pass(error: errors.ConstantContactError) -> bool:
+    """Return whether sending the same file later may succeed, after nothing was added.
+
+    A refusal of a gateway or a firewall may be over by then, unless the file is too large for it.
+    """
+    if isinstance(error, errors.APIError) and error.status != 413:
+        return error.safe_to_retry or not error.is_from_service
+    return error.safe_to_retry or isinstance(error, errors.ClientClosed | errors.UnexpectedRedirect)
+
+
 def after_error(entry: E, error: errors.ConstantContactError) -> E:
     """Return an entry after sending its file failed.
 

@@ -106,6 +106,7 @@ class Sending(Generic[E]):
         evidence: The final results of comparing files with it.
         candidates: IDs of files that are, or may be, this upload, from the latest look.
         trouble: Why its entry could not be written, or None.
+        refusal: Why it could not be sent again, if that may be different later; or None.
     """
 
     upload: Upload
@@ -121,6 +122,7 @@ class Sending(Generic[E]):
     evidence: dict[str, Evidence] = attrs.field(factory=dict, init=False)
     candidates: tuple[str, ...] = attrs.field(default=(), init=False)
     trouble: errors.ConstantContactError | None = attrs.field(default=None, init=False)
+    refusal: errors.ConstantContactError | None = attrs.field(default=None, init=False)
 
     async def write(self, state: BulkState, **facts: Any) -> None:
         """Move the entry to its next state, and return once it is stored."""

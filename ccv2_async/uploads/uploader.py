@@ -25,7 +25,7 @@ from ccv2_async.transport.files.body import MultipartBody
 from ccv2_async.transport.files.multipart import boundary_from
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads import SETTLE_TIME
-from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
+from ccv2_async.uploads.ledger import BulkState, Entry, NoStore, may_pass
 from ccv2_async.uploads.prepare import empty, is_path
 from ccv2_async.uploads.settling import Accepted, Settler
 from ccv2_async.uploads.status import UPLOAD
@@ -131,7 +131,7 @@ class Uploader:
                 call = attrs.evolve(call, deadline=None if limit is None else limit.left)
             sends_left -= 1
             try:
-                response = await self._session.send(call)
+                response = (await self._session.send(call)).from_service(call.effect)
             except errors.OutcomeUnknown as unknown:
                 sending.raise_trouble()
                 lost = unknown.reason
@@ -143,6 +143,7 @@ class Uploader:
                 sending.raise_trouble()
                 # This attempt failed, but an earlier one may have arrived after all.
                 lost = f"{lost}, and sending it again failed ({refused.reason})"
+                sending.refusal = refused if may_pass(refused) else None
                 sends_left = 0
             else:
                 sending.sends += 1 + response.doubtful

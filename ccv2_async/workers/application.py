@@ -504,10 +504,8 @@ class Workers:
                 troubled = False
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many
                 if not troubled:
-                    logger.warning(
-                        "The open jobs could not be checked (%s). Workers will try again soon.",
-                        type(error).__name__,
-                    )
+                    text = "The open jobs could not be checked (%s). Workers will try again soon."
+                    logger.warning(text, type(error).__name__)
                 troubled = True
 
     async def _stop_ticking(self) -> None:

@@ -15,7 +15,7 @@ import orjson
 
 from ccv2_async import errors
 from ccv2_async.clock import in_dates
-from ccv2_async.uploads.ledger import BulkState, Entry, advance
+from ccv2_async.uploads.ledger import BulkState, Entry, advance, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,24 +178,22 @@ def after_failure(
     """
     failed = attrs.evolve(record, error=error.message, error_type=type(error).__name__)
     # A call that was held back while the service was down does not count as an attempt.
-    held_back = isinstance(error.__cause__ or error, errors.ServiceUnavailable)
-    attempts = record.attempts if held_back else record.attempts + 1
+    cause = error.__cause__ or error
+    attempts = record.attempts + (not isinstance(cause, errors.ServiceUnavailable))
     tries_left = attempts < MOST_ATTEMPTS
     growing = FIRST_BACKOFF * 2.0 ** min(record.attempts, MOST_ATTEMPTS)
     wait = (0.5 + jitter / 2.0) * min(growing, LONGEST_BACKOFF)
-    if isinstance(error, errors.AmbiguousUpload):
-        look_failed = not error.candidates and (error.__cause__ is not None or not sent)
-        if look_failed and tries_left:
-            return attrs.evolve(failed, attempts=attempts, attend_at=now + wait)
-        return advance(failed, BulkState.AMBIGUOUS, final=True)
+    unclear = isinstance(error, errors.AmbiguousUpload)
     # If the service has accepted it, only the look for a copy is left. It is not sent again.
     accepted = record.state is BulkState.SENDING and record.file_id != ""
-    later = failed if accepted else advance(failed, BulkState.PENDING, since=None)
-    if isinstance(error, errors.DailyQuotaExceeded):
-        return attrs.evolve(later, attend_at=error.resets_at.timestamp() + 60.0 * jitter)
-    # A gateway that refused it may let the next call through.
-    page = isinstance(error, errors.Forbidden | errors.NotFound) and not error.is_from_service
-    passing = page or error.safe_to_retry or isinstance(error, errors.ClientClosed)
+    later = failed if accepted or unclear else advance(failed, BulkState.PENDING, since=None)
+    if isinstance(cause, errors.DailyQuotaExceeded):
+        return attrs.evolve(later, attend_at=cause.resets_at.timestamp() + 60.0 * jitter)
+    passing = may_pass(error)
+    if isinstance(error, errors.AmbiguousUpload):
+        passing = cause is not error or not (sent or error.candidates)
     if passing and (tries_left or accepted):
         return attrs.evolve(later, attempts=attempts, attend_at=now + wait)
+    if unclear:
+        return advance(failed, BulkState.AMBIGUOUS, final=True)
     return advance(failed, BulkState.FAILED, attempts=record.attempts + 1)

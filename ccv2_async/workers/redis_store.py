@@ -139,23 +139,10 @@ class RedisStore(JobStore):
             for state in BulkState
         }
         keep = int((self._keep or 0) * 1000)
-        arguments: list[Any] = [
-            record.key,
-            record.to_json(),
-            record.file_id,
-            holder,
-            over,
-            keep if keep and record.settled else "",
-            2 * keep or "",
-            *scores.values(),
-        ]
-        keys = [
-            self._name("job", record.key),
-            self._name("lock", record.lock),
-            self._name("ids", record.lock),
-            self._name("state", over),
-            *scores,
-        ]
+        life, facts = keep if keep and record.settled else "", (record.to_json(), record.file_id)
+        arguments = [record.key, *facts, holder, over, life, 2 * keep or "", *scores.values()]
+        names = ("job", record.key), ("lock", record.lock), ("ids", record.lock), ("state", over)
+        keys = [*(self._name(*parts) for parts in names), *scores]
         return await answered(self._save_script(keys, arguments), _yes)
 
     async def _forget(self, before: float) -> None:

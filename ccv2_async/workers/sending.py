@@ -233,7 +233,11 @@ class Sender:
         place: dict[str, Any] = {"name": upload.name, "folder_id": upload.folder_id}
         entry = attrs.evolve(known, **place, size=size, written_ns=written_ns)
         sending = Sending(upload, entry, self)
-        await parts.uploader.send(sending)  # the lease holds the file's name in its folder
+        try:
+            await parts.uploader.send(sending)  # the lease holds the file's name in its folder
+        except errors.AmbiguousUpload as error:
+            error.__cause__ = error.__cause__ or sending.refusal
+            raise
         return sending.entry
 
     async def _start_activity(self, known: JobRecord) -> JobRecord:

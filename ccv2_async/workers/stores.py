@@ -221,15 +221,10 @@ def _readable(key: str, document: bytes | str) -> JobRecord | None:
 def _log_outcome(record: JobRecord) -> None:
     """Log one line about a job that has ended: what it was, how it ended, and why."""
     details = (f"ID {record.file_id}" if record.file_id else "", record.error)
-    logger.log(
-        logging.INFO if record.state is BulkState.DONE else logging.WARNING,
-        "%s: %s%s (job %s)",
-        record.name or record.task,
-        record.state.value,
-        "".join(f", {detail}" for detail in details if detail),
-        record.key,
-        extra={"ccv2_event": "job_settled"},
-    )
+    level = logging.INFO if record.state is BulkState.DONE else logging.WARNING
+    outcome = ", ".join([record.state.value, *filter(None, details)])
+    name, event = record.name or record.task, {"ccv2_event": "job_settled"}
+    logger.log(level, "%s: %s (job %s)", name, outcome, record.key, extra=event)
 
 
 _SCHEMA = """

@@ -116,12 +116,9 @@ class Sweeper:
         try:
             await self.client.sweep(tokens)
         except errors.ConstantContactError as error:
-            logger.warning(
-                "The status of %d job(s) could not be read: %s The next round tries again.",
-                len(tokens),
-                error.message,
-                extra={"ccv2_event": "sweep_failed"},
-            )
+            text = "The status of %d job(s) could not be read: %s The next round tries again."
+            event = {"ccv2_event": "sweep_failed"}
+            logger.warning(text, len(tokens), error.message, extra=event)
             return False
         return True
 
@@ -137,9 +134,8 @@ class Sweeper:
                 try:
                     return await _outcome(record, pollers)
                 except errors.ConstantContactError as error:
-                    logger.info(
-                        "The result of %s could not be read yet: %s", record.key, error.message
-                    )
+                    text = "The result of %s could not be read yet: %s"
+                    logger.info(text, record.key, error.message)
         given, uploads = self.settings, record.task == UPLOAD_TASK
         limit = given.upload_deadline if uploads else given.activity_deadline
         # If the service cannot be asked, the job may have succeeded, so it gets twice the time.

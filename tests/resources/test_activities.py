@@ -562,6 +562,17 @@ async def test_the_id_comes_from_the_body_or_else_from_location(
         await cc.aclose()
 
 
+async def test_a_login_page_starts_no_activity_and_starting_it_again_is_safe(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    page: dict[str, Any] = {"status": 200, "headers": {"content-type": "text/html"}}
+    sandbox.admin.fault("answer", "POST", "/activities/*", body="<html>Log in</html>", **page)
+    with pytest.raises(errors.DecodeError, match="such as a login page") as caught:
+        await client.activities.begin_clear_lists(["1"])
+    assert caught.value.safe_to_retry
+    assert (await client.activities.clear_lists(["1"])).status == "COMPLETE"
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"id": ""}'])
 async def test_a_response_without_an_activity_id_raises_and_is_not_resent(
     connect: Callable[..., Any], body: bytes

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.clock import date_of
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.workers.records import (
     LARGEST,
@@ -75,3 +76,15 @@ def test_a_job_outlasts_an_outage_of_minutes(looks: bool) -> None:
         record = after_failure(record, down, record.attend_at, 0.0, sent=False)
 
         assert record.state is state
+
+
+def test_a_look_that_the_daily_quota_refuses_is_taken_the_next_day() -> None:
+    sending = JobRecord(key="k", task="upload", arguments={}, lock="l", state=BulkState.SENDING)
+    lost = errors.AmbiguousUpload("no response", file_name="a.png", folder_id="0")
+    tomorrow = date_of(86_400.0)
+    lost.__cause__ = errors.DailyQuotaExceeded("used up", status=None, resets_at=tomorrow)
+    for _ in range(2 * MOST_ATTEMPTS):
+        sending = after_failure(sending, lost, 0.0, 0.5, sent=False)
+
+    assert (sending.state, sending.attempts) == (BulkState.SENDING, 0)
+    assert sending.attend_at >= tomorrow.timestamp()

@@ -150,19 +150,23 @@ class Response:
     def from_service(self, effect: Effect) -> Response:
         """Return the response to a change if the service sent it: JSON or nothing, and not a page.
 
+        If it names what was added in a header, its body does not matter.
+
         Raises:
             DecodeError: Something else answered a PUT or DELETE. Safe to try again: yes.
             OutcomeUnknown: Something else answered a call that adds something.
         """
         adds = effect is Effect.ADDITIVE
+        named = self.headers.get("location") or self.headers.get("id")
         try:
-            if self.content.strip() and (not adds or self._not_json() is not None):
+            if self.content.strip() and not (adds and (named or self._not_json() is None)):
                 self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
         except errors.DecodeError as page:
             page.message += " Something other than the service answered, such as a login page."
             if adds:
                 advice = f"{page.message} Check the account before you send the call again."
-                raise errors.OutcomeUnknown(advice, reason=page.reason) from None
+                sends = self.doubtful + 1
+                raise errors.OutcomeUnknown(advice, reason=page.reason, sends=sends) from None
             page.args, page.safe_to_retry = (page.message,), True
             raise
         return self
