@@ -442,9 +442,10 @@ class APIError(ConstantContactError):
     def is_from_service(self) -> bool:
         """Whether the service itself refused the call, and not a gateway or a firewall before it.
 
-        Only the service names keys such as `http.status.not_found`, with dots.
+        Only the service names keys such as `http.status.not_found`: words joined by dots.
         """
-        return any("." in key for key, _ in self.errors)
+        keys = (key for key, _ in self.errors if "." in key.strip("."))
+        return any(key.replace(".", "_").isidentifier() for key in keys)
 
 
 class BadRequest(APIError):

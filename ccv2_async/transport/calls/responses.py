@@ -52,6 +52,8 @@ _ADVICE = {
     406: "The service could not answer in JSON.",
     409: "The request conflicts with the current state of the account; look at it before you "
     "send the request again.",
+    410: "The service has withdrawn this endpoint. The request itself is correct, but sending it "
+    "again does not help.",
     413: "It is larger than the service accepts.",
     415: "The service does not accept this type of content.",
     429: "Too many calls or jobs at once; wait and try again.",
@@ -85,8 +87,8 @@ def parse_errors(
     """Return each `(error_key, error_message)` of an error response of any shape.
 
     The service sends an array of `{error_key, error_message}`. Gateways, proxies, and the OAuth2
-    server also send a single object, `{error, error_description}`, `{message}`, plain text, HTML,
-    or nothing.
+    server also send a single object, `{error, error_description}`, another object, plain text,
+    HTML, or nothing.
 
     Source: "Supported methods" page of the service's documentation.
     """
@@ -94,9 +96,7 @@ def parse_errors(
     try:
         document = orjson.loads(content) if content else None
     except orjson.JSONDecodeError:
-        document = None
-        if text := _prose(content, redact):
-            found.append(("", text))
+        document = _prose(content, redact)
     rows: list[Any] = document if isinstance(document, list) else [document]
     for row in rows[:MAX_ERRORS]:
         if isinstance(row, dict):
@@ -106,6 +106,8 @@ def parse_errors(
                 found.append((key, message))
         elif isinstance(row, str) and row:
             found.append(("", row))
+    if document and not found and isinstance(document, dict):
+        found.append(("", _prose(content, redact)))
     gateway = _GATEWAY_CODES.get(headers.get("x-mashery-error-code", ""))
     if gateway and all(key != gateway for key, _ in found):
         found.insert(0, (gateway, ""))
@@ -128,10 +130,8 @@ def _first(row: dict[str, Any], *names: str) -> str:
 
 def _prose(content: bytes, redact: Callable[[str, int], str]) -> str:
     text = content[:_MAX_PROSE].decode("utf-8", "replace").strip()
-    if text.startswith("<"):
-        return "an HTML page"
     # Redact first: a cut could leave half of a secret.
-    return " ".join(redact(text, MAX_TEXT).split())
+    return "an HTML page" if text[:1] == "<" else " ".join(redact(text, MAX_TEXT).split())
 
 
 def failure_kind(status: int, found: _Errors, *, hinted: bool) -> FailureKind:
@@ -175,24 +175,20 @@ def refusal(
             a job is unknown, or that its ID is refused.
     """
     kind = _BY_STATUS.get(status, errors.ServerError if is_failure(status) else errors.BadRequest)
-    if status == 403 and any(key == OVER_RATE_KEY for key, _ in found):
+    if status == 403 and OVER_RATE_KEY in dict(found):
         kind = errors.QuotaExceeded
-    if 400 <= status < 500 and any(key == RETIRED_KEY for key, _ in found):
+    if 400 <= status < 500 and RETIRED_KEY in dict(found):
         kind = errors.EndpointRetired
-    unexplained = found and all("." not in key for key, _ in found)
-    if of_job and unexplained and kind in (errors.BadRequest, errors.Conflict, errors.NotFound):
+    known = not found or errors.APIError("", status=status, errors=found).is_from_service
+    if of_job and not known and kind in (errors.BadRequest, errors.Conflict, errors.NotFound):
         kind = errors.ServerError
     said = "; ".join(f"{key}: {text}" if key and text else key or text for key, text in found[:3])
     reason = f"{status} ({said.removesuffix('.')})" if said else f"{status} without giving a reason"
-    advice = _ADVICE.get(429 if kind is errors.QuotaExceeded else status, _ADVICE[400])
+    alike = {errors.QuotaExceeded: 429, errors.EndpointRetired: 410}.get(kind, status)
+    advice = _ADVICE.get(alike, _ADVICE[400])
     if kind is errors.ServerError:
         again = f" It was sent {sent} times." if sent > 1 else ""
         advice = f"The service failed.{again} Try again later."
-    elif kind is errors.EndpointRetired:
-        advice = (
-            "The service has withdrawn this endpoint. The request itself is correct, but sending "
-            "it again does not help."
-        )
     return kind.from_parts(
         what, f"the service returned {reason}", advice, status=status, errors=found
     )
