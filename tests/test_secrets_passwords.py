@@ -112,6 +112,9 @@ async def test_a_password_with_letters_beyond_ascii_is_hidden_in_every_encoding(
     forms = {quote(plain), html.escape(plain).replace("й", "&#1081;"), ascii(plain), plain}
     forms |= {json.dumps(plain), str(plain.encode()), plain.encode().hex(), quote(quote(plain))}
     forms.add(base64.b64encode(plain.encode()).decode())
+    # Many proxies read all bytes as Latin-1.
+    misread = plain.encode().decode("latin-1")
+    forms |= {misread, quote(misread), json.dumps(misread), html.escape(misread)}
 
     async def echo(wire: Wire, _request: Request) -> None:
         said = json.dumps([{"error_key": f"{form};", "error_message": ""} for form in forms])
@@ -123,6 +126,27 @@ async def test_a_password_with_letters_beyond_ascii_is_hidden_in_every_encoding(
     assert isinstance(error, errors.APIError)
     for key, _ in error.errors:
         assert key.strip("'\"b;") == "[hidden]"
+
+
+async def test_a_password_is_hidden_in_latin_1_and_with_characters_of_two_code_units() -> None:
+    password = "p\U0001f600ss-wörd"  # not a real one
+    plain = f"user:{password}"
+    latin = plain.replace("\U0001f600", "")
+    for shown, echoed in [
+        (password, ascii(plain).encode()),
+        (password, json.dumps(plain).encode().replace(b"\\u", b"\\\\u")),
+        (latin[5:], latin.encode("latin-1")),
+        (latin[5:], quote(latin.encode("latin-1")).encode()),
+    ]:
+
+        async def echo(wire: Wire, _request: Request, said: bytes = echoed) -> None:
+            await wire.answer("407 No", said)
+
+        async with serving(echo) as server:
+            proxy = f"http://user:{quote(shown)}@{HOST}:{server.port}"
+            error = await failing("http://service.example/v2", proxy)
+        assert "(" in str(error)
+        assert "rd" not in str(error).partition("(")[2].partition(").")[0], echoed
 
 
 def failing_with(make: Callable[..., object], *args: object, **options: object) -> None:

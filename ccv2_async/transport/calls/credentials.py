@@ -21,7 +21,7 @@ from ccv2_async.models.convert import MAX_WEIGHT, weight_of
 from ccv2_async.secret import HIDDEN, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 _Cleaner = TypeVar("_Cleaner", "Redacting", "SignedURL")
 
@@ -176,9 +176,11 @@ class Redacting:
 
     __slots__ = ("__weakref__", "_longest", "_needles", "_pattern", "_secrets")
 
-    def __init__(self, secrets: Iterable[Secret[str]]) -> None:
+    def __init__(self, secrets: Sequence[Secret[str]]) -> None:
+        # Many proxies read all bytes as Latin-1.
+        read = {Secret(one.reveal().encode().decode("latin-1")) for one in secrets}
         # The longest first, so that a form that contains another is removed as a whole.
-        self._secrets = sorted(secrets, key=lambda one: len(one.reveal()), reverse=True)
+        self._secrets = sorted({*secrets, *read}, key=lambda one: len(one.reveal()), reverse=True)
         self._longest = len(self._secrets[0].reveal()) * _LONGEST_FORM
         self._needles = Secret([_needle(form).encode("ascii") for form in self._forms()])
         # Made when it is first needed, because that takes time.
@@ -320,16 +322,17 @@ def _in_any_form(char: str, *, first: bool = False) -> str:
 
 
 def _encoded(char: str, slashes: str) -> str:
+    percent = f"%(?:25){{0,{_PERCENTS}}}"
     number, *data = (f"(?i:{each:02x})" for each in (ord(char), *char.encode()))
-    forms = [
-        f"&#0{{0,{_ZEROS}}}{ord(char)};|&#[xX]0{{0,{_ZEROS}}}{number};",
-        f"{slashes}(?:u0{{0,2}}{number}|x{number}|x{f'{_SLASHES}x'.join(data)})",
-        "".join(f"%(?:25){{0,{_PERCENTS}}}{byte}" for byte in data),
-    ]
-    name = codepoint2name.get(ord(char), "apos" if char == "'" else "")
-    if name:
-        forms.append(f"&{name};")
-    return "|".join(forms)
+    units = f"{_SLASHES}u".join(re.findall("....", char.encode("utf-16-be").hex()))
+    name = codepoint2name.get(ord(char), "apos" if char == "'" else f"#{ord(char)}")
+    # A byte of Latin-1 may have been decoded as UTF-8.
+    byte = "" if char.isascii() else f"|{percent}{number}|[\ufffd{chr(0xDC00 + ord(char) % 256)}]"
+    return (
+        f"&{name};|&#0{{0,{_ZEROS}}}{ord(char)};|&#[xX]0{{0,{_ZEROS}}}{number};|{slashes}"
+        f"(?:u(?i:{units})|U0{{0,6}}{number}|x{number}|x{f'{_SLASHES}x'.join(data)})"
+        f"|{percent}{percent.join(data)}{byte}"
+    )
 
 
 def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None:
