@@ -574,19 +574,20 @@ class Run:
     async def _not_sent(
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
-        """Record why a file was not sent; raise the error if it concerns all files."""
+        """Record why a file was not sent; end the run if the error concerns all files."""
         if await ends_all(error, self._parts.session):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
             self.report.of_refusal(file, entry)
-            raise error
+            self._results.put_nowait(error)
+            return
         entry = await self._store.write(after_error(entry, error))
         self._end(file, result_of(entry, error), entry)
         cause = error.__cause__
         if isinstance(cause, errors.ServiceUnavailable) or not isinstance(cause, FATAL):
             return
         if await ends_all(cause, self._parts.session):
-            raise cause
+            self._results.put_nowait(cause)
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:
         """Return the error for a stream that raised before its last byte; nothing was added."""

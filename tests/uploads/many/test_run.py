@@ -762,6 +762,18 @@ async def test_a_firewall_that_blocks_every_call_ends_the_upload(
     assert len(sandbox.admin.requests(*POSTS)) <= 25
 
 
+async def test_one_read_decides_whether_a_firewall_blocks_every_call(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", *POSTS, **BLOCKED)
+    sandbox.admin.fault("answer", "GET", "/library/info", **BLOCKED)  # and it passes the next one
+
+    with pytest.raises(errors.Forbidden):
+        await results_of(client.upload_many(pieces("a.png")))
+
+    assert len(sandbox.admin.requests("GET", "/library/info")) == 1
+
+
 async def test_a_refused_status_request_ends_the_upload(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
