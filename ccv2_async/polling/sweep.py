@@ -68,11 +68,11 @@ class Sweep:
     ) -> Job:
         """Return the job that a token names; all its pollers share one.
 
-        If its status could not be read before, the client asks for it again.
+        If the service did not know it, or its status could not be read, the client asks again.
         """
         known = self._queue(kind).known
         job = known.get(id_)
-        if job is None or (job.unreadable and job.state.is_final):
+        if job is None or job.state is State.LOST:
             wait = min(max(0.0, not_before - self._clock.time()), LONGEST_WAIT)
             job = known[id_] = Job(
                 kind=kind,

@@ -58,6 +58,17 @@ def test_only_a_failure_that_may_pass_is_sent_again() -> None:
     assert action_for(final, 11, 5) is Action.SEND  # it was mended since
 
 
+def test_a_file_that_the_service_did_not_know_is_asked_for_again() -> None:
+    refused = attrs.evolve(
+        ENTRY, state=BulkState.FAILED, final=True, tokens=("t",), status="Failed"
+    )
+    unknown = attrs.evolve(refused, status=None)
+
+    assert action_for(refused, 10, 5) is Action.REPORT
+    assert action_for(unknown, 10, 5) is Action.FOLLOW
+    assert action_for(unknown, 11, 5) is Action.SEND
+
+
 def test_a_file_that_was_never_started_is_sent() -> None:
     assert action_for(Entry(), 10, 5) is Action.SEND
 

@@ -445,7 +445,7 @@ class Run:
             status=entry.status,
         )
         job.label = entry.name
-        self._accepted(file, entry, job)
+        self._accepted(file, attrs.evolve(entry, state=BulkState.ACCEPTED, error=""), job)
 
     async def _send(self, file: FileToUpload, upload: Upload, entry: JournalEntry) -> None:
         """Send one file; if the service is down, wait, and then try again."""

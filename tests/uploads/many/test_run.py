@@ -690,6 +690,26 @@ async def test_an_error_that_affects_every_file_ends_the_upload(
     assert len(sandbox.admin.requests(*POSTS)) <= 9
 
 
+async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    file, journal = tmp_path / "a.png", tmp_path / "journal"
+    sandbox.admin.fault(
+        "answer", "GET", "/library/files/uploadstatus/*", status=200, body="[]", times=None
+    )
+    for _ in range(2):
+        (result,) = await results_of(client.upload_many([file], journal=journal))
+        assert isinstance(result.error, errors.JobNotFound)
+        assert result.state is BulkState.FAILED
+
+    sandbox.admin.clear_faults()
+    (result,) = await results_of(client.upload_many([file], journal=journal))
+
+    assert (result.state, result.error) == (BulkState.DONE, None)
+    assert len(sandbox.admin.requests(*POSTS)) == 1
+
+
 BLOCKED: dict[str, Any] = {"status": 403, "body": "<html>Request blocked</html>"}
 
 

@@ -1028,3 +1028,22 @@ async def test_a_file_that_a_firewall_blocks_fails_alone(
 
     assert [type(entry.error) for entry in result.failed] == [errors.Forbidden]
     assert (len(rerun.failed), len(sandbox.admin.files())) == (0, 3)
+
+
+async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
+    mirror: Mirror, sandbox: Sandbox, tree: Tree
+) -> None:
+    await mirror(tree({"a.png": "1"}))
+    root = tree({"a.png": "2"})
+    sandbox.admin.fault(
+        "answer", "GET", "/library/files/uploadstatus/*", status=200, body="[]", times=None
+    )
+    (failed,) = (await mirror(root)).failed
+    assert isinstance(failed.error, errors.JobNotFound)
+
+    sandbox.admin.clear_faults()
+    result = await mirror(root)
+
+    assert result.failed == ()
+    active = [file["name"] for file in sandbox.admin.files() if file["status"] == "Active"]
+    assert active == ["a.png"]
