@@ -397,8 +397,7 @@ class Mirror:
 
     async def _finish(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         """Give a file its own name, and trash its older versions, once the service is there."""
-        work = partial(self._take_name, entry, file_id, journal)
-        await self._do([entry], work, file_id=file_id)
+        await self._do([entry], partial(self._take_name, entry, file_id, journal), file_id=file_id)
 
     async def _do(
         self, entries: Sequence[MirrorEntry], work: Callable[[], Awaitable[None]], **facts: Any
@@ -422,8 +421,7 @@ class Mirror:
 
     async def _through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of work that may be repeated; wait while the service is down."""
-        patience = self._options.outage_timeout
-        return await self._parts.session.outlast(work, since=self._started, patience=patience)
+        return await self._parts.session.outlast(work, self._started, self._options.outage_timeout)
 
     async def _take_name(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         known = journal.known[entry.key]
@@ -447,8 +445,8 @@ class Mirror:
             return True
         try:
             file = await self._library.replace_file(attrs.evolve(file, name=entry.name))
-        except (errors.BadRequest, errors.Conflict):
-            if is_free:
+        except (errors.BadRequest, errors.Conflict) as error:
+            if is_free or not error.is_from_service:
                 raise
             return False
         return same_case(file.name) == wanted

@@ -659,9 +659,11 @@ async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
     numbered = b'{"id": "1", "name": "a(1).png", "description": ""}'
-    for version, status in enumerate((400, 409, 200), start=1):
+    taken = b'[{"error_key": "http.status.conflict", "error_message": "The name is taken."}]'
+    answers = [(400, taken), (409, taken), (200, numbered)]
+    for version, (status, body) in enumerate(answers, start=1):
         tree({"a.png": str(version)})
-        sandbox.admin.fault("answer", "PUT", status=status, body=numbered)
+        sandbox.admin.fault("answer", "PUT", status=status, body=body)
         puts = len(sent(sandbox, "PUT"))
         assert not (await client.library.mirror(root)).failed
         assert len(sent(sandbox, "PUT")) - puts == 2
@@ -1028,6 +1030,27 @@ async def test_a_file_that_a_firewall_blocks_fails_alone(
 
     assert [type(entry.error) for entry in result.failed] == [errors.Forbidden]
     assert (len(rerun.failed), len(sandbox.admin.files())) == (0, 3)
+
+
+@pytest.mark.parametrize("status", [400, 405, 409, 413])
+async def test_a_page_of_a_firewall_does_not_mean_that_a_name_is_taken(
+    mirror: Mirror, sandbox: Sandbox, tree: Tree, status: int
+) -> None:
+    await mirror(tree({"menu.png": "1"}))
+    root = tree({"menu.png": "2"})
+    page: dict[str, Any] = {"status": status, "body": "<html>Request blocked</html>"}
+    sandbox.admin.fault("answer", "PUT", "/library/files/*", times=None, **page)
+
+    result = await mirror(root)
+
+    assert [entry.name for entry in result.failed] == ["menu.png"]
+    active = [file["name"] for file in sandbox.admin.files() if file["status"] == "Active"]
+    assert "menu.png" in active
+
+    sandbox.admin.clear_faults()
+    assert (await mirror(root)).failed == ()
+    active = [file["name"] for file in sandbox.admin.files() if file["status"] == "Active"]
+    assert active == ["menu.png"]
 
 
 async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
