@@ -443,6 +443,7 @@ class APIError(ConstantContactError):
         """Whether the service itself refused the call, and not a gateway or a firewall before it.
 
         Only the service names keys such as `http.status.not_found`: words joined by dots.
+        So it is False for all errors of `OAuthFlow`, and if the client refused the call itself.
         """
         keys = (key for key, _ in self.errors if "." in key.strip("."))
         return any(key.replace(".", "_").isidentifier() for key in keys)

@@ -46,7 +46,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
     from ccv2_async.backup.datasets import Dataset
     from ccv2_async.backup.estimate import BackupEstimate
@@ -227,16 +227,16 @@ class Backup:
         notes = journal.notes()
         failed = tuple(_problem(note) for note in notes if note.failed)
         left_out = tuple(_problem(note) for note in notes if not note.failed)
-        about = journal.about()
+        about, account = journal.about(), _name_of(journal.record("account", "", "account"))
         ended = stamp_of(self._now)
         facts = {
             "service": self._session.base_url,
-            "account": about.get("account", ""),
+            "account": account,
             "began": about.get("began", ""),
             "ended": ended,
         }
         exports.manifest(facts, failed, left_out)
-        journal.remember(ended=ended)
+        journal.remember(ended=ended, account=account)
         return BackupResult(
             directory=str(self._root),
             rows={name: n for name, n in exports.rows.items() if name != "vanished"},
@@ -264,17 +264,15 @@ class Backup:
         if about.get("service", service) != service:
             raise self._not_ours(f"another service ({one_line(about['service'])})")
         if known not in (None, fingerprint):
-            call = Collection(BY_NAME["account"]).call()
-            account = json.loads((await self._call(call, one))[0])
-            if not _name_of(account) or _name_of(account) != about.get("account"):
+            own, _ = await self._call(Collection(BY_NAME["account"]).call(), one)
+            if not (name := _name_of(own)) or name != about.get("account"):
                 whose = one_line(about.get("account", "")) or "unknown"
                 raise self._not_ours(f"another account ({whose})")
         facts = {"service": service, "fingerprint": fingerprint}
         await self._do(self._journal.begin, stamp_of(self._now), full=self._options.full, **facts)
         await self._fetch(BY_NAME["account"])
         text = await self._do(self._journal.record, "account", "", "account")
-        name = _name_of(json.loads(text or "{}"))
-        await self._do(self._journal.remember, account=name, skew=str(self._skew))
+        await self._do(self._journal.remember, account=_name_of(text), skew=str(self._skew))
 
     def _not_ours(self, whose: str) -> errors.UsageError:
         return errors.UsageError(
@@ -572,8 +570,9 @@ def _says(error: errors.ConstantContactError, *kinds: type[errors.APIError]) -> 
     return isinstance(error, kinds) and error.is_from_service
 
 
-def _name_of(account: Mapping[str, Any]) -> str:
-    """Return a name that identifies the account, or ""."""
+def _name_of(record: str | None) -> str:
+    """Return a name that identifies the account with this record, or ""."""
+    account = json.loads(record or "{}")
     return str(account.get("email") or account.get("organization_name") or "")
 
 

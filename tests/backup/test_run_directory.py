@@ -75,6 +75,18 @@ async def test_a_new_token_of_the_same_account_continues_the_backup(
     assert (await other.backup(tmp_path)).files == 0
 
 
+async def test_an_account_that_a_gateway_hides_at_first_is_known_at_the_end(
+    demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    demo.admin.fault("answer", "GET", "/account/info", status=404, body="<html>")
+    assert (await cc.backup(tmp_path)).failed == ()
+    assert manifest(tmp_path)["account"] == "owner@example.com"
+    demo.admin.configure(access_token="another-token")
+    options = {**demo.client_options(), "access_token": "another-token"}
+    other: ConstantContact = await connect(None, **options)
+    assert (await other.backup(tmp_path)).files == 0
+
+
 async def test_another_services_directory_is_refused(
     cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
 ) -> None:
