@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import hmac
 import logging
@@ -221,8 +222,7 @@ class Redacting:
         if not self.may_be_in(part.encode("utf-8", "replace")):
             return text[:limit]
         pieces: list[str] = []
-        room = len(text) * len(HIDDEN) if limit is None else limit
-        at = 0
+        at, room = 0, len(text) * len(HIDDEN) if limit is None else limit
         while room > 0 and at < len(text):
             step = min(room, _STEP)
             # A secret that begins within the step ends before this.
@@ -324,7 +324,8 @@ def _in_any_form(char: str, *, first: bool = False) -> str:
 def _encoded(char: str, slashes: str) -> str:
     percent = f"%(?:25){{0,{_PERCENTS}}}"
     number, *data = (f"(?i:{each:02x})" for each in (ord(char), *char.encode()))
-    units = f"{_SLASHES}u".join(re.findall("....", char.encode("utf-16-be").hex()))
+    # Not `encode`: it would import the codec when no file can be opened.
+    units = f"{_SLASHES}u".join(re.findall("....", codecs.utf_16_be_encode(char)[0].hex()))
     name = codepoint2name.get(ord(char), "apos" if char == "'" else f"#{ord(char)}")
     # A byte of Latin-1 may have been decoded as UTF-8.
     byte = "" if char.isascii() else f"|{percent}{number}|[\ufffd{chr(0xDC00 + ord(char) % 256)}]"
