@@ -298,7 +298,7 @@ async def test_secrets_are_hidden_when_jobs_fail(
         for name in ("virus.png", "fail.pdf"):
             await watch.failing(cc.library.upload(b"abc", name=name), errors.JobError)
         poller = await cc.library.begin_upload(b"abc", name="b.pdf")
-        sandbox.admin.fault("echo", status=400, times=None)
+        sandbox.admin.fault("echo", status=403, times=None)
         await watch.failing(poller.wait())
 
 
