@@ -163,6 +163,11 @@ class ConstantContactError(Exception):
         self.reason = one_line(_shortened(self.reason)) or self.message.removesuffix(".")
         self.args: tuple[Any, ...] = (self.message,)
 
+    def extend(self, text: str) -> None:
+        """Add whole sentences to the message."""
+        self.message += f" {text}"
+        self.args = (self.message,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Support pickling for any subclass; worker processes need it."""
         return _rebuild, (type(self), dict(self.__dict__))

@@ -172,9 +172,8 @@ def _after(
     """Add the activities that were started before an error to it, and return it."""
     if parts:
         ids = ", ".join(part.id for part in parts)
-        error.message += (
-            f" Before that, the service accepted {len(parts)} of {count} activities ({ids}), which "
+        error.extend(
+            f"Before that, the service accepted {len(parts)} of {count} activities ({ids}), which "
             "will continue. Starting all of them again is safe."
         )
-        error.args = (error.message,)
     return error

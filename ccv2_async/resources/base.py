@@ -20,7 +20,7 @@ from typing import (
 
 import attrs
 
-from ccv2_async.errors import DecodeError
+from ccv2_async.errors import ConstantContactError, DecodeError, JobError
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
@@ -277,11 +277,10 @@ def _carried_out(response: Response) -> Iterator[None]:
     try:
         yield
     except DecodeError as error:
-        error.message += (
-            f" The service returned {response.status}, so the call was carried out. Do not send it "
+        error.extend(
+            f"The service returned {response.status}, so the call was carried out. Do not send it "
             "again; read the result from the account."
         )
-        error.args = (error.message,)
         raise
 
 
@@ -300,14 +299,25 @@ def waits_for(
     """Return a decorator that makes a method that waits for the job that `begin` starts.
 
     The method takes the arguments of `begin`. The decorated function provides its name, its
-    docstring, and the model that it returns.
+    docstring, and the model that it returns. No error after the start is safe to try again.
     """
 
     def decorate(
         named: Callable[[S], type[T]],
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
         async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return await (await begin(self, *args, **kwargs))
+            job: Any = await begin(self, *args, **kwargs)
+            try:
+                result: T = await job
+            except ConstantContactError as error:
+                if not isinstance(error, JobError):  # which says it, and has the token
+                    tokens = ", ".join(part.token() for part in getattr(job, "parts", (job,)))
+                    error.extend(
+                        f"The job was started; do not start it again. It resumes with {tokens}"
+                    )
+                error.safe_to_retry = False
+                raise
+            return result
 
         returned = inspect.signature(named).return_annotation
         return dressed(method, named, begin, returned.removeprefix("type[").removesuffix("]"))

@@ -172,8 +172,9 @@ class Library(Resource):
 
         Raises:
             JobError: The service gave up on the file, or is still working on it; `token` resumes
-                it.
-            ConstantContactError: As for `begin_upload`.
+                it. Safe to try again: no.
+            ConstantContactError: As for `begin_upload`. If the service had accepted the file, the
+                message says so, and has its token; it is not safe to try again.
         """
         return LibraryFile
 

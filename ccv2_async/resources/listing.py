@@ -199,14 +199,8 @@ async def _report_bad(what: str, bad: list[BadRow], before: int, on_bad_row: OnB
     if not bad:
         return
     first = bad[0].error(before)
-    logger.warning(
-        "%s: skipped %d row(s) that cannot be read. The first is row %d, with ID %r: %s",
-        what,
-        len(bad),
-        first.index,
-        first.id,
-        first.row,
-    )
+    text = "%s: skipped %d row(s) that cannot be read. The first is row %d, with ID %r: %s"
+    logger.warning(text, what, len(bad), first.index, first.id, first.row)
 
 
 def _sorted(rows: Iterable[T | BadRow], *, stop: bool) -> tuple[list[T], list[BadRow]]:

@@ -440,12 +440,8 @@ class Workers:
         except StoreUnavailable as error:
             if taskiq_manager() is None:
                 raise
-            logger.warning(
-                "%s This worker starts when Redis answers. To end with an exit code instead, "
-                "run `ccv2 worker`.",
-                error.message,
-                extra={"ccv2_event": "store_unavailable"},
-            )
+            text = "%s This worker starts when Redis answers; `ccv2 worker` would end with a code."
+            logger.warning(text, error.message, extra={"ccv2_event": "store_unavailable"})
         with ends_at_once_on_signals():
             while True:
                 await self._clock.sleep(STORE_RETRY_SECONDS)

@@ -484,6 +484,58 @@ async def test_a_refusal_by_a_gateway_does_not_mean_that_a_job_is_lost(
     assert [file.id for file in files] == [poller.id for poller in pollers]
 
 
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        ("over_ratelimit", STATUS),
+        ("inactive", STATUS),
+        ("server_error", "/library/files/[0-9]*"),
+        ("reset", "/library/files/[0-9]*"),
+        ("page", "/library/files/[0-9]*"),
+    ],
+)
+async def test_an_upload_that_was_accepted_is_not_safe_to_repeat(
+    client: ConstantContact, sandbox: Sandbox, fault: Any, path: str
+) -> None:
+    sandbox.admin.fault(fault, "GET", path, times=None)
+
+    with pytest.raises(errors.ConstantContactError) as caught:
+        await client.library.upload(PICTURE, name="menu.png")
+
+    assert not caught.value.safe_to_retry
+    (token,) = re.findall(r"ccv2p1\.\S+", str(caught.value))
+    sandbox.admin.clear_faults()
+    if fault != "over_ratelimit":  # it ended the calls of the day
+        assert (await client.resume(token)).id == sandbox.admin.files()[0]["id"]
+    assert len(sandbox.admin.files()) == 1
+
+
+async def test_an_upload_that_takes_too_long_is_not_safe_to_repeat(
+    client: ConstantContact, clock: SkippingClock
+) -> None:
+    upload = asyncio.create_task(client.library.upload(PICTURE, name="stuck.png"))
+    while not upload.done():
+        await clock.advance(5)
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(errors.PollTimeout) as caught:
+        await upload
+
+    assert not caught.value.safe_to_retry
+    assert caught.value.token
+
+
+async def test_an_upload_that_was_not_accepted_is_safe_to_repeat(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("throttled", "POST", "/library/files", times=None)
+
+    with pytest.raises(errors.QuotaExceeded) as caught:
+        await client.library.upload(PICTURE, name="menu.png")
+
+    assert caught.value.safe_to_retry
+
+
 async def test_a_refused_request_reaches_every_awaiter_and_waiting_again_works(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:

@@ -162,12 +162,12 @@ class Response:
             if self.content.strip() and not (adds and (named or self._not_json() is None)):
                 self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
         except errors.DecodeError as page:
-            page.message += " Something other than the service answered, such as a login page."
+            page.extend("Something other than the service answered, such as a login page.")
             if adds:
                 advice = f"{page.message} Check the account before you send the call again."
                 sends = self.doubtful + 1
                 raise errors.OutcomeUnknown(advice, reason=page.reason, sends=sends) from None
-            page.args, page.safe_to_retry = (page.message,), True
+            page.safe_to_retry = True
             raise
         return self
 

@@ -127,22 +127,16 @@ class CallReport:
                 )
                 watch.seen[:] = [*watch.seen, info][-watch.limit :]
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "%s %s: %s (attempt %d, %.3f s)",
-                call.method,
-                call.path,
-                self.outcome,
-                attempt,
-                seconds,
-                extra={
-                    "ccv2_event": "call",
-                    "ccv2_call": self.number,
-                    "ccv2_path": call.path,
-                    "ccv2_status": self.status,
-                    "ccv2_attempt": attempt,
-                    "ccv2_seconds": seconds,
-                },
-            )
+            extra = {
+                "ccv2_event": "call",
+                "ccv2_call": self.number,
+                "ccv2_path": call.path,
+                "ccv2_status": self.status,
+                "ccv2_attempt": attempt,
+                "ccv2_seconds": seconds,
+            }
+            text, called = "%s %s: %s (attempt %d, %.3f s)", (call.method, call.path)
+            logger.debug(text, *called, self.outcome, attempt, seconds, extra=extra)
         if self._hook.active:
             self._hook(
                 CallEnded(
@@ -160,11 +154,6 @@ class CallReport:
     def retry(self, outcome: str, delay: float) -> None:
         """Report that the call will be sent again."""
         call = self._call
-        logger.info(
-            "%s: %s; retrying in %.2f s",
-            call.what,
-            outcome,
-            delay,
-            extra={"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay},
-        )
+        extra = {"ccv2_event": "retry", "ccv2_path": call.path, "ccv2_delay": delay}
+        logger.info("%s: %s; retrying in %.2f s", call.what, outcome, delay, extra=extra)
         self._hook(CallRetried(self.number, call.what, outcome, delay))

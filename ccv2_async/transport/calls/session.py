@@ -708,8 +708,7 @@ def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
 def _garbled(error: errors.DecodeError, number: int) -> Failed:
     """Return the failure for an unreadable response to a read."""
     if number > 1:
-        error.message += f" It was tried {number} times."
-        error.args = (error.message,)
+        error.extend(f"It was tried {number} times.")
     error.safe_to_retry = True
     return Failed(FailureKind.GARBLED, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -151,7 +152,8 @@ class BulkUpload:
         Raises:
             UsageError: The journal cannot be used, or the upload was iterated before.
             DailyQuotaExceeded: The day's calls are used up; with a journal, the same call continues
-                where it stopped.
+                where it stopped. Without one, no error is safe to try again once a file was
+                accepted.
             ConstantContactError: An error that concerns every file, such as a refused key. With
                 `fail_fast`, the error of the first file that failed, after its own result and those
                 of the files that were being sent.
@@ -318,9 +320,18 @@ class Run:
                 if error is not None:
                     for landed in await self._land():
                         yield landed
-                    raise error
+                    raise self._of_all(error)
         finally:
             await self._end_all(tasks)
+
+    def _of_all(self, error: BaseException) -> BaseException:
+        """Return an error as one of the whole upload, which may not be safe to repeat."""
+        repeats = self._options.journal is None and self.report.progress.bytes_sent > 0
+        if repeats and isinstance(error, errors.ConstantContactError):
+            error = copy.copy(error)
+            error.extend("Without a journal, the same upload would send the accepted files again.")
+            error.safe_to_retry = False
+        return error
 
     async def _land(self) -> list[UploadResult]:
         """Return the results of the files that are being sent when the whole upload ends.
@@ -615,6 +626,7 @@ class Run:
             entry = await self._store.write(after_end(entry))
         elif job.state is State.PENDING:
             error = poller.timed_out(followed.seconds)
+            error.safe_to_retry = False  # of the wait, not of the upload
         else:
             error = poller.failure()
             if not job.unreadable:  # otherwise it may have succeeded: the next run asks again

@@ -794,6 +794,23 @@ async def test_one_read_decides_whether_a_firewall_blocks_every_call(
     assert len(sandbox.admin.requests("GET", "/library/info")) == 1
 
 
+@pytest.mark.parametrize("has_journal", [False, True])
+async def test_only_an_upload_with_a_journal_is_safe_to_repeat(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path, has_journal: bool
+) -> None:
+    files = [tmp_path / f"{n}.png" for n in range(20)]
+    for file in files:
+        file.write_bytes(PICTURE)
+    journal = tmp_path / "journal" if has_journal else None
+    sandbox.admin.fault("over_ratelimit", *POSTS, times=None, skip=5)
+
+    with pytest.raises(errors.DailyQuotaExceeded) as caught:
+        await results_of(client.upload_many(files, journal=journal))
+
+    assert caught.value.safe_to_retry is has_journal
+    assert ("send the accepted files again" in str(caught.value)) is not has_journal
+
+
 async def test_a_refused_status_request_ends_the_upload(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
