@@ -153,13 +153,13 @@ async def portions_of(
 def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
     dropped = unknown_columns(columns)
     if dropped:
-        logger.warning(
-            "%s: the service drops columns that it does not know: %s. If they hold contact data, "
-            "give them names such as First Name or Custom Field 1.",
-            label,
-            ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
-            + (f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""),
+        shown = ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
+        more = f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""
+        text = (
+            "%s: the service drops columns that it does not know: %s%s. If they hold contact data, "
+            "give them names such as First Name or Custom Field 1."
         )
+        logger.warning(text, label, shown, more)
 
 
 def _require_small(label: str, length: int) -> None:

@@ -423,12 +423,10 @@ def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) 
     extra[key] = value
     if owner is not None and (owner.__name__, key) not in _warned:
         _warned.add((owner.__name__, key))
-        logger.warning(
-            "%s.%s has a date that cannot be read. It is None, and `extra` keeps the text. "
-            "This is logged once for each field.",
-            owner.__name__,
-            key,
+        text = (
+            "%s.%s has a date that cannot be read. It is None; `extra` has the text. Logged once."
         )
+        logger.warning(text, owner.__name__, key)
 
 
 def _field_reader(a: attrs.Attribute[Any], s: Shape, read: Reader, *, nested: bool) -> Reader:

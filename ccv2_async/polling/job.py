@@ -189,13 +189,12 @@ def _warn(kind: str, word: str) -> None:
     if (kind, word) in _warned or len(_warned) >= MOST_WARNINGS:
         return
     _warned.add((kind, word))
-    logger.warning(
-        "The service reported an %s with the status %r, which this version does not know; "
-        "it counts as pending.%s",
-        kind,
-        word,
-        " Further unknown statuses are not logged." if len(_warned) == MOST_WARNINGS else "",
+    last = " Further unknown statuses are not logged." if len(_warned) == MOST_WARNINGS else ""
+    text = (
+        "The service reported an %s with the status %r, which this version does not know; it "
+        "counts as pending.%s"
     )
+    logger.warning(text, kind, word, last)
 
 
 _warned: set[tuple[str, str]] = set()

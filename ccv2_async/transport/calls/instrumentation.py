@@ -116,15 +116,8 @@ class CallReport:
         call = self._call
         for watch in _watches.get():
             if watch.owner is self._owner and self.status is not None and self.headers is not None:
-                info = ResponseInfo(
-                    self.number,
-                    call.method,
-                    call.path,
-                    attempt,
-                    self.status,
-                    dict(self.headers),
-                    seconds,
-                )
+                asked = self.number, call.method, call.path, attempt
+                info = ResponseInfo(*asked, self.status, dict(self.headers), seconds)
                 watch.seen[:] = [*watch.seen, info][-watch.limit :]
         if logger.isEnabledFor(logging.DEBUG):
             extra = {

@@ -290,13 +290,11 @@ class SharedBudget(Budget):
         self._local = Budget(share, None, clock=self._clock)
         # Others, or a process that this one replaces, may have used up this second.
         self._local.pause(self._window)
-        logger.warning(
+        text = (
             "Redis does not answer (%s): the quota is no longer shared. This process uses 1/%d of "
-            "it until Redis is back.",
-            type(error).__name__,
-            sharers,
-            extra={"ccv2_event": "quota_degraded"},
+            "it until Redis is back."
         )
+        logger.warning(text, type(error).__name__, sharers, extra={"ccv2_event": "quota_degraded"})
 
     def _recover(self) -> None:
         if self._local is not None:

@@ -622,7 +622,8 @@ class Run:
         job, poller = followed.job, self._poller(followed.job)
         entry = attrs.evolve(followed.entry, status=job.status)
         error: errors.JobError | None = None
-        if job.state is State.SUCCEEDED:
+        is_unknown = job.state is State.LOST and not job.unreadable
+        if job.state is State.SUCCEEDED or (is_unknown and await self._is_active(job)):
             entry = await self._store.write(after_end(entry))
         elif job.state is State.PENDING:
             error = poller.timed_out(followed.seconds)
@@ -635,6 +636,14 @@ class Run:
         self.report.count(processing=-1)
         self._end(followed.file, result_of(entry, error), entry)
         self._end_if_done()
+
+    async def _is_active(self, job: Job) -> bool:
+        """Return whether the library has the file of a job whose status is no longer known."""
+        try:
+            file = await UPLOAD.fetch(self._parts.session, job)
+        except errors.ConstantContactError:
+            return False
+        return file_outcome(file.status) is Outcome.SUCCESS
 
     def _poller(self, job: Job) -> UploadPoller:
         return UploadPoller(self._parts.session, self._parts.sweep, job)

@@ -690,14 +690,31 @@ async def test_an_error_that_affects_every_file_ends_the_upload(
     assert len(sandbox.admin.requests(*POSTS)) <= 9
 
 
+@pytest.mark.parametrize("status", ["404", "[]", "null"])
+async def test_a_file_whose_status_is_no_longer_kept_is_looked_up(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path, status: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    file, journal = tmp_path / "a.png", tmp_path / "journal"
+    unknown: dict[str, Any] = {"status": 200, "body": status}
+    if status == "404":
+        unknown = {"status": 404, "body": '[{"error_key": "http.status.not_found"}]'}
+    path = "/library/files/uploadstatus/*"
+    sandbox.admin.fault("answer", "GET", path, times=None, **unknown)
+
+    (result,) = await results_of(client.upload_many([file], journal=journal))
+
+    assert (result.state, result.error) == (BulkState.DONE, None)
+
+
 async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
     client: ConstantContact, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").write_bytes(PICTURE)
     file, journal = tmp_path / "a.png", tmp_path / "journal"
-    sandbox.admin.fault(
-        "answer", "GET", "/library/files/uploadstatus/*", status=200, body="[]", times=None
-    )
+    unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
+    sandbox.admin.fault("inactive", "GET", "/library/files/[0-9]*", times=None)
     for _ in range(2):
         (result,) = await results_of(client.upload_many([file], journal=journal))
         assert isinstance(result.error, errors.JobNotFound)

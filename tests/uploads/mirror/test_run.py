@@ -1058,9 +1058,9 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
 ) -> None:
     await mirror(tree({"a.png": "1"}))
     root = tree({"a.png": "2"})
-    sandbox.admin.fault(
-        "answer", "GET", "/library/files/uploadstatus/*", status=200, body="[]", times=None
-    )
+    unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
+    sandbox.admin.fault("inactive", "GET", "/library/files/[0-9]*", times=None)
     (failed,) = (await mirror(root)).failed
     assert isinstance(failed.error, errors.JobNotFound)
 
