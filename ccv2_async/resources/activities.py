@@ -201,9 +201,10 @@ class Activities(Resource):
         hours for the service.
 
         Raises:
-            JobError: The activity failed, or the service is still working on it; `token` resumes
-                it.
-            ConstantContactError: As for `begin_add_contacts`.
+            JobError: The activity failed, or the service is still working on it; `token`, or the
+                message, resumes it.
+            ConstantContactError: As for `begin_add_contacts`. Safe to try
+                again: no, once the activity has started.
 
         Source: "Import contacts" pages of the service's documentation.
         """
@@ -272,9 +273,10 @@ class Activities(Resource):
         hours for the service.
 
         Raises:
-            JobError: The activity failed, or the service is still working on it; `token` resumes
-                it.
-            ConstantContactError: As for `begin_remove_contacts`.
+            JobError: The activity failed, or the service is still working on it; `token`, or the
+                message, resumes it.
+            ConstantContactError: As for `begin_remove_contacts`. Safe to try
+                again: no, once the activity has started.
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
@@ -313,9 +315,10 @@ class Activities(Resource):
         hours for the service.
 
         Raises:
-            JobError: The activity failed, or the service is still working on it; `token` resumes
-                it.
-            ConstantContactError: As for `begin_clear_lists`.
+            JobError: The activity failed, or the service is still working on it; `token`, or the
+                message, resumes it.
+            ConstantContactError: As for `begin_clear_lists`. Safe to try
+                again: no, once the activity has started.
 
         Source: "Clear contact lists" page of the service's documentation.
         """
@@ -374,9 +377,10 @@ class Activities(Resource):
         hours for the service.
 
         Raises:
-            JobError: The activity failed, or the service is still working on it; `token` resumes
-                it.
-            ConstantContactError: As for `begin_export_contacts`.
+            JobError: The activity failed, or the service is still working on it; `token`, or the
+                message, resumes it.
+            ConstantContactError: As for `begin_export_contacts`. Safe to try
+                again: no, once the activity has started.
 
         Source: "Export contacts" page of the service's documentation.
         """

@@ -20,7 +20,7 @@ from typing import (
 
 import attrs
 
-from ccv2_async.errors import ConstantContactError, DecodeError, JobError
+from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
@@ -310,10 +310,11 @@ def waits_for(
             try:
                 result: T = await job
             except ConstantContactError as error:
-                if not isinstance(error, JobError):  # which says it, and has the token
+                # That of an activity that failed says what to do.
+                if not (getattr(error, "token", "") or isinstance(error, ActivityFailed)):
                     tokens = ", ".join(part.token() for part in getattr(job, "parts", (job,)))
                     error.extend(
-                        f"The job was started; do not start it again. It resumes with {tokens}"
+                        f"The job was started: resume it with {tokens}, not by a new call."
                     )
                 error.safe_to_retry = False
                 raise

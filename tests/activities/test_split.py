@@ -287,6 +287,18 @@ async def test_a_page_in_place_of_the_result_of_a_part_loses_no_counts(
     assert [part.contact_count for part in result.parts] == [20_000, 20_000, 5_000]
 
 
+async def test_the_error_of_a_split_call_that_was_started_has_all_tokens(
+    client: ConstantContact, sandbox: Sandbox, gone: Path
+) -> None:
+    sandbox.admin.fault("inactive", "GET", "/activities*", times=None)
+
+    with pytest.raises(errors.Forbidden) as caught:
+        await client.activities.remove_contacts(gone, lists=["1"])
+
+    assert not caught.value.safe_to_retry
+    assert str(caught.value).count("ccv2p1.") == 3
+
+
 async def test_a_job_unknown_to_the_service_is_not_found(
     connect: Callable[..., Any], gone: Path
 ) -> None:

@@ -131,18 +131,8 @@ class CallReport:
             text, called = "%s %s: %s (attempt %d, %.3f s)", (call.method, call.path)
             logger.debug(text, *called, self.outcome, attempt, seconds, extra=extra)
         if self._hook.active:
-            self._hook(
-                CallEnded(
-                    call=self.number,
-                    what=call.what,
-                    method=call.method,
-                    path=call.path,
-                    attempt=attempt,
-                    seconds=seconds,
-                    status=self.status,
-                    outcome=self.outcome,
-                )
-            )
+            about = self.number, call.what, call.method, call.path, attempt, seconds
+            self._hook(CallEnded(*about, self.status, self.outcome))
 
     def retry(self, outcome: str, delay: float) -> None:
         """Report that the call will be sent again."""

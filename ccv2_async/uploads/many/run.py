@@ -320,14 +320,16 @@ class Run:
                 if error is not None:
                     for landed in await self._land():
                         yield landed
-                    raise self._of_all(error)
+                    raise self._of_all(error) from error.__cause__
         finally:
             await self._end_all(tasks)
 
     def _of_all(self, error: BaseException) -> BaseException:
         """Return an error as one of the whole upload, which may not be safe to repeat."""
-        repeats = self._options.journal is None and self.report.progress.bytes_sent > 0
-        if repeats and isinstance(error, errors.ConstantContactError):
+        done, options = self.report.progress, self._options
+        repeats = options.journal is None and not options.skip_existing
+        arrived = done.bytes_sent or done.ambiguous
+        if repeats and arrived and isinstance(error, errors.ConstantContactError):
             error = copy.copy(error)
             error.extend("Without a journal, the same upload would send the accepted files again.")
             error.safe_to_retry = False
@@ -627,7 +629,7 @@ class Run:
             entry = await self._store.write(after_end(entry))
         elif job.state is State.PENDING:
             error = poller.timed_out(followed.seconds)
-            error.safe_to_retry = False  # of the wait, not of the upload
+            error.safe_to_retry = self._options.journal is not None  # else it is sent again
         else:
             error = poller.failure()
             if not job.unreadable:  # otherwise it may have succeeded: the next run asks again
@@ -641,6 +643,8 @@ class Run:
         """Return whether the library has the file of a job whose status is no longer known."""
         try:
             file = await UPLOAD.fetch(self._parts.session, job)
+        except errors.AFFECTS_EVERY_CALL:
+            raise
         except errors.ConstantContactError:
             return False
         return file_outcome(file.status) is Outcome.SUCCESS

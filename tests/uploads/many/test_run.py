@@ -828,6 +828,29 @@ async def test_only_an_upload_with_a_journal_is_safe_to_repeat(
     assert ("send the accepted files again" in str(caught.value)) is not has_journal
 
 
+async def test_an_upload_that_may_have_arrived_is_not_safe_to_repeat(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("lose_response", *POSTS)
+    sandbox.admin.fault("over_ratelimit", "GET")
+
+    with pytest.raises(errors.DailyQuotaExceeded) as caught:
+        await results_of(client.upload_many(pieces("a.png")))
+
+    assert not caught.value.safe_to_retry
+
+
+async def test_the_daily_quota_ends_the_upload_at_the_look_for_an_unknown_file(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
+    sandbox.admin.fault("over_ratelimit", "GET", "/library/files/[0-9]*")
+
+    with pytest.raises(errors.DailyQuotaExceeded):
+        await results_of(client.upload_many(pieces("a.png")))
+
+
 async def test_a_refused_status_request_ends_the_upload(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
