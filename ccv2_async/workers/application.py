@@ -440,7 +440,7 @@ class Workers:
         except StoreUnavailable as error:
             if taskiq_manager() is None:
                 raise
-            text = "%s This worker starts when Redis answers; `ccv2 worker` returns an exit code."
+            text = "%s It starts when Redis answers. To end with an exit code, run `ccv2 worker`."
             logger.warning(text, error.message, extra={"ccv2_event": "store_unavailable"})
         with ends_at_once_on_signals():
             while True:
