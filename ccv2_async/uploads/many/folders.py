@@ -161,8 +161,7 @@ class FolderMap:
                     return await self._child(parent, name, again=False)
                 raise
         except (errors.BadRequest, errors.NotFound) as error:
-            if isinstance(error, errors.BadRequest) or error.is_from_service:
-                self._refused[parent, name] = error
+            self._refused[parent, name] = error
             raise
         return self._ids[parent, name]
 
