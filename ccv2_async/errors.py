@@ -445,7 +445,7 @@ class APIError(ConstantContactError):
 
     @property
     def is_from_service(self) -> bool:
-        """Whether the service itself refused the call, and not a gateway or a firewall before it.
+        """Whether the service itself refused the call, not a gateway or firewall in front of it.
 
         Only the service names keys such as `http.status.not_found`: words joined by dots.
         So it is False for all errors of `OAuthFlow`, and if the client refused the call itself.

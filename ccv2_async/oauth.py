@@ -178,7 +178,7 @@ class OAuthFlow:
         Raises:
             MissingCredentials: The token is empty. Nothing was sent.
             GrantRefused: The token is not valid.
-            ServerError: The server, or a gateway before it, failed. Safe to try again: yes.
+            ServerError: The server, or a gateway in front of it, failed. Safe to try again: yes.
             TransportError: No complete response arrived. Safe to try again: yes.
             DecodeError: The response is not as expected. Safe to try again: yes.
         """

@@ -423,9 +423,7 @@ def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) 
     extra[key] = value
     if owner is not None and (owner.__name__, key) not in _warned:
         _warned.add((owner.__name__, key))
-        text = (
-            "%s.%s has a date that cannot be read. It is None; `extra` has the text. Logged once."
-        )
+        text = "%s.%s has a date that cannot be read. It is None; `extra` has it. Logged once."
         logger.warning(text, owner.__name__, key)
 
 

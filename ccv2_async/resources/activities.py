@@ -203,8 +203,8 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token`, or the
                 message, resumes it.
-            ConstantContactError: As for `begin_add_contacts`. Safe to try
-                again: no, once the activity has started.
+            ConstantContactError: As for `begin_add_contacts`. Safe to try again: no, once
+                the activity has started.
 
         Source: "Import contacts" pages of the service's documentation.
         """
@@ -275,8 +275,8 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token`, or the
                 message, resumes it.
-            ConstantContactError: As for `begin_remove_contacts`. Safe to try
-                again: no, once the activity has started.
+            ConstantContactError: As for `begin_remove_contacts`. Safe to try again: no, once
+                the activity has started.
 
         Source: "Remove contacts from lists" pages of the service's documentation.
         """
@@ -317,8 +317,8 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token`, or the
                 message, resumes it.
-            ConstantContactError: As for `begin_clear_lists`. Safe to try
-                again: no, once the activity has started.
+            ConstantContactError: As for `begin_clear_lists`. Safe to try again: no, once
+                the activity has started.
 
         Source: "Clear contact lists" page of the service's documentation.
         """
@@ -379,8 +379,8 @@ class Activities(Resource):
         Raises:
             JobError: The activity failed, or the service is still working on it; `token`, or the
                 message, resumes it.
-            ConstantContactError: As for `begin_export_contacts`. Safe to try
-                again: no, once the activity has started.
+            ConstantContactError: As for `begin_export_contacts`. Safe to try again: no, once
+                the activity has started.
 
         Source: "Export contacts" page of the service's documentation.
         """

@@ -310,11 +310,11 @@ def waits_for(
             try:
                 result: T = await job
             except ConstantContactError as error:
-                # That of an activity that failed says what to do.
+                # The message of a failed activity already says what to do.
                 if not (getattr(error, "token", "") or isinstance(error, ActivityFailed)):
                     tokens = ", ".join(part.token() for part in getattr(job, "parts", (job,)))
                     error.extend(
-                        f"The job was started: resume it with {tokens}, not by a new call."
+                        f"The job was started: resume it with {tokens} instead of calling again."
                     )
                 error.safe_to_retry = False
                 raise
