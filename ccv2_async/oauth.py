@@ -193,7 +193,8 @@ class OAuthFlow:
         status = response.status
         if not 200 <= status < 300:
             key, said = _reason_of(response, form)
-            unclear = responses.is_failure(status) or (status in (403, 404) and not key)
+            # A refusal by the OAuth2 server has a key. Pages without one come from gateways.
+            unclear = responses.is_failure(status) or status == 429 or (status >= 400 and not key)
             if unclear and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said, unclear=unclear)

@@ -329,6 +329,9 @@ async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) 
         ("500 Internal Server Error", b"<html>", errors.OutcomeUnknown),
         ("408 Request Timeout", b"<html>", errors.OutcomeUnknown),
         ("404 Not Found", b"<html>", errors.OutcomeUnknown),
+        ("401 Unauthorized", b"<html>", errors.OutcomeUnknown),
+        ("425 Too Early", b"", errors.OutcomeUnknown),
+        ("429 Too Many Requests", b'{"error": "slow_down"}', errors.OutcomeUnknown),
         ("302 Found", b"", errors.UnexpectedRedirect),
         ("200 OK", b"<html>", errors.DecodeError),
         ("200 OK", b"", errors.DecodeError),
@@ -357,8 +360,8 @@ async def test_a_code_is_not_sent_twice_and_token_info_is_retried() -> None:
         with pytest.raises(errors.ConnectionLost) as caught:
             await flow_at(server).token_info(TOKEN)
     assert caught.value.safe_to_retry
-    for status in ("503 Service Unavailable", "408 Timeout", "403 Forbidden", "404 Not Found"):
-        async with serving(answering(status, b"<html>")) as server:
+    for status in (503, 408, 401, 403, 404, 425, 429):
+        async with serving(answering(f"{status} No", b"<html>")) as server:
             with pytest.raises(errors.ServerError):
                 await flow_at(server).token_info(TOKEN)
 
