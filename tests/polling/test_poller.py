@@ -465,6 +465,10 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
     "page",
     [
         "",
+        "\n",
+        "{}",
+        "404",
+        '[{"code": "E404"}]',
         "<html>404 Not Found</html>",
         "404 page not found",
         '{"message": "no Route matched"}',

@@ -102,8 +102,8 @@ class Judge:
                 error = self._budget.day_exceeded(call.what, status=status, found=found)
             case _:
                 of_job = call.lane is Lane.POLL
-                if of_job and not content:  # the service says why
-                    found = (("", "an empty response"),)
+                if of_job and not found and content.strip() != b"[]":  # the service says why
+                    found = (("", "no reason given"),)
                 error = responses.refusal(status, found, call.what, sent=number, of_job=of_job)
         if kind is FailureKind.OVER_RATE:
             self._budget.pause(min(max(hint or 0.0, PAUSE_OVER_RATE), LONGEST_HINT))
