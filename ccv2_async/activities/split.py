@@ -220,8 +220,7 @@ class SplitJobs:
         for split, jobs in asked:
             for job in jobs:
                 job.learn(rows.get(job.id), session.clock.monotonic(), session.clock.time())
-            row = split.row()
-            if row is not None:
+            if (row := split.row()) is not None:
                 combined[split.id] = row
         return combined
 
@@ -233,7 +232,8 @@ class SplitJobs:
             try:
                 part.detail = await ACTIVITY.fetch(session, part)
             except _OF_ONE as error:
-                if not getattr(error, "is_from_service", True):
+                page = type(error) is errors.DecodeError and not error.where  # it is not JSON
+                if page or not getattr(error, "is_from_service", True):
                     raise
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
