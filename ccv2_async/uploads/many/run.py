@@ -152,8 +152,8 @@ class BulkUpload:
         Raises:
             UsageError: The journal cannot be used, or the upload was iterated before.
             DailyQuotaExceeded: The day's calls are used up; with a journal, the same call continues
-                where it stopped. Without one, no error is safe to try again once a file was
-                accepted.
+                where it stopped. Without one, no error is safe to try again once a file may
+                have arrived.
             ConstantContactError: An error that concerns every file, such as a refused key. With
                 `fail_fast`, the error of the first file that failed, after its own result and those
                 of the files that were being sent.
@@ -328,10 +328,10 @@ class Run:
         """Return an error as one of the whole upload, which may not be safe to repeat."""
         done, options = self.report.progress, self._options
         repeats = options.journal is None and not options.skip_existing
-        arrived = done.bytes_sent or done.ambiguous
+        arrived = done.bytes_sent or done.ambiguous or self._sending
         if repeats and arrived and isinstance(error, errors.ConstantContactError):
             error = copy.copy(error)
-            error.extend("Without a journal, the same upload would send the accepted files again.")
+            error.extend("Without a journal, the same upload may send files again that arrived.")
             error.safe_to_retry = False
         return error
 

@@ -825,7 +825,7 @@ async def test_only_an_upload_with_a_journal_is_safe_to_repeat(
         await results_of(client.upload_many(files, journal=journal))
 
     assert caught.value.safe_to_retry is has_journal
-    assert ("send the accepted files again" in str(caught.value)) is not has_journal
+    assert ("send files again" in str(caught.value)) is not has_journal
 
 
 async def test_an_upload_that_may_have_arrived_is_not_safe_to_repeat(
@@ -836,6 +836,27 @@ async def test_an_upload_that_may_have_arrived_is_not_safe_to_repeat(
 
     with pytest.raises(errors.DailyQuotaExceeded) as caught:
         await results_of(client.upload_many(pieces("a.png")))
+
+    assert not caught.value.safe_to_retry
+
+
+async def test_an_upload_that_ends_before_a_response_is_not_safe_to_repeat(
+    connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "LANDING", 0.0)
+    sent: list[Request] = []
+
+    async def answer(wire: Wire, request: Request) -> None:
+        sent.append(request)
+        await until(lambda: len(sent) == 2)
+        if request is not sent[0]:
+            await wire.answer("403 Forbidden", b'[{"error_key": "quota_exceeded"}]')
+        await asyncio.Event().wait()
+
+    async with serving(answer) as server:
+        client = await connect(server)
+        with pytest.raises(errors.DailyQuotaExceeded, match="send files again") as caught:
+            await results_of(client.upload_many(pieces("a.png", "b.png")))
 
     assert not caught.value.safe_to_retry
 
