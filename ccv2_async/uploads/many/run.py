@@ -71,7 +71,8 @@ MOST_TROUBLES = 5
 MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
 
-FATAL = (*errors.AFFECTS_EVERY_CALL, errors.Forbidden, errors.UnexpectedRedirect)
+_BLOCKED = (errors.AuthenticationFailed, errors.Forbidden, errors.UnexpectedRedirect)
+FATAL = (*errors.AFFECTS_EVERY_CALL, *_BLOCKED)
 
 
 async def ends_all(error: errors.ConstantContactError, session: Session) -> bool:
@@ -79,8 +80,7 @@ async def ends_all(error: errors.ConstantContactError, session: Session) -> bool
 
     A firewall may block one file because of its bytes. Then it lets a cheap read pass.
     """
-    blocked = isinstance(error, errors.Forbidden) and not error.is_from_service
-    if not blocked and not isinstance(error, errors.UnexpectedRedirect):
+    if not isinstance(error, _BLOCKED) or getattr(error, "is_from_service", False):
         return isinstance(error, FATAL)
     try:
         await session.send(PROBE)

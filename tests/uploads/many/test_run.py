@@ -735,6 +735,7 @@ BLOCKING = pytest.mark.parametrize(
     [
         (BLOCKED, errors.Forbidden),
         ({"status": 302, "headers": {"location": "/blocked"}}, errors.UnexpectedRedirect),
+        ({"status": 401, "body": "<html>Sign in"}, errors.AuthenticationFailed),
     ],
 )
 
