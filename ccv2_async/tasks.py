@@ -84,6 +84,14 @@ async def all_ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
         raise asyncio.CancelledError
 
 
+async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and return when all have ended."""
+    left = list(tasks)
+    for task in left:
+        task.cancel()
+    await all_ended(left)
+
+
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`, which runs to its end even if the caller is cancelled."""
     has_begun = cancelled = False

@@ -34,10 +34,7 @@ class ActivityStatus(StrEnum):
 
 
 ACTIVITY_OUTCOMES: dict[ActivityStatus, Outcome] = {
-    ActivityStatus.UNCONFIRMED: Outcome.PENDING,
-    ActivityStatus.PENDING: Outcome.PENDING,
-    ActivityStatus.QUEUED: Outcome.PENDING,
-    ActivityStatus.RUNNING: Outcome.PENDING,
+    **dict.fromkeys(ActivityStatus, Outcome.PENDING),
     ActivityStatus.COMPLETE: Outcome.SUCCESS,
     ActivityStatus.ERROR: Outcome.FAILURE,
     ActivityStatus.CANCELLED: Outcome.FAILURE,

@@ -35,8 +35,7 @@ class FileStatus(StrEnum):
 
 
 FILE_OUTCOMES: dict[FileStatus, Outcome] = {
-    FileStatus.UPLOADED: Outcome.PENDING,
-    FileStatus.PROCESSING: Outcome.PENDING,
+    **dict.fromkeys(FileStatus, Outcome.PENDING),
     FileStatus.ACTIVE: Outcome.SUCCESS,
     FileStatus.VIRUS_FOUND: Outcome.FAILURE,
     FileStatus.FAILED: Outcome.FAILURE,

@@ -137,6 +137,10 @@ def _preferred(kind: JobKind, first: Row | None, second: Row) -> Row:
     return first if state.is_final else second
 
 
+async def _nowhere(_session: Session, _job: Job) -> None:
+    """Find nothing."""
+
+
 @attrs.frozen(eq=False)
 class JobKind:
     """How to ask for jobs of one kind, and what the responses mean.
@@ -152,6 +156,8 @@ class JobKind:
             no row; a job that could not be asked about has `NO_NEWS`.
         fetch: Returns the result of a job that succeeded.
         failure: Returns the exception for a job that failed.
+        find: Looks up a job that `ask` does not know in another resource; returns None if it is
+            not there either, or `NO_NEWS` if nobody can tell.
     """
 
     name: JobKindName
@@ -163,6 +169,7 @@ class JobKind:
     ask: Callable[[Session, Sequence[str]], Awaitable[Mapping[str, Row]]]
     fetch: Callable[[Session, Job], Awaitable[Any]]
     failure: Callable[[Job, str], JobError]
+    find: Callable[[Session, Job], Awaitable[Row | None]] = _nowhere
     _words: dict[str, tuple[str, State]] = attrs.field(init=False)
 
     @_words.default

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, Polled, StatusChanged
-from ccv2_async.polling.job import LONGEST_TEXT, UNIDENTIFIED, Row
+from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, UNIDENTIFIED, Row
 from ccv2_async.polling.queue import Until
-from ccv2_async.polling.schedule import next_look
+from ccv2_async.polling.schedule import is_lost, next_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,50 +54,52 @@ class Looker:
         """Ask for the jobs of one kind that are due."""
         began = self._clock.monotonic()
         jobs = queue.take(began)
-        try:
-            # The leader looks on behalf of all, and the others may have more time.
-            with self._session.no_deadline():
-                rows = await queue.kind.ask(self._session, [job.id for job in jobs])
-        except errors.ConstantContactError as error:
-            self._failed(queue, jobs, error)
-        else:
-            self._answered(queue, jobs, rows, self._clock.monotonic() - began)
-        finally:
-            for job in jobs:
-                queue.schedule(job, job.due)
-
-    def _answered(
-        self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row], took: float
-    ) -> None:
-        queue.failures = 0
-        self.parked_until = 0.0
-        queue.answered(jobs, [job for job in jobs if rows.get(job.id) is UNIDENTIFIED])
-        if self._hook.active:
-            ids = tuple(job.id for job in jobs)
-            self._hook(Polled(queue.kind.name, ids, len(ids), len(rows), took))
-        self._learn(queue, jobs, rows)
-
-    def _learn(self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
-        now, wall = self._clock.monotonic(), self._clock.time()
-        for job in jobs:
-            last_look = job.last_look
-            changed = job.learn(rows.get(job.id), now, wall)
-            age = job.age(now, wall)
-            if changed and self._hook.active:
-                self._report(job, age)
-            if job.state.is_final:
-                queue.note_duration(job, last_look, now)
+        ids = [job.id for job in jobs]
+        # The leader looks on behalf of all, and the others may have more time.
+        with self._session.no_deadline():
+            try:
+                rows = await queue.kind.ask(self._session, ids)
+            except errors.ConstantContactError as error:
+                await self._failed(queue, jobs, error)
             else:
-                queue.schedule(job, max(job.ripe, now + next_look(age, self._jitter())))
-            queue.share(job, changed=changed)
+                queue.failures = 0
+                self.parked_until = 0.0
+                queue.answered(jobs, [job for job in jobs if rows.get(job.id) is UNIDENTIFIED])
+                took = self._clock.monotonic() - began
+                self._hook(Polled(queue.kind.name, tuple(ids), len(ids), len(rows), took))
+                await self._learn(queue, jobs, rows)
+            finally:
+                for job in jobs:
+                    queue.schedule(job, job.due)
 
-    def _report(self, job: Job, age: float) -> None:
-        kind, state = job.kind.name, job.state.value
-        self._hook(StatusChanged(kind, job.id, job.label, job.status, state))
+    async def _learn(self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
+        """Learn from the rows, and then look up the jobs that would count as lost."""
+        now, wall = self._clock.monotonic(), self._clock.time()
+        gone = [j for j in jobs if j.id not in rows and is_lost(j.age(now, wall), j.unknown + 1)]
+        for job in jobs:
+            if job not in gone:
+                self._learn_of(queue, job, rows.get(job.id))
+        row = None
+        for job in gone:
+            if row is not NO_NEWS:  # after a failure, the others wait for the next look
+                row = await queue.kind.find(self._session, job)
+            self._learn_of(queue, job, row)
+
+    def _learn_of(self, queue: JobQueue, job: Job, row: Row | None) -> None:
+        now, wall, last_look = self._clock.monotonic(), self._clock.time(), job.last_look
+        changed, age = job.learn(row, now, wall), job.age(now, wall)
+        if changed:
+            about = (job.kind.name, job.id, job.label, job.status, job.state.value)
+            self._hook(StatusChanged(*about))
+            if job.state.is_final:
+                self._hook(JobEnded(*about, age))
         if job.state.is_final:
-            self._hook(JobEnded(kind, job.id, job.label, job.status, state, age))
+            queue.note_duration(job, last_look, now)
+        else:
+            queue.schedule(job, max(job.ripe, now + next_look(age, self._jitter())))
+        queue.share(job, changed=changed)
 
-    def _failed(
+    async def _failed(
         self, queue: JobQueue, jobs: Sequence[Job], error: errors.ConstantContactError
     ) -> None:
         """Ask for fewer jobs, try again later, or raise the error in the waiters."""
@@ -108,7 +110,7 @@ class Looker:
         if isinstance(error, _REFUSALS):  # of a request for one job
             unreadable = Row(status="", unreadable=f"{error.reason}."[:LONGEST_TEXT])
             known = {} if isinstance(error, errors.NotFound) else {jobs[0].id: unreadable}
-            self._learn(queue, jobs, known)
+            await self._learn(queue, jobs, known)
             return
         now = self._clock.monotonic()
         if isinstance(error, errors.DailyQuotaExceeded):

@@ -9,7 +9,7 @@ from ccv2_async import errors
 from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
-from ccv2_async.polling.job import LONGEST_TEXT, JobKind, Row, rows_of
+from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, JobKind, Row, rows_of
 from ccv2_async.transport.calls.call import MAX_STATUS_RESPONSE, Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
@@ -64,6 +64,19 @@ async def fetch(session: Session, job: Job) -> LibraryFile:
     return await session.read(call, lambda response: response.read(LibraryFile))
 
 
+async def find(session: Session, job: Job) -> Row | None:
+    """Return the row of a file according to its record; None if the library has no such file."""
+    try:
+        file = await fetch(session, job)
+    except errors.NotFound:
+        return None
+    except errors.DecodeError as error:
+        return Row(status="", unreadable=f"{error.reason}."[:LONGEST_TEXT])
+    except errors.ConstantContactError:
+        return NO_NEWS
+    return _row(FileUploadStatus(file_id=job.id, status=str(file.status or "")))[1]
+
+
 def failure(job: Job, token: str) -> errors.JobError:
     """Return the exception for an upload that did not become Active."""
     said = job.history[-1].description
@@ -98,5 +111,6 @@ UPLOAD = JobKind(
     ask=ask,
     fetch=fetch,
     failure=failure,
+    find=find,
 )
 """How uploads are polled: up to a hundred IDs per request, for at most 15 minutes by default."""

@@ -19,7 +19,7 @@ from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField, UsageError
 from ccv2_async.models.validation import checked_text, is_whole
 from ccv2_async.secret import without_arguments
-from ccv2_async.tasks import all_ended, uninterrupted
+from ccv2_async.tasks import cancel_all, uninterrupted
 from ccv2_async.transport.calls.credentials import Credentials
 from ccv2_async.transport.files.sources import absolute, path_text
 from ccv2_async.transport.quota.budget import Budget
@@ -506,5 +506,4 @@ class Workers:
 
     async def _stop_ticking(self) -> None:
         if self._ticker is not None:
-            self._ticker.cancel()
-            await all_ended([self._ticker])
+            await cancel_all([self._ticker])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import math
 import re
@@ -13,7 +14,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.client import ConstantContact
-from ccv2_async.observe import CallSent
+from ccv2_async.observe import CallSent, JobEnded
 from ccv2_async.polling import job as jobs
 from ccv2_async.polling.job import State, Update
 from ccv2_async.polling.poller import UploadPoller
@@ -381,7 +382,7 @@ async def test_a_file_that_never_becomes_known_is_lost_after_a_while(
         assert [update.state async for update in poller] == [State.LOST]
 
 
-def status_server(*bodies: bytes | int) -> Any:
+def status_server(*bodies: bytes | int, has_file: bool = True) -> Any:
     """A server that accepts an upload with ID 7, then answers status requests with these."""
     left = list(bodies)
 
@@ -394,8 +395,10 @@ def status_server(*bodies: bytes | int) -> Any:
                 await wire.answer(f"{body} Refused", b"[]")
             else:
                 await wire.answer(body=body)
-        else:
+        elif has_file:
             await wire.answer(body=b'{"id": "7", "name": "menu.png", "status": "Active"}')
+        else:
+            await wire.answer("404 Not Found", b"[]")
 
     return serving(answer)
 
@@ -450,7 +453,7 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
     connect: Callable[..., Any], clock: SkippingClock
 ) -> None:
     row = b'[{"file_id": "7", "status": "Processing"}]'
-    async with status_server(row, 404) as server:
+    async with status_server(row, 404, has_file=False) as server:
         client = await connect(server)
         poller = await begin(client)
         assert (await poller.poll_once()) is not None
@@ -458,6 +461,59 @@ async def test_a_file_that_disappears_during_the_wait_is_lost(
         with pytest.raises(errors.JobNotFound) as caught:
             await poller
     assert caught.value.status is None
+
+
+RECORD = "/library/files/[0-9]*"
+FORGOTTEN: dict[str, Any] = {"path": "/library/files/uploadstatus/*", "status": 200, "body": "[]"}
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Sandbox]:
+    """A sandbox in which files are Active at once, but whose status requests know none of them."""
+    with Sandbox(mode="at_once") as sandbox:
+        sandbox.admin.fault("answer", "GET", times=None, **FORGOTTEN)
+        yield sandbox
+
+
+async def test_a_file_whose_status_is_forgotten_is_looked_up(
+    connect: Callable[..., Any], forgetful: Sandbox
+) -> None:
+    seen: list[Event] = []
+    client = await connect(forgetful, on_event=seen.append)
+    poller = await begin(client)
+    forgetful.admin.fault("unavailable", "GET", RECORD, times=4)
+    assert (await client.resume(poller.token())).id == poller.id
+    assert [update.status async for update in poller] == ["Active"]
+    assert [event.state for event in seen if isinstance(event, JobEnded)] == ["succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        ({"status": "VirusFound"}, errors.VirusFound),
+        ({"status": ""}, errors.StatusUnreadable),
+        ({"status": "Active", "size": "many"}, errors.StatusUnreadable),
+    ],
+)
+async def test_the_record_of_a_file_says_how_its_upload_ended(
+    connect: Callable[..., Any], forgetful: Sandbox, record: dict[str, Any], kind: type[Exception]
+) -> None:
+    body = json.dumps({"id": "1", "name": "menu.png"} | record)
+    forgetful.admin.fault("answer", "GET", RECORD, status=200, body=body, times=None)
+    with pytest.raises(kind):
+        await (await begin(await connect(forgetful)))
+
+
+async def test_one_failed_look_up_stops_the_others_of_a_look(
+    connect: Callable[..., Any], forgetful: Sandbox
+) -> None:
+    client = await connect(forgetful)
+    pollers = await begin_many(client, 30)
+    forgetful.admin.fault("unavailable", "GET", RECORD, times=40)
+
+    assert len(await client.wait_all(pollers)) == 30
+    assert len(looks(forgetful)) < 40
+    assert len(forgetful.admin.requests("GET", RECORD)) <= 40 + 2 * 30
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409])

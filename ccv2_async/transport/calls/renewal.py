@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccv2_async import errors
 from ccv2_async.secret import Secret
-from ccv2_async.tasks import all_ended, ends_task
+from ccv2_async.tasks import cancel_all, ends_task
 from ccv2_async.text import described
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class TokenRenewal:
         finally:  # a caller may have no time left, while the others still wait
             self._callers -= 1
             if not self._callers:
-                self._run.cancel()
-                await all_ended([self._run])
+                await cancel_all([self._run])
         trouble = run.result()
         if trouble:
             raise errors.AuthenticationFailed(

@@ -16,7 +16,7 @@ from ccv2_async.polling.job import State
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from ccv2_async.tasks import all_ended, ends_task, uninterrupted
+from ccv2_async.tasks import cancel_all, ends_task, uninterrupted
 from ccv2_async.text import described
 from ccv2_async.transport.calls.outage import MOST_FAILURES, PROBE, SYMPTOMS
 from ccv2_async.transport.files.sources import StreamSource
@@ -363,10 +363,10 @@ class Run:
     async def _end_all(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         """End every task of this run, then close the journal."""
         try:
-            await all_ended(_cancelled(tasks))
+            await cancel_all(tasks)
         finally:
             try:
-                await all_ended(_cancelled(self._sending))
+                await cancel_all(self._sending)
             finally:
                 self._follower.close()
                 if isinstance(self._store, Journal) and self._lent is None:
@@ -624,8 +624,7 @@ class Run:
         job, poller = followed.job, self._poller(followed.job)
         entry = attrs.evolve(followed.entry, status=job.status)
         error: errors.JobError | None = None
-        is_unknown = job.state is State.LOST and not job.unreadable
-        if job.state is State.SUCCEEDED or (is_unknown and await self._is_active(job)):
+        if job.state is State.SUCCEEDED:
             entry = await self._store.write(after_end(entry))
         elif job.state is State.PENDING:
             error = poller.timed_out(followed.seconds)
@@ -638,16 +637,6 @@ class Run:
         self.report.count(processing=-1)
         self._end(followed.file, result_of(entry, error), entry)
         self._end_if_done()
-
-    async def _is_active(self, job: Job) -> bool:
-        """Return whether the library has the file of a job whose status is no longer known."""
-        try:
-            file = await UPLOAD.fetch(self._parts.session, job)
-        except errors.AFFECTS_EVERY_CALL:
-            raise
-        except errors.ConstantContactError:
-            return False
-        return file_outcome(file.status) is Outcome.SUCCESS
 
     def _poller(self, job: Job) -> UploadPoller:
         return UploadPoller(self._parts.session, self._parts.sweep, job)
@@ -664,11 +653,3 @@ class Run:
         self._failing = self._failing or (self._options.fail_fast and result.error is not None)
         self.report.count_result(result)
         self._results.put_nowait(result)
-
-
-def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
-    """Cancel tasks, and return them."""
-    left = list(tasks)
-    for task in left:
-        task.cancel()
-    return left

@@ -714,7 +714,8 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
     file, journal = tmp_path / "a.png", tmp_path / "journal"
     unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
     sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
-    sandbox.admin.fault("inactive", "GET", "/library/files/[0-9]*", times=None)
+    unknown["status"] = 404
+    sandbox.admin.fault("answer", "GET", "/library/files/[0-9]*", **unknown)
     for _ in range(2):
         (result,) = await results_of(client.upload_many([file], journal=journal))
         assert isinstance(result.error, errors.JobNotFound)

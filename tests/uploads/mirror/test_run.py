@@ -1060,7 +1060,8 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
     root = tree({"a.png": "2"})
     unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
     sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
-    sandbox.admin.fault("inactive", "GET", "/library/files/[0-9]*", times=None)
+    unknown["status"] = 404
+    sandbox.admin.fault("answer", "GET", "/library/files/[0-9]*", **unknown)
     (failed,) = (await mirror(root)).failed
     assert isinstance(failed.error, errors.JobNotFound)
 
