@@ -17,7 +17,7 @@ States, the states that may follow, and what the next run does with an entry
     AMBIGUOUS  PENDING SENDING ACCEPTED              LOOK          REFUSE
 
 Every state except DONE may also follow itself, with other values in its entry. A file whose ID the
-service did not know is FAILED with a token and without a status: the next run asks again (FOLLOW).
+service did not know is FAILED with its ID and without a status: the next run asks again (FOLLOW).
 
 An entry is SENDING from just before the first byte can leave until the outcome is on record. The
 service has no idempotency key, so the file of such an entry is not sent again until `settle` has
@@ -262,5 +262,5 @@ def action_for(known: Entry | None, size: int, written_ns: int) -> Action:
     if known.state is BulkState.FAILED and not known.final:
         return Action.SEND
     changed = (known.size, known.written_ns) != (size, written_ns)
-    is_lost = known.state is BulkState.FAILED and known.tokens and known.status is None
+    is_lost = known.state is BulkState.FAILED and known.file_id and known.status is None
     return Action.FOLLOW if is_lost and not changed else NEXT_RUN[known.state][changed]

@@ -59,9 +59,7 @@ def test_only_a_failure_that_may_pass_is_sent_again() -> None:
 
 
 def test_a_file_that_the_service_did_not_know_is_asked_for_again() -> None:
-    refused = attrs.evolve(
-        ENTRY, state=BulkState.FAILED, final=True, tokens=("t",), status="Failed"
-    )
+    refused = attrs.evolve(ENTRY, state=BulkState.FAILED, final=True, file_id="7", status="Failed")
     unknown = attrs.evolve(refused, status=None)
 
     assert action_for(refused, 10, 5) is Action.REPORT

@@ -13,7 +13,7 @@ import attrs
 
 from ccv2_async.models.library import FileStatus
 from ccv2_async.transport.files.databases import columns_of, misfit
-from ccv2_async.uploads.ledger import BulkState
+from ccv2_async.uploads.ledger import Action, BulkState, action_for
 from ccv2_async.uploads.many.journal import COLUMNS, SCHEMA, UPSERT, Journal, JournalEntry
 from ccv2_async.uploads.mirror.plan import UNSURE, Known, Unfinished, key_of
 
@@ -113,7 +113,7 @@ class MirrorJournal(Journal):
             key = _key(entry)
             now = local.get(key)
             same = now is not None and (now.size, now.written_ns) == (entry.size, entry.written_ns)
-            accepted = entry.state is BulkState.ACCEPTED
+            accepted = action_for(entry, entry.size, entry.written_ns) is Action.FOLLOW
             if entry.state is BulkState.DONE or (accepted and not same):
                 await self.adopt(entry)
             elif now is None or not same or entry.status == FileStatus.DELETED:

@@ -728,6 +728,24 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
     assert len(sandbox.admin.requests(*POSTS)) == 1
 
 
+async def test_an_existing_file_that_the_service_did_not_know_is_asked_for_again(
+    client: ConstantContact, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "stuck.png").write_bytes(PICTURE)
+    files, journal = [tmp_path / "stuck.png"], tmp_path / "journal"
+    await results_of(client.upload_many(files, wait=False))
+    unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
+    (result,) = await results_of(client.upload_many(files, journal=journal, skip_existing=True))
+    assert isinstance(result.error, errors.JobNotFound)
+
+    row = json.dumps({**sandbox.admin.files()[0], "status": "Active"})
+    sandbox.admin.fault("answer", "GET", "/library/files/[0-9]*", status=200, body=row)
+    (result,) = await results_of(client.upload_many(files, journal=journal))
+
+    assert (result.state, result.error) == (BulkState.DONE, None)
+
+
 BLOCKED: dict[str, Any] = {"status": 403, "body": "<html>Request blocked</html>"}
 
 

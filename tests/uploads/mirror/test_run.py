@@ -1053,8 +1053,10 @@ async def test_a_page_of_a_firewall_does_not_mean_that_a_name_is_taken(
     assert active == ["menu.png"]
 
 
+@pytest.mark.parametrize("content", ["2", "3"])
+@pytest.mark.parametrize("delete", [False, True])
 async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
-    mirror: Mirror, sandbox: Sandbox, tree: Tree
+    mirror: Mirror, sandbox: Sandbox, tree: Tree, delete: bool, content: str
 ) -> None:
     await mirror(tree({"a.png": "1"}))
     root = tree({"a.png": "2"})
@@ -1066,8 +1068,9 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
     assert isinstance(failed.error, errors.JobNotFound)
 
     sandbox.admin.clear_faults()
-    result = await mirror(root)
+    if content != "2":
+        tree({"a.png": content})
+    result = await mirror(root, delete=delete)
 
     assert result.failed == ()
-    active = [file["name"] for file in sandbox.admin.files() if file["status"] == "Active"]
-    assert active == ["a.png"]
+    assert stored(sandbox) == {"a.png": content.encode()}
