@@ -736,11 +736,14 @@ async def test_an_existing_file_that_the_service_did_not_know_is_asked_for_again
     await results_of(client.upload_many(files, wait=False))
     unknown: dict[str, Any] = {"status": 200, "body": "[]", "times": None}
     sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", **unknown)
+    unknown["status"] = 404
+    sandbox.admin.fault("answer", "GET", "/library/files/[0-9]*", **unknown)
     (result,) = await results_of(client.upload_many(files, journal=journal, skip_existing=True))
     assert isinstance(result.error, errors.JobNotFound)
 
-    row = json.dumps({**sandbox.admin.files()[0], "status": "Active"})
-    sandbox.admin.fault("answer", "GET", "/library/files/[0-9]*", status=200, body=row)
+    sandbox.admin.clear_faults()
+    rows = json.dumps([{"file_id": result.id, "status": "Active"}])
+    sandbox.admin.fault("answer", "GET", "/library/files/uploadstatus/*", status=200, body=rows)
     (result,) = await results_of(client.upload_many(files, journal=journal))
 
     assert (result.state, result.error) == (BulkState.DONE, None)
