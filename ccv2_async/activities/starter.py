@@ -105,9 +105,7 @@ class Starter:
         parts: list[Part] = []
         count = len(portions)
         for number, portion in enumerate(portions, 1):
-            what = f"{operation.doing} {label}" + (
-                f", part {number} of {count}" if count > 1 else ""
-            )
+            what = f"{operation.doing} {label}" + f", part {number} of {count}" * (count > 1)
             path, effect, body = operation.path, operation.effect, portion.body
             call = Call(
                 "POST", path, effect, what, query, body, lane=lane, deadline=UPLOAD_DEADLINE

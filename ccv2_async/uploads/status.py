@@ -58,16 +58,17 @@ def _row(row: FileUploadStatus) -> tuple[str, Row]:
     return row.file_id, Row(status=status, description=description)
 
 
-async def fetch(session: Session, job: Job) -> LibraryFile:
+async def fetch(session: Session, job: Job, lane: Lane = Lane.INTERACTIVE) -> LibraryFile:
     """Return the library's record of a file that became Active."""
-    call = Call("GET", f"/library/files/{segment(job.id)}", Effect.SAFE, f"library file {job.id}")
+    path, what = f"/library/files/{segment(job.id)}", f"library file {job.id}"
+    call = Call("GET", path, Effect.SAFE, what, lane=lane)
     return await session.read(call, lambda response: response.read(LibraryFile))
 
 
 async def find(session: Session, job: Job) -> Row | None:
     """Return the row of a file according to its record; None if the library has no such file."""
     try:
-        file = await fetch(session, job)
+        file = await fetch(session, job, Lane.POLL)
     except errors.NotFound:
         return None
     except errors.DecodeError as error:

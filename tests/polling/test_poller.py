@@ -475,13 +475,15 @@ def forgetful() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.mark.parametrize("status", [404, 503])
 async def test_a_file_whose_status_is_forgotten_is_looked_up(
-    connect: Callable[..., Any], forgetful: Sandbox
+    connect: Callable[..., Any], forgetful: Sandbox, status: int
 ) -> None:
     seen: list[Event] = []
     client = await connect(forgetful, on_event=seen.append)
     poller = await begin(client)
-    forgetful.admin.fault("unavailable", "GET", RECORD, times=4)
+    page: dict[str, Any] = {"status": status, "body": "<html>Something went wrong"}
+    forgetful.admin.fault("answer", "GET", RECORD, times=4, **page)
     assert (await client.resume(poller.token())).id == poller.id
     assert [update.status async for update in poller] == ["Active"]
     assert [event.state for event in seen if isinstance(event, JobEnded)] == ["succeeded"]
