@@ -361,11 +361,8 @@ class Mirror:
             )
 
     async def _carry_out(self, plan: MirrorResult, journal: MirrorJournal) -> MirrorResult:
-        by_path = {
-            entry.path: entry
-            for entry in plan.entries
-            if entry.action in (MirrorAction.UPLOAD, MirrorAction.REPLACE)
-        }
+        sends = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
+        by_path = {entry.path: entry for entry in plan.entries if entry.action in sends}
         if by_path:
             items = [FileToUpload(entry.path, folders=entry.folders) for entry in by_path.values()]
             bulk = BulkUpload(self._parts, items, self._options, journal)
@@ -376,6 +373,10 @@ class Mirror:
                         await self._adopt(entry, result.id, journal)
                     else:
                         self._note(entry, error=result.error, file_id=result.id)
+        # An upload may have found its file among the extra ones, after its response was lost.
+        trash, own = MirrorAction.TRASH, {entry.file_id for entry in self._outcomes.values()}
+        entries = tuple(e for e in plan.entries if e.action is not trash or e.file_id not in own)
+        plan = attrs.evolve(plan, entries=entries)
         kept = await self._trash_extras(plan)
         for entry in plan.entries:
             if entry.action is MirrorAction.FINISH:

@@ -1074,3 +1074,17 @@ async def test_a_file_that_the_service_did_not_know_is_asked_for_again(
 
     assert result.failed == ()
     assert stored(sandbox) == {"a.png": content.encode()}
+
+
+async def test_a_file_that_an_upload_has_found_is_not_trashed_as_an_extra_one(
+    connect: Callable[..., Awaitable[ConstantContact]], sandbox: Sandbox, tree: Tree
+) -> None:
+    first, second = await connect(sandbox), await connect(sandbox)
+    await first.library.mirror(tree({"a.png": "1"}))
+    await first.library.upload(PNG + b"2", name="a(1).png")
+    sandbox.admin.fault("answer", "POST", "/library/files", status=500, read_body=True)
+
+    result = await second.library.mirror(tree({"a.png": "2"}), delete=True)
+
+    assert told(result) == {"a.png": "replace"}
+    assert stored(sandbox) == {"a.png": b"2"}
