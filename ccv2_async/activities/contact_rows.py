@@ -21,7 +21,7 @@ from ccv2_async.errors import DecodeError, InvalidField
 from ccv2_async.models import AddContactsRequest, ImportAddress, ImportCustomField, ImportData
 from ccv2_async.models.base import Model
 from ccv2_async.models.convert import encode_body
-from ccv2_async.models.validation import check
+from ccv2_async.models.validation import check, is_text
 from ccv2_async.text import described
 
 if TYPE_CHECKING:
@@ -291,12 +291,10 @@ def import_requests(
     requests = _requests(encoded, {"lists": list(lists), "column_names": columns}, most_rows)
     for request in requests:
         number = request.first - 1
-        if not is_address(contacts[number].email_addresses[0]):
-            raise InvalidField(
-                f"import_data[{number}].email_addresses",
-                contacts[number].email_addresses,
-                "the first contact needs a valid address, or the service refuses the whole request",
-            )
+        addresses = contacts[number].email_addresses
+        if not is_address(addresses[0]):
+            rule = "the first contact needs a valid address, or the service refuses the request"
+            raise InvalidField(f"import_data[{number}].email_addresses", addresses, rule)
     return requests
 
 
@@ -340,7 +338,7 @@ def _note(model: object, columns: Mapping[str, tuple[str, ...]], found: dict[str
 def _contact(row: ContactRow, number: int) -> ImportData:
     if isinstance(row, ImportData):
         return row
-    if isinstance(row, str) and row.strip():
+    if is_text(row) and row.strip():
         return ImportData((row.strip(),))
     raise InvalidField(
         f"import_data[{number}]", row, "it must be an ImportData, a mapping, or an address"

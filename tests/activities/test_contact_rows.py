@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -302,3 +303,11 @@ def test_the_first_contact_of_each_request_needs_a_valid_address() -> None:
         import_requests(rows, ["1"], None, most_rows=1)
     assert caught.value.field == "import_data[1].email_addresses"
     assert caught.value.values == ("nobody",)
+
+
+@pytest.mark.parametrize(
+    "requests", [removal_requests, partial(import_requests, column_names=None)]
+)
+def test_an_address_that_is_not_valid_text_is_refused_with_its_row(requests: Any) -> None:
+    with pytest.raises(errors.InvalidField, match=r"^import_data\[1\] is .* Nothing was sent"):
+        requests(["a@example.com", "b\ud800@example.com"], ["1"])
