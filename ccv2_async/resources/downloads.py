@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ccv2_async.transport.files.body import ProgressCallback
 
 _LONGEST_PAGE = 64 * 1024
-"""Bytes that are held back while they may be an HTML page in place of a file."""
+"""Bytes that are held back while they may be a page in place of a file."""
+
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n\v\f"  # byte order marks, and blanks
 
 
 def download_of(
@@ -81,7 +83,7 @@ class _Source:
         return self._link != expired
 
     async def _without_page(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Yield the pieces, but raise for a short HTML page before yielding any of it.
+        """Yield the pieces, but raise for a short page before yielding any of it.
 
         A file may begin like a page too. Then its size matches its record.
         """
@@ -89,13 +91,13 @@ class _Source:
         async for piece in pieces:
             held += piece
             del piece  # a page may echo the key, and a traceback may show it
-            if not held.lstrip().startswith(b"<") or len(held) > _LONGEST_PAGE:
+            if not _is_page(held) or len(held) > _LONGEST_PAGE:
                 yield bytes(held)
                 held.clear()
                 break
         if held and len(held) != self._file.size:
             held.clear()
-            raise errors.DecodeError(f"{self.what}: an HTML page arrived instead of the file.")
+            raise errors.DecodeError(f"{self.what}: a page arrived instead of the file.")
         if held:
             yield bytes(held)
         async for piece in pieces:
@@ -172,16 +174,20 @@ def _link_of_export(activity: Activity) -> str:
 
 
 async def _without_page(pieces: AsyncIterator[bytes], what: str) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces, but raise for an HTML page before yielding any of it.
+    """Yield the pieces, but raise for a page before yielding any of it.
 
     Raises:
-        DecodeError: It is an HTML page.
+        DecodeError: It is a page of HTML, or an error in JSON.
     """
     begun = False
     async for piece in pieces:
-        if not begun and piece.strip():
-            begun = True
-            if piece.lstrip().startswith(b"<"):
-                del piece  # as above
-                raise errors.DecodeError(f"{what}: an HTML page arrived instead of a CSV file.")
+        if not begun and _is_page(piece):
+            del piece  # as above
+            raise errors.DecodeError(f"{what}: a page arrived instead of a CSV file.")
+        begun = begun or bool(piece.strip(_BEFORE_TEXT))
         yield piece
+
+
+def _is_page(begun: bytes | bytearray) -> bool:
+    """Return whether content begins like HTML or JSON, in whichever Unicode encoding."""
+    return begun.lstrip(_BEFORE_TEXT).startswith((b"<", b"{", b"["))

@@ -369,8 +369,8 @@ class Library(Resource):
 
         Raises:
             UsageError: The file has no URL yet, or the path cannot be written.
-            DecodeError: The service returned no usable URL, an HTML page instead of the file, or
-                more bytes than its record says.
+            DecodeError: The service returned no usable URL, a page instead of the file, or more
+                bytes than its record says.
             ConnectionLost: The connection broke, or fewer bytes arrived than the record says. Safe
                 to try again: yes.
             ConstantContactError: As for any read. Safe to try again: yes.

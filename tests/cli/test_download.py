@@ -141,7 +141,7 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert names(tmp_path / "out") == ["b.png", "c.pdf"]
     (failed,) = (row for row in ran.rows if "error" in row)
     assert failed["id"] == ids["a.png"]
-    assert "an HTML page arrived instead of the file" in failed["error"]
+    assert "a page arrived instead of the file" in failed["error"]
     assert ": retrying" in ran.err
     service.admin.assert_faults_struck()
 

@@ -242,17 +242,28 @@ async def test_a_writer_never_gets_a_chunk_twice(connect: Callable[..., Any]) ->
     assert CONTENT.startswith(b"".join(writer.taken))
 
 
-async def test_an_html_page_in_place_of_a_table_is_refused(
-    connect: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\n <!DOCTYPE html><html>Log in</html>",
+        "\ufeff<html>Log in</html>".encode(),
+        "<html>Log in</html>".encode("utf-16"),
+        "<html>Log in</html>".encode("utf-16-be"),
+        b'{"error": "expired"}',
+        b'[{"error_key": "http.status.gone"}]',
+    ],
+)
+async def test_a_page_in_place_of_a_table_is_refused(
+    connect: Callable[..., Any], tmp_path: Path, body: bytes
 ) -> None:
     async def page(wire: Wire, _request: Request) -> None:
-        await wire.answer(body=b"\n <!DOCTYPE html><html>Log in</html>", json=False)
+        await wire.answer(body=body, json=False)
 
     writer = Writer()
     async with serving(page) as server:
         cc = await connect(server)
         for to in (tmp_path / "x.csv", writer):
-            with pytest.raises(errors.DecodeError, match="an HTML page arrived"):
+            with pytest.raises(errors.DecodeError, match="a page arrived"):
                 await cc.activities.download_export(exported("/x.csv"), to)
         await cc.aclose()
     assert names(tmp_path) == []
