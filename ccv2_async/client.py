@@ -234,8 +234,12 @@ class ConstantContact:
 
         Callers that wait for the quota, for a job, for the end of an outage, or to send a call
         again get `ClientClosed` immediately. A call that was sent may still be answered, and then
-        its connection closes. A call that still has to read its file ends with `ClientClosed`. Jobs
-        continue on the server; keep their tokens. Closing a view closes nothing.
+        its connection closes. A call that still has to read its file or stream, and a download, end
+        with `ClientClosed`. Jobs continue on the server; keep their tokens. Closing a view closes
+        nothing.
+
+        If a disk or a file object hangs, this waits for it for a second. No thread can be ended:
+        the ones that hang stay, and the process cannot exit, until they are released.
 
         Raises:
             UsageError: The client was opened in another event loop, and must be closed there. If
@@ -342,7 +346,9 @@ class ConstantContact:
         `refresh_token`, the connection, the response, the delays between attempts, the checks after
         a lost response, and the jobs of pollers. A call that would take longer raises
         `DeadlineExceeded`, and a poller raises `PollTimeout`. A call that adds something and was
-        sent in full raises `OutcomeUnknown`. Your own code in the block is not interrupted.
+        sent in full raises `OutcomeUnknown`. Your own code in the block is not interrupted, except
+        the streams, writers, and callbacks that a call waits for. If a disk or a file object hangs,
+        the call may end a second later, and its thread stays until it is released.
 
         Blocks can be nested, and the earliest deadline counts. Tasks that are created in the block
         have the same deadline. Outside of a block, each call has its own limit. It is two minutes
@@ -539,9 +545,10 @@ class ConstantContact:
             keep_folders: Whether to create the folders below a given folder in the library too,
                 three levels at most.
             concurrency: How many files are sent at the same time.
-            journal: A file that records each file before and after each step.
+            journal: A file that records each file before and after each step. The upload waits for
+                its disk, even after a deadline or after the client is closed.
             on_progress: A function or coroutine function that is called with a `BulkProgress`, at
-                most ten times per second.
+                most ten times per second. The upload waits for it, even after a deadline.
             on_file: A plain function that is called with a `FileProgress` when a file is being
                 sent, was accepted, or has another status. The result says how it ended.
             on_ambiguous: As for `library.begin_upload`.
@@ -566,8 +573,8 @@ class ConstantContact:
 
         Raises:
             InvalidField: An argument is wrong. Nothing was done. `BulkUpload` lists the exceptions
-                that iterating raises. A `deadline` block around the loop limits all of it: files
-                that are not done by then end with an error.
+                that iterating raises. A `deadline` block around the loop limits all of it, except
+                finding the files: files that are not done by then end with an error.
         """
         from ccv2_async.uploads.many.items import Options
         from ccv2_async.uploads.many.run import BulkUpload, Parts

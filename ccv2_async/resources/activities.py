@@ -453,11 +453,13 @@ class Activities(Resource):
             requests: Makes requests of rows.
         """
         threads = self._threads
-        if isinstance(contacts, str | os.PathLike):
-            return await cut(contacts, lists=",".join(lists), options=options, threads=threads)
-        options.refuse()
-        rows = await threads.run(rows_of, contacts) if reads_rows(contacts) else rows_of(contacts)
-        parts = await threads.run(requests, rows)
+        async with self._session.starting("reading the contacts", self._session.call_limit()):
+            if isinstance(contacts, str | os.PathLike):
+                return await cut(contacts, lists=",".join(lists), options=options, threads=threads)
+            options.refuse()
+            reads = reads_rows(contacts)
+            rows = await threads.run(rows_of, contacts) if reads else rows_of(contacts)
+            parts = await threads.run(requests, rows)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
         return f"{len(rows):,} contact{'s' * (len(rows) != 1)}", portions
 

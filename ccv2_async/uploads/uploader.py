@@ -161,11 +161,13 @@ class Uploader:
 
         Raises:
             FileRefused: It is not a readable regular file, or it is empty. Nothing was sent.
+            DeadlineExceeded: The caller's deadline passed first. Nothing was sent.
         """
         if is_path(file):
-            source = as_source(file)
-            if await source.prepare(self._threads) == 0:
-                raise empty(source.name)
+            source, session = as_source(file), self._session
+            async with session.starting(f"upload of {source.name}", session.call_limit()):
+                if await source.prepare(self._threads) == 0:
+                    raise empty(source.name)
 
     def claim(self, file_ids: Iterable[str]) -> None:
         """Note that these files belong to uploads already, so no look adopts one of them."""

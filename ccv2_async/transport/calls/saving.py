@@ -107,7 +107,8 @@ class Saving:
         limit = self._session.limit
         try:
             # Calls observe the deadline by themselves; this limits the writing too.
-            async with self._session.clock.timeout(limit.left if limit else None):
+            timeout = self._session.clock.timeout(limit.left if limit else None)
+            async with self._session.while_open(what, "The download was stopped."), timeout:
                 return await saving
         except errors.ConstantContactError as error:
             failed = without_frames(error)  # what arrived in them may echo the key
@@ -194,10 +195,9 @@ class Saving:
     async def _discard(self, partial: PartialFile) -> None:
         """Remove an incomplete file, even if the caller is being cancelled."""
         partial.is_unwanted = True  # a thread may be about to put it in its place
-        removing = self._threads.dispose(partial.discard)
-        if removing is not None:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
+        with anyio.CancelScope(shield=True):
+            removing = self._threads.dispose(partial.discard)
+            await asyncio.wait({removing}, timeout=_CLOSING_SECONDS)
 
 
 def _failure_kind(error: errors.ConstantContactError) -> retry.FailureKind:

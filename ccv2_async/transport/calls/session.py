@@ -10,7 +10,7 @@ import random
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import anyio
 import attrs
@@ -49,7 +49,7 @@ from ccv2_async.transport.http.messages import read_bounded, streamed
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from ccv2_async.clock import Clock
@@ -217,7 +217,7 @@ class Session:
         left = self.time_left
         return seconds if left is None else min(seconds, max(0.0, left))
 
-    def _call_limit(self) -> Deadline | None:
+    def call_limit(self) -> Deadline | None:
         """Return the earliest deadline for a call that begins now."""
         around = self.limit
         if self._seconds is None:
@@ -257,7 +257,7 @@ class Session:
         Raises:
             ConstantContactError: As for `send`, even while the pieces are read.
         """
-        limit = self._call_limit()
+        limit = self.call_limit()
         response = await self._carry_out(call, _left_open)
         try:
             async with (
@@ -301,7 +301,7 @@ class Session:
                 extensions=self._requests.extensions,
                 base_url=self.base_url,
                 clock=self.clock,
-                limit=self._call_limit(),
+                limit=self.call_limit(),
             )
         async with stream as pieces:
             yield pieces
@@ -314,11 +314,12 @@ class Session:
         await self._engine.aclose()
 
     @asynccontextmanager
-    async def while_open(self, what: str) -> AsyncIterator[None]:
+    async def while_open(self, what: str, advice: str = "It was not sent.") -> AsyncIterator[None]:
         """Interrupt a block that waits when the client is closed, or if it is closed already.
 
         Args:
             what: What the caller wants to do, for messages.
+            advice: What that means for the caller.
 
         Raises:
             ClientClosed: The block was interrupted.
@@ -333,7 +334,7 @@ class Session:
                 raise
         finally:
             self._shared.waits.discard(wait)
-        self._require_open(what)
+        self._require_open(what, advice)
 
     async def sleep(self, seconds: float, what: str) -> None:
         """Wait before a call, for as long as the client is open.
@@ -390,12 +391,14 @@ class Session:
         if call.lane is Lane.INTERACTIVE is not self._lane:
             call = attrs.evolve(call, lane=self._lane)
         self._renewal.refuse_reentry(call.what)
-        limit = self._call_limit()
+        limit = self.call_limit()
         gate = self._gates[call.lane]
-        async with self.while_open(call.what) if gate.locked() else nullcontext():
-            await self._begin_in_time(gate.acquire(), call.what, limit)
+        opened = self.while_open(call.what) if gate.locked() else nullcontext()
+        async with opened, self.starting(call.what, limit):
+            await gate.acquire()
         try:
-            await self._begin_in_time(self._take_turn(call), call.what, limit)
+            async with self.starting(call.what, limit):
+                await self._take_turn(call)
             tries = Tries(began=self.clock.monotonic())
             call, ends = self._limited(call, limit)
             report = CallReport(
@@ -455,37 +458,41 @@ class Session:
             DeadlineExceeded: It was not free in time. Nothing was sent.
             ClientClosed: The client was closed. Nothing was sent.
         """
-        async with self.while_open(what):
-            await self._begin_in_time(lock.acquire(), what, self.limit)
+        async with self.while_open(what), self.starting(what, self.limit):
+            await lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
-    async def _begin_in_time(
-        self, work: Coroutine[Any, Any, Any], what: str, limit: Deadline | None
-    ) -> None:
-        """Await the steps before the first attempt, or raise when the time runs out."""
-        if limit is None:
-            await work
-        elif not await self._done_by(limit.ends, work):
-            raise errors.DeadlineExceeded.from_parts(
-                what,
-                f"the call could not start within {limit.seconds:g} s",
-                "Nothing was sent; try again with more time.",
-            )
+    @asynccontextmanager
+    async def starting(
+        self, what: str, limit: Deadline | None, failed: Failed | None = None
+    ) -> AsyncIterator[None]:
+        """Limit a block with steps before an attempt.
 
-    async def _done_by(self, ends: float | None, work: Coroutine[Any, Any, Any]) -> bool:
-        """Await `work`, and return whether it was done in time."""
-        left = None if ends is None else ends - self.clock.monotonic()
-        if left is not None and left <= 0.0:
-            work.close()
-            return False
-        with suppress(TimeoutError):
-            async with self.clock.timeout(left):
-                await work
-            return True
-        return False
+        Args:
+            what: What the caller wants to do, for messages.
+            limit: The deadline, if any; see `call_limit`.
+            failed: The attempt before it, if any.
+
+        Raises:
+            DeadlineExceeded: The deadline passed first.
+        """
+        if limit is None:
+            yield
+            return
+        if limit.left > 0.0:
+            with suppress(TimeoutError):
+                async with self.clock.timeout(limit.left):
+                    yield
+                    return
+        reason = f"the call could not start within {limit.seconds:g} s"
+        advice, sent = "Nothing was sent; try again with more time.", "nothing"
+        if failed is not None:
+            reason, sent = failed.error.reason, getattr(failed.error, "sent", sent)
+            advice = f"There was no time left to send it again within {limit.seconds:g} s."
+        raise errors.DeadlineExceeded.from_parts(what, reason, advice, sent=sent) from None
 
     async def _take_turn(self, call: Call) -> None:
         """Wait for the quota, and report the wait if it took time.
@@ -515,9 +522,9 @@ class Session:
             await self._take_turn(call)
             tries.granted = self.clock.monotonic()
 
-    def _require_open(self, what: str) -> None:
+    def _require_open(self, what: str, advice: str = "It was not sent.") -> None:
         if self._shared.is_closed:
-            raise errors.ClientClosed.from_parts(what, "the client was closed", "It was not sent.")
+            raise errors.ClientClosed.from_parts(what, "the client was closed", advice)
 
     def require_loop(self, what: str) -> None:
         """Check that the caller runs in the event loop of this session.
@@ -552,7 +559,9 @@ class Session:
         try:
             async with self.clock.timeout(left):
                 if call.body is not None:
-                    attempt = await call.body.attempt(tries.doubtful)
+                    async with self.while_open(call.what):
+                        attempt = await call.body.attempt(tries.doubtful)
+                    attempt.guard = partial(self.while_open, call.what)
                     await keep_turn()
                 response = await self._engine.send(
                     self._requests.make(call, attempt, connected=keep_turn, resend=tries.number > 1)
@@ -662,10 +671,13 @@ class Session:
         repeatable = call.body is None or call.body.repeatable
         if decision in (Decision.LOOK, Decision.RAISE) or failed.final or not repeatable:
             raise failed.error
+        limit = None if ends is None else Deadline(call.deadline or 0.0, ends, self.clock)
+        again = partial(self.starting, call.what, limit, failed)
         if decision is Decision.REFRESH:
-            async with self.while_open(call.what):
-                await self._in_time(self._renewal.renew(failed), call, failed, ends)
-            await self._in_time(self._take_turn(call), call, failed, ends)
+            async with self.while_open(call.what), again():
+                await self._renewal.renew(failed)
+            async with again():
+                await self._take_turn(call)
             return
         hint = failed.hint
         delay = max(hint or 0.0, PAUSE_OVER_RATE)
@@ -684,19 +696,8 @@ class Session:
         report.retry(failed.kind.value, delay)
         if decision is not Decision.WAIT or call.lane is Lane.BULK:  # others: the budget's pause
             await self.sleep(delay, call.what)
-        await self._in_time(self._take_turn(call), call, failed, ends)
-
-    async def _in_time(
-        self, work: Coroutine[Any, Any, Any], call: Call, failed: Failed, ends: float | None
-    ) -> None:
-        """Await the steps before another attempt, or raise when the call's time runs out."""
-        if not await self._done_by(ends, work):
-            raise errors.DeadlineExceeded.from_parts(
-                call.what,
-                failed.error.reason,
-                f"There was no time left to send it again within {call.deadline:g} s.",
-                sent=getattr(failed.error, "sent", "nothing"),
-            )
+        async with again():
+            await self._take_turn(call)
 
 
 def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:

@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import anyio
@@ -19,10 +20,11 @@ import attrs
 import httpx
 
 from ccv2_async.clock import SystemClock
-from ccv2_async.errors import SourceConsumed
+from ccv2_async.errors import ClientClosed, SourceConsumed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from ccv2_async.clock import Clock
@@ -51,6 +53,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         is_closed: Whether the attempt is closed.
         failure: The exception of the source, or None; some engines hide it.
         trace: The traceback of the failure, without the engine's frames.
+        guard: Entered each time the source is read, to interrupt a read that hangs.
     """
 
     def __init__(self, length: int) -> None:
@@ -60,6 +63,7 @@ class BodyAttempt(httpx.AsyncByteStream, abc.ABC):
         self.is_closed: bool = False
         self.failure: BaseException | None = None
         self.trace: TracebackType | None = None
+        self.guard: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
         self._iterated = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -237,9 +241,12 @@ class _MultipartAttempt(BodyAttempt):
 
     async def _read(self) -> None:
         """Prepare the next pieces, the last one first."""
-        if self._reporter is not None:
-            await self._report(self._reporter)
-        block = await self._opened.read()
+        async with self.guard():
+            if self._reporter is not None and self.sent == "nothing":
+                await self._reporter.begin(self._opened.length)
+            elif self._reporter is not None:
+                await self._reporter.advance(self._opened.length - self._remaining)
+            block = await self._opened.read()
         pieces = [block]
         if self.sent == "nothing":
             pieces.append(self._layout.head)
@@ -253,13 +260,9 @@ class _MultipartAttempt(BodyAttempt):
     async def _finish(self) -> None:
         await self.aclose()
         if self._reporter is not None:
-            await self._reporter.finish()
-
-    async def _report(self, reporter: ProgressReporter) -> None:
-        if self.sent == "nothing":
-            await reporter.begin(self._opened.length)
-        else:
-            await reporter.advance(self._opened.length - self._remaining)
+            with suppress(ClientClosed):  # all was sent, and may still be answered
+                async with self.guard():
+                    await self._reporter.finish()
 
 
 _BYTES_BETWEEN = 256 * 1024

@@ -235,11 +235,9 @@ class OpenFileObject:
         self._is_open = False
         self._threads.streaming -= self._streams
         if self._offset < self.length and self._source.seekable:
-            rewinding = self._threads.dispose(self._source.rewind)
-            if rewinding is not None:
-                with anyio.CancelScope(shield=True):
-                    # `asyncio.wait` does not cancel it if the caller is cancelled once more.
-                    await asyncio.wait([rewinding], timeout=1)
+            with anyio.CancelScope(shield=True):
+                # `asyncio.wait` does not cancel it if the caller is cancelled once more.
+                await asyncio.wait([self._threads.dispose(self._source.rewind)], timeout=1)
 
 
 def is_file_object(thing: object) -> TypeGuard[BinaryFile]:

@@ -226,9 +226,7 @@ class OpenFile:
             self._ahead.cancel()
             pending.add(self._ahead)  # type: ignore[arg-type]  # a Task of bytes is awaited, no more
         if not file.closed:
-            closing = self._threads.dispose(file.close)
-            if closing is not None:
-                pending.add(closing)
+            pending.add(self._threads.dispose(file.close))
         if pending:
             await asyncio.wait(pending, timeout=_CLOSING_SECONDS)
 

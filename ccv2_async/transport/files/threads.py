@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ccv2_async.errors import ClientClosed, UsageError
-from ccv2_async.tasks import running_loop
+from ccv2_async.tasks import in_thread, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +31,9 @@ _LARGEST_BLOCK = 1536 * _KIB
 # one that is read ahead. So 4 MiB of blocks use 12 MiB of memory for up to 32 uploads, and the loop
 # passes them to the kernel within a few milliseconds.
 _BLOCKS_IN_ALL = 4 * 1024 * _KIB
+
+# Closing waits for running work, about a second in total, in case the disk hangs.
+_CLOSING_PAUSES = [0.001 * 2**step for step in range(10)]
 
 
 class _Executor(ThreadPoolExecutor):
@@ -71,6 +73,7 @@ class FileThreads:
         self.executor: ThreadPoolExecutor = _Executor(limit, thread_name_prefix="ccv2-files")
         self.streaming = 0
         self.roots: tuple[str, ...] = ()
+        self._awaited: set[asyncio.Future[Any]] = set()
 
     @property
     def block_size(self) -> int:
@@ -84,12 +87,15 @@ class FileThreads:
         """Run `work(*args)` in a thread, and return its result.
 
         If the caller is cancelled, this returns immediately, and the thread still finishes its
-        work.
+        work. No thread can be ended: one that hangs stays until its work returns.
 
         Args:
             work: The function to run.
             args: Its arguments.
-            undo: Called with the result if the caller was cancelled, to close an opened file.
+            undo: Called with the result if the caller did not wait for it, to close an opened file.
+
+        Raises:
+            ClientClosed: The threads were closed, and the work has not ended in time.
         """
         loop = running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -101,45 +107,40 @@ class FileThreads:
 
         # This costs half as much as `asyncio.wrap_future`, and saves an iteration of the loop.
         job.add_done_callback(pass_on)
+        self._awaited.add(done)
         try:
             return await done
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientClosed):
             if undo is not None and not job.cancel():
                 job.add_done_callback(lambda done: _undo(done, undo))
             raise
+        finally:
+            self._awaited.discard(done)
 
-    def dispose(self, work: Callable[[], object]) -> asyncio.Future[object] | None:
-        """Run `work` in a thread without waiting for it.
-
-        Returns:
-            A future to wait for; None if there are no threads and the work was done immediately.
-        """
+    def dispose(self, work: Callable[[], object]) -> asyncio.Future[object]:
+        """Run `work` in a thread, even after `aclose`, and return a future to wait for."""
         try:
             job = self.executor.submit(work)
         except UsageError:
-            work()
-            return None
+            # Not in the event loop: it may wait for a thread that a disk blocks.
+            return asyncio.ensure_future(in_thread(work))
         return asyncio.wrap_future(job)
 
     async def aclose(self) -> None:
-        """Let the running work finish, and end all threads, without blocking the event loop."""
-        executor = self.executor
-        executor.shutdown(wait=False)
-        if not executor._threads:  # noqa: SLF001  # ours
-            return
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        """Let the running work finish, and end all threads, without blocking the event loop.
 
-        def shut_down() -> None:
-            executor.shutdown(wait=True)
-            with contextlib.suppress(RuntimeError):  # the loop did not wait and is closed
-                loop.call_soon_threadsafe(ended.set)
-
-        # Another thread waits: the event loop must not, and the default executor may be full.
-        waiter = threading.Thread(target=shut_down, name="ccv2-files-end", daemon=True)
-        with contextlib.suppress(RuntimeError):  # no more threads: the others end by themselves
-            waiter.start()
-            await ended.wait()
-            waiter.join()
+        After a second, callers that still wait for work get `ClientClosed`.
+        """
+        self.executor.shutdown(wait=False)
+        threads = self.executor._threads  # noqa: SLF001  # ours
+        for pause in _CLOSING_PAUSES if threads else ():
+            is_working = any(thread.is_alive() for thread in threads)
+            await asyncio.sleep(pause if is_working else 0)  # the last results arrive meanwhile
+            if not is_working:
+                break
+        for done in tuple(self._awaited):
+            if not done.done() and not done.get_loop().is_closed():
+                done.set_exception(ClientClosed("The client was closed while a file was in use."))
 
 
 def _undo(job: Future[T], undo: Callable[[T], object]) -> None:

@@ -91,6 +91,7 @@ class Reporter:
     def __init__(
         self, session: Session, on_progress: OnBulkProgress | None, on_file: OnFileProgress | None
     ) -> None:
+        self._while_open = session.while_open
         self._clock = session.clock
         self._budget = session.budget
         self._outage = session.outage
@@ -165,7 +166,8 @@ class Reporter:
         try:
             answer: Any = self._on_progress(self.progress)
             if inspect.isawaitable(answer):
-                await answer
+                async with self._while_open("on_progress"):
+                    await answer
         except Exception:
             logger.exception("on_progress of a bulk upload failed; the upload continues")
 

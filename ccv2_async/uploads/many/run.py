@@ -388,7 +388,11 @@ class Run:
         if self._lent is None:  # a mirror gives files only, and one may be a folder by now
             found = each_file(self._items, threads, keep_folders=keep_folders, own=own)
         async with aclosing(found) as files:
-            async for file in files:
+            while True:
+                async with self._parts.session.while_open("reading the files to upload"):
+                    file = await anext(files, None)
+                if file is None or self._failing:
+                    break
                 while self._results.qsize() >= MOST_UNREAD:
                     self._room.clear()
                     await self._room.wait()
@@ -397,13 +401,10 @@ class Run:
                     self._give(attrs.evolve(refused_result(file), path=file.path))
                 else:
                     await self._slots.acquire()
-                    if self._failing:
-                        break
-                    task = asyncio.create_task(self._take_up(file), name="ccv2 bulk: file")
-                    self._sending.add(task)
-                    task.add_done_callback(self._taken_up)
-                if self._failing:
-                    break
+                    if not self._failing:
+                        task = asyncio.create_task(self._take_up(file), name="ccv2 bulk: file")
+                        self._sending.add(task)
+                        task.add_done_callback(self._taken_up)
         self._fed = True
         self._end_if_done()
 

@@ -184,7 +184,8 @@ class Mirror:
     async def _plan(self, journal: MirrorJournal | None) -> Plan:
         self._files, self._uploads, self._refused = {}, {}, []
         folders = await self._folders()
-        await self._scan(folders)
+        async with self._parts.session.starting("reading the folder", self._parts.session.limit):
+            await self._scan(folders)
         unfinished = Unfinished()
         known: Mapping[Key, Known] = {}
         if journal is not None:

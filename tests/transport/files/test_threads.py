@@ -228,13 +228,49 @@ async def test_disposal_runs_even_after_the_threads_have_ended() -> None:
     threads = FileThreads()
     done: list[str] = []
 
-    waiting = threads.dispose(lambda: done.append("in a thread"))
-    assert waiting is not None
-    await waiting
+    await threads.dispose(lambda: done.append("before"))
     await threads.aclose()
-    assert threads.dispose(lambda: done.append("on the spot")) is None
+    await threads.dispose(lambda: done.append("after"))
 
-    assert done == ["in a thread", "on the spot"]
+    assert done == ["before", "after"]
+    assert file_threads() == []
+
+
+async def test_disposal_after_the_end_never_blocks_the_event_loop() -> None:
+    threads = FileThreads()
+    release = threading.Event()
+    await threads.aclose()
+
+    disposing = threads.dispose(release.wait)
+    await asyncio.sleep(0)
+    assert not disposing.done()
+    release.set()
+    await disposing
+
+
+async def test_closing_leaves_work_that_hangs_and_tells_its_caller() -> None:
+    threads = FileThreads(limit=1)
+    begun, release = threading.Event(), threading.Event()
+    undone: list[str] = []
+
+    def hang() -> str:
+        begun.set()
+        assert release.wait(30)
+        return "opened"
+
+    hanging = asyncio.create_task(threads.run(hang, undo=undone.append))
+    queued = asyncio.create_task(threads.run(len, b"", undo=undone.append))
+    await until(begun.is_set)
+    async with asyncio.timeout(20):
+        await threads.aclose()
+        for work in (hanging, queued):
+            with pytest.raises(ClientClosed, match="while a file was in use"):
+                await work
+    assert undone == []
+
+    release.set()
+    await until(lambda: file_threads() == [])
+    assert undone == ["opened"]
 
 
 async def test_a_cancelled_close_still_ends_the_threads() -> None:
@@ -252,10 +288,6 @@ async def test_a_cancelled_close_still_ends_the_threads() -> None:
     assert await working
     await threads.aclose()
 
-    for thread in threading.enumerate():
-        if thread.name == "ccv2-files-end":
-            thread.join(10)
-    await asyncio.sleep(0)  # the first closing reports to nobody
     assert file_threads() == []
 
 
@@ -285,7 +317,7 @@ async def test_work_is_done_by_the_threads_that_the_system_allows(
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(UsageError, match="could not start a thread to work with files"):
         await threads.run(done.append, "without a thread")
-    assert threads.dispose(lambda: done.append("at once")) is None
+    await threads.dispose(lambda: done.append("at once"))
     allowed = 1
     await asyncio.gather(*(threads.run(done.append, name) for name in ("a", "b", "c")))
     assert done == ["at once", "a", "b", "c"]
