@@ -66,9 +66,9 @@ JobKindName = Literal["upload", "activity"]
 _Errors: TypeAlias = tuple[tuple[str, str], ...]
 
 _FORMS: dict[JobKindName, re.Pattern[str]] = {
-    # "uploadstatus" is a path segment. It is not an ID if the ID after it is missing.
+    # "uploadstatus" is not an ID, and neither is "addcontacts" or "removefromlists".
     "upload": re.compile(r"(?:^|/)library/files/(?:uploadstatus/)?(?!uploadstatus/*\Z)([^/]+)/*\Z"),
-    "activity": re.compile(r"(?:^|/)activities/([^/]+)/*\Z"),
+    "activity": re.compile(r"(?:^|/)activities/(?![a-z]+(?:contacts|lists)/*\Z)([^/]+)/*\Z"),
 }
 # IDs of every fixture are digits, base-36, UUIDs or base64url; commas would join two of them.
 _ID = re.compile(r"[A-Za-z0-9_=~.+-]{1,128}\Z")

@@ -74,6 +74,13 @@ def test_the_activity_id_comes_from_location(id_: str) -> None:
     assert job_id("activity", None, id_) == id_
 
 
+@pytest.mark.parametrize("name", ["addcontacts", "removefromlists", "clearlists", "exportcontacts"])
+@pytest.mark.parametrize("end", ["", "/", "?x=1"])
+def test_the_name_of_a_bulk_activity_is_not_its_id(name: str, end: str) -> None:
+    assert job_id("activity", f"{HOST}/v2/activities/{name}{end}") is None
+    assert job_id("activity", f"{HOST}/v2/activities/{name}1{end}") == f"{name}1"
+
+
 @pytest.mark.parametrize(
     "location",
     [
