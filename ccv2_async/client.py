@@ -681,7 +681,7 @@ class ConstantContact:
         """Yield the pollers in the order in which their jobs end; await each for its result.
 
         Raises:
-            InvalidField: One of them is not a poller. Nothing was sent.
+            InvalidField: One of them is not a poller of this client. Nothing was sent.
             PollTimeout: A job did not end within 15 minutes (uploads) or 24 hours (activities). It
                 continues on the server, and waiting again is safe.
             ConstantContactError: The status could not be read. Nothing is lost; call it again.
@@ -689,7 +689,7 @@ class ConstantContact:
         from ccv2_async.polling.poller import as_they_end
 
         parts = self._open_parts
-        listed = _listed(pollers)
+        listed = _listed(pollers, parts)
         async with aclosing(as_they_end(listed, parts.sweep, parts.session)) as ended:
             async for poller, overdue in ended:
                 if overdue is not None:
@@ -714,7 +714,7 @@ class ConstantContact:
                 have ended.
 
         Raises:
-            InvalidField: One of them is not a poller. Nothing was sent.
+            InvalidField: One of them is not a poller of this client. Nothing was sent.
             JobError: A job failed, or did not end within 15 minutes (uploads) or 24 hours
                 (activities). The others have ended too; awaiting one fetches its result.
         """
@@ -722,7 +722,7 @@ class ConstantContact:
 
         parts = self._open_parts
         return await outcomes(
-            _listed(pollers), parts.sweep, parts.session, return_errors=return_errors
+            _listed(pollers, parts), parts.sweep, parts.session, return_errors=return_errors
         )
 
     @overload
@@ -891,18 +891,18 @@ class _Parts:
         return cast("R", self._groups[kind])
 
 
-def _listed(pollers: Any) -> list[Any]:
+def _listed(pollers: Any, parts: _Parts) -> list[Any]:
     """Return the pollers as a list.
 
     Raises:
-        InvalidField: One of them is not a poller.
+        InvalidField: One of them is not a poller of this client.
     """
     from ccv2_async.polling.poller import Poller
 
     listed = list(pollers) if isinstance(pollers, Iterable) else [pollers]
     for number, poller in enumerate(listed):
-        if not isinstance(poller, Poller):
-            rule = "it must be a poller, such as one from begin_upload or resume"
+        if not (isinstance(poller, Poller) and poller._sweep is parts.sweep):  # noqa: SLF001  # ours
+            rule = "it must be a poller of this client, such as one from begin_upload or resume"
             raise InvalidField(f"pollers[{number}]", poller, rule)
     return listed
 

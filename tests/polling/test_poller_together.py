@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import errors
+from ccv2_async.polling.job import State
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -78,6 +79,38 @@ async def test_as_completed_ends_when_one_job_never_finishes(
         with pytest.raises(errors.PollTimeout, match="after 900 s"):
             await going
     assert seen == ["1"]
+
+
+async def test_a_poller_of_another_client_is_refused_before_any_request(
+    connect: Callable[..., Any],
+) -> None:
+    asked: list[str] = []
+
+    async def begin(wire: Wire, _: Request) -> None:
+        await wire.answer("201 Created", b"", "Id: 1")
+
+    async def failed(wire: Wire, request: Request) -> None:
+        asked.append(request.target)
+        await wire.answer(body=b'[{"file_id": "1", "status": "Failed"}]')
+
+    async with serving(begin) as server, serving(failed) as other_server:
+        client, other = await connect(server), await connect(other_server)
+        poller = await client.library.begin_upload(PICTURE, name="a.png")
+        with pytest.raises(errors.InvalidField, match=r"pollers\[0\].* of this client"):
+            await other.wait_all([poller], return_errors=True)
+        with pytest.raises(errors.InvalidField, match="of this client"):
+            await anext(other.as_completed([poller]))
+        assert (poller.state, asked) == (State.PENDING, [])
+
+
+async def test_a_poller_of_a_view_of_the_client_is_accepted(connect: Callable[..., Any]) -> None:
+    async with serving(half_active) as server:
+        client = await connect(server)
+        view = client.with_options(deadline=60)
+        poller = await view.library.begin_upload(PICTURE, name="ends.png")
+        [file] = await client.wait_all([poller])
+        [again] = await view.wait_all([client.resume(poller.token())])
+        assert (file.id, again.id) == ("1", "1")
 
 
 async def test_jobs_whose_requests_fail_slowly_delay_the_others_little(
