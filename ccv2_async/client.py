@@ -501,16 +501,13 @@ class ConstantContact:
         """
         from ccv2_async.models.validation import checked_id
         from ccv2_async.polling.poller import ActivityPoller
+        from ccv2_async.transport.calls.responses import is_id
 
-        parts = self._open_parts
-        now = self._clock.time()
-        job = parts.sweep.resume(
-            _activity(),
-            checked_id(activity_id, "activity_id"),
-            submitted=now,
-            not_before=now,
-            status=None,
-        )
+        parts, now = self._open_parts, self._clock.time()
+        id_ = checked_id(activity_id, "activity_id")
+        if not is_id(id_):  # a token would not accept it
+            raise InvalidField("activity_id", activity_id, "it must be the ID of one activity")
+        job = parts.sweep.resume(_activity(), id_, submitted=now, not_before=now, status=None)
         return ActivityPoller(parts.session, parts.sweep, job)
 
     def upload_many(
@@ -743,7 +740,8 @@ class ConstantContact:
         Args:
             tokens: The strings that `poller.token()` returned.
             return_errors: Whether to return the exception for a token that cannot be used, such as
-                an expired one, in its place. Otherwise it is raised before anything is sent.
+                an expired one, in its place. Otherwise, and for one that is not a string, it is
+                raised before anything is sent.
 
         Raises:
             InvalidField: `tokens` is not a list of tokens. Nothing was sent.
@@ -762,7 +760,7 @@ class ConstantContact:
             try:
                 jobs[token] = cast("Any", self.resume(token))._job  # noqa: SLF001  # both are ours
             except TokenError as error:
-                if not return_errors:
+                if not (return_errors and isinstance(token, str)):
                     raise
                 results[token] = error
         results |= await statuses(jobs, parts.sweep, parts.session)

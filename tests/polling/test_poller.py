@@ -823,6 +823,21 @@ async def test_sweep_returns_a_token_error_in_place_on_request(
     assert isinstance(updates["ccv2p1.nonsense"], errors.TokenError)
 
 
+@pytest.mark.parametrize("token", [["x"], ({},), None])
+async def test_sweep_refuses_a_token_that_is_not_text(client: ConstantContact, token: Any) -> None:
+    with pytest.raises(errors.TokenError, match="is a string"):
+        await client.sweep([token], return_errors=True)
+
+
+@pytest.mark.parametrize("wrong", ["a1,a2", "\u00e9", "a?b", "a%2fb", '"' * 200, "a" * 129])
+async def test_an_activity_is_resumed_only_by_an_id_that_a_token_accepts(
+    client: ConstantContact, wrong: str
+) -> None:
+    with pytest.raises(errors.InvalidField, match="activity_id"):
+        client.resume_activity(wrong)
+    assert client.resume(client.resume_activity("a" * 128).token()).id == "a" * 128
+
+
 async def test_an_unreadable_result_does_not_affect_the_others(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
