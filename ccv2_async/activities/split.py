@@ -219,7 +219,7 @@ class SplitJobs:
         combined: dict[str, Row] = {}
         for split, jobs in asked:
             for job in jobs:
-                job.learn(rows.get(job.id), session.clock.monotonic(), session.clock.time())
+                job.learn(rows.get(job.id), session.clock.monotonic())
             if (row := split.row()) is not None:
                 combined[split.id] = row
         return combined

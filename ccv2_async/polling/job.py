@@ -252,9 +252,10 @@ class Job:
         kind: Its kind.
         id: The service's ID.
         submitted: When it was started, in seconds since 1970.
-        submitted_here: The same on the monotonic clock; None for a resumed job.
+        submitted_here: The same on the monotonic clock. It is an estimate for a resumed job.
         due: When to look next, on the monotonic clock.
         label: Its name in messages: the file's name, or its ID.
+        resumed: Whether another process may have started it.
         ripe: The time, on the monotonic clock, before which a look is not worth a request.
         state: The current state.
         history: Every change of status, oldest first.
@@ -271,9 +272,10 @@ class Job:
     kind: JobKind
     id: str
     submitted: float
-    submitted_here: float | None
+    submitted_here: float
     due: float
     label: str
+    resumed: bool = False
     ripe: float = attrs.field(default=attrs.Factory(lambda self: self.due, takes_self=True))
     state: State = State.PENDING
     history: tuple[Update, ...] = ()
@@ -299,29 +301,22 @@ class Job:
         known = self.history and (self.state.is_final or not self.unknown)
         return self.history[-1] if known else None
 
-    def age(self, now: float, time: float) -> float:
-        """Return the seconds since it was started.
+    def age(self, now: float) -> float:
+        """Return the seconds since it was started, at a time on the monotonic clock."""
+        return now - self.submitted_here
 
-        Args:
-            now: The current time on the monotonic clock.
-            time: The same in seconds since 1970. Only a job of an earlier process needs it.
-        """
-        here = self.submitted_here
-        return max(0.0, time - self.submitted if here is None else now - here)
-
-    def learn(self, row: Row | None, now: float, time: float) -> bool:
+    def learn(self, row: Row | None, now: float) -> bool:
         """Take the response to a look into account; return whether the status is new.
 
         Args:
             row: The response; None if the service does not know the job.
             now: The time of the response, on the monotonic clock.
-            time: The same in seconds since 1970.
         """
         self.last_look = now
         self.ripe = max(self.ripe, now)
         if row is None:
             self.unknown += 1
-            return is_lost(self.age(now, time), self.unknown) and self.change(None, State.LOST)
+            return is_lost(self.age(now), self.unknown) and self.change(None, State.LOST)
         if row is NO_NEWS or row is UNIDENTIFIED:
             return False
         if row.unreadable:

@@ -74,8 +74,8 @@ class Looker:
 
     async def _learn(self, queue: JobQueue, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
         """Learn from the rows, and then look up the jobs that would count as lost."""
-        now, wall = self._clock.monotonic(), self._clock.time()
-        gone = [j for j in jobs if j.id not in rows and is_lost(j.age(now, wall), j.unknown + 1)]
+        now = self._clock.monotonic()
+        gone = [j for j in jobs if j.id not in rows and is_lost(j.age(now), j.unknown + 1)]
         for job in jobs:
             if job not in gone:
                 self._learn_of(queue, job, rows.get(job.id))
@@ -86,8 +86,8 @@ class Looker:
             self._learn_of(queue, job, row)
 
     def _learn_of(self, queue: JobQueue, job: Job, row: Row | None) -> None:
-        now, wall, last_look = self._clock.monotonic(), self._clock.time(), job.last_look
-        changed, age = job.learn(row, now, wall), job.age(now, wall)
+        now, last_look = self._clock.monotonic(), job.last_look
+        changed, age = job.learn(row, now), job.age(now)
         if changed:
             about = (job.kind.name, job.id, job.label, job.status, job.state.value)
             self._hook(StatusChanged(*about))

@@ -185,7 +185,7 @@ class JobQueue:
 
     def note_duration(self, job: Job, last_look: float | None, now: float) -> None:
         """Learn from a job that ended between two looks, assuming the midpoint."""
-        if job.submitted_here is not None and job.state is State.SUCCEEDED:
+        if not job.resumed and job.state is State.SUCCEEDED:
             earliest = job.submitted_here if last_look is None else last_look
             self.typical.add((earliest + now) / 2.0 - job.submitted_here)
 

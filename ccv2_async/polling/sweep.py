@@ -73,14 +73,17 @@ class Sweep:
         known = self._queue(kind).known
         job = known.get(id_)
         if job is None or job.state is State.LOST:
-            wait = min(max(0.0, not_before - self._clock.time()), LONGEST_WAIT)
+            now, time = self._clock.monotonic(), self._clock.time()
+            wait = min(max(0.0, not_before - time), LONGEST_WAIT)
             job = known[id_] = Job(
                 kind=kind,
                 id=id_,
                 submitted=submitted,
-                submitted_here=None,
-                due=self._clock.monotonic() + wait,
+                # The clock of the other process may have been ahead.
+                submitted_here=now - max(0.0, time - submitted),
+                due=now + wait,
                 label=id_,
+                resumed=True,
             )
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import orjson
 
-from ccv2_async.clock import in_dates
+from ccv2_async.clock import date_of, in_dates
 from ccv2_async.errors import TokenError
 from ccv2_async.transport.calls.responses import JobKindName, is_id
 
@@ -122,9 +122,10 @@ def decode(text: str, *, account: str, now: float, checksum: Callable[[bytes], s
     if not _is_valid(data):
         raise TokenError("The resume token has a format that this version does not know.")
     if in_dates(now) > data.expires:
+        made = f"{date_of(data.submitted):%Y-%m-%d}"
         raise TokenError(
-            f"The resume token of {data.kind} {data.id} has expired: the service no longer "
-            "keeps that job."
+            f"The resume token of {data.kind} {data.id}, made on {made}, has expired: the service "
+            "no longer keeps that job, unless a clock was wrong."
         )
     return data
 

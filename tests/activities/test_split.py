@@ -465,7 +465,7 @@ async def test_many_activities_are_polled_through_the_summary(
     ids = [job.id for job in split.open]
     assert ids == [f"a{number}" for number in range(120 - ASKED_AT_ONCE, 120)]
     for job in split.jobs[60:]:
-        job.learn(Row("COMPLETE"), 0.0, 0.0)
+        job.learn(Row("COMPLETE"), 0.0)
     assert [job.id for job in split.open] == [f"a{number}" for number in range(10, 60)]
 
 

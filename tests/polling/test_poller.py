@@ -74,7 +74,7 @@ async def test_a_notebook_shows_a_poller_with_a_bar(client: ConstantContact) -> 
         poller._repr_html_() == f'<progress value="1"></progress> UploadPoller {poller.id} Active'
     )
     other: Any = await begin(client, "other.png")
-    other._job.learn(jobs.Row("<b>\n"), 0.0, 0.0)
+    other._job.learn(jobs.Row("<b>\n"), 0.0)
     assert "&lt;b&gt;\\n" in other._repr_html_()
     assert "\n" not in repr(other)
 
@@ -360,6 +360,22 @@ async def test_a_file_that_never_becomes_known_is_lost_at_the_same_time_if_the_c
         with pytest.raises(errors.JobNotFound):
             await poller
         assert 100 < clock.now - before < 300
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 259_200.0, -259_200.0])
+async def test_a_token_from_a_machine_with_a_wrong_clock_is_polled_at_the_usual_pace(
+    connect: Callable[..., Any], clock: SkippingClock, ahead: float
+) -> None:
+    with Sandbox(mode="at_once") as sandbox:
+        clock.suspend(ahead)
+        token = (await begin(await connect(sandbox))).token()
+        clock.suspend(-ahead)
+        sandbox.admin.reset()
+        before = clock.now
+        with pytest.raises(errors.JobNotFound):
+            await (await connect(sandbox)).resume(token)
+        assert clock.now - before < 300
+        assert len(looks(sandbox)) < 40
 
 
 @pytest.mark.parametrize("as_null", [False, True], ids=["[]", "null"])

@@ -397,7 +397,9 @@ def test_a_resumed_job_has_the_status_in_its_token_and_is_not_final(
     kind, due = service.kinds["upload"], manual_clock.time() + later
     job = service.sweep.resume(kind, "1", submitted=7.0, not_before=due, status=status)
     assert (job.kind, job.id, job.label, job.submitted) == (kind, "1", "1", 7.0)
-    assert (job.submitted_here, job.due) == (None, manual_clock.now + wait)
+    assert job.resumed
+    assert job.age(manual_clock.now) == manual_clock.time() - 7.0
+    assert job.due == manual_clock.now + wait
     assert (job.status, job.state) == (status, State.PENDING)
     again = service.sweep.resume(kind, "1", submitted=8.0, not_before=due, status="Uploaded")
     assert again is job
