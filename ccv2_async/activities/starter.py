@@ -34,19 +34,17 @@ class Operation:
 
     Attributes:
         path: The path to send it to.
-        effect: Its effect on the account.
         doing: The action for messages.
     """
 
     path: str
-    effect: Effect
     doing: str
 
 
-IMPORT = Operation("/activities/addcontacts", Effect.CONVERGENT, "import of")
-REMOVAL = Operation("/activities/removefromlists", Effect.CONVERGENT, "removal of")
-CLEARING = Operation("/activities/clearlists", Effect.IDEMPOTENT, "clearing")
-EXPORT = Operation("/activities/exportcontacts", Effect.CONVERGENT, "export of")
+IMPORT = Operation("/activities/addcontacts", "import of")
+REMOVAL = Operation("/activities/removefromlists", "removal of")
+CLEARING = Operation("/activities/clearlists", "clearing")
+EXPORT = Operation("/activities/exportcontacts", "export of")
 
 
 # The split jobs of each client. Its views share them, because the sweep never forgets a kind.
@@ -106,7 +104,7 @@ class Starter:
         count = len(portions)
         for number, portion in enumerate(portions, 1):
             what = f"{operation.doing} {label}" + f", part {number} of {count}" * (count > 1)
-            path, effect, body = operation.path, operation.effect, portion.body
+            path, effect, body = operation.path, Effect.CONVERGENT, portion.body
             call = Call(
                 "POST", path, effect, what, query, body, lane=lane, deadline=UPLOAD_DEADLINE
             )

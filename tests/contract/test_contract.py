@@ -44,7 +44,7 @@ SETTLED = {
     "activity_add_contacts_multipart": Effect.CONVERGENT,
     "activity_remove_contacts": Effect.CONVERGENT,
     "activity_remove_contacts_multipart": Effect.CONVERGENT,
-    "activity_clear_lists": Effect.IDEMPOTENT,
+    "activity_clear_lists": Effect.CONVERGENT,
     "activity_export_contacts": Effect.CONVERGENT,
 }
 

@@ -5,8 +5,8 @@ The decision depends on what the call does and how far it got, not on its HTTP m
 Effects::
 
     SAFE        reads
-    IDEMPOTENT  PUT, DELETE, clear lists: doing it twice is doing it once
-    CONVERGENT  add or remove contacts: a repeat ends in the same place, at some cost
+    IDEMPOTENT  PUT, DELETE: doing it twice is doing it once
+    CONVERGENT  bulk activities: a repeat ends in the same place, but starts another job
     ADDITIVE    library upload, create folder, campaign, event: a repeat makes a duplicate
 
 The table, which is `TABLE` in the code::
