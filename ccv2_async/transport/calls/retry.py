@@ -26,7 +26,7 @@ The table, which is `TABLE` in the code::
 
 LOOK means that the caller must check whether the call was carried out before it is repeated. If an
 attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
-is `OutcomeUnknown`. If an attempt at a DELETE of one resource may have been carried out, and the
+is `OutcomeUnknown`. For other changes, the message says it. If an attempt at a DELETE of one resource may have been carried out, and the
 service then says that it does not know the resource, the call has succeeded; but not if it is of a
 contact, which is opted out or leaves lists, and stays known.
 

@@ -36,6 +36,7 @@ from ccv2_async.transport.calls.outcome import (
 from ccv2_async.transport.calls.renewal import TokenRenewal
 from ccv2_async.transport.calls.retry import (
     LONGEST_HINT,
+    MAY_HAVE_BEEN_CARRIED_OUT,
     QUICK_LOOK,
     Decision,
     Effect,
@@ -425,17 +426,9 @@ class Session:
                     gone = gone and "," not in call.path and not call.path.startswith("/contacts/")
                     if gone and tries.doubtful and call.method == "DELETE":
                         return await finish(call, httpx.Response(204))  # an earlier attempt did it
-                    if call.effect is not Effect.ADDITIVE or not tries.doubtful:
-                        raise
-                    # An earlier attempt may have been carried out, whatever ended the call.
-                    times = f"It was sent {tries.sent} times. " if tries.sent > 1 else ""
-                    raise errors.OutcomeUnknown.from_parts(
-                        call.what,
-                        error.reason,
-                        f"{times}It may have been carried out, and was not sent again; check the "
-                        "account before you repeat it.",
-                        sends=tries.doubtful,
-                    ) from error
+                    if tries.doubtful and call.effect is not Effect.SAFE:
+                        _admit_doubt(error, call, tries)
+                    raise
         finally:
             gate.release()
 
@@ -491,6 +484,7 @@ class Session:
         advice, sent = "Nothing was sent; try again with more time.", "nothing"
         if failed is not None:
             reason, sent = failed.error.reason, getattr(failed.error, "sent", sent)
+            sent = "wholly" if failed.kind in MAY_HAVE_BEEN_CARRIED_OUT else sent
             advice = f"There was no time left to send it again within {limit.seconds:g} s."
         raise errors.DeadlineExceeded.from_parts(what, reason, advice, sent=sent) from None
 
@@ -698,6 +692,26 @@ class Session:
             await self.sleep(delay, call.what)
         async with again():
             await self._take_turn(call)
+
+
+def _admit_doubt(error: errors.ConstantContactError, call: Call, tries: Tries) -> None:
+    """Make the error of a change say that an attempt at it may have been carried out.
+
+    Raises:
+        OutcomeUnknown: In place of the error, if the call adds something.
+    """
+    if call.effect is Effect.ADDITIVE:
+        times = f"It was sent {tries.sent} times. " if tries.sent > 1 else ""
+        raise errors.OutcomeUnknown.from_parts(
+            call.what,
+            error.reason,
+            f"{times}It may have been carried out, and was not sent again; check the account "
+            "before you repeat it.",
+            sends=tries.doubtful,
+        ) from error
+    is_open = isinstance(error, errors.ServerError | errors.DecodeError)
+    if not is_open and getattr(error, "sent", "") != "wholly":
+        error.extend("This is about the last attempt; an earlier one may have been carried out.")
 
 
 def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:

@@ -147,6 +147,7 @@ async def test_a_persistent_failure_is_raised_after_the_attempts_of_the_table(
     assert type(caught.value) is expected
     assert attempts(one) == SENDS[decision]
     assert caught.value.message.startswith("the thing: ")
+    assert "an earlier one" not in caught.value.message
     if isinstance(caught.value, errors.ConnectionLost):
         assert caught.value.sent == ("partly" if kind is FailureKind.PARTLY_SENT else "wholly")
 
@@ -179,6 +180,40 @@ async def test_a_deletion_whose_response_was_lost_has_succeeded_if_nothing_is_le
             with pytest.raises(errors.NotFound):
                 await session.send(call)
     assert scripts == []
+
+
+@pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.CONVERGENT])
+@pytest.mark.parametrize(
+    "then",
+    [FailureKind.OVER_DAY, FailureKind.UNAUTHORIZED, FailureKind.REDIRECTED, FailureKind.REFUSED],
+)
+async def test_a_refusal_does_not_hide_that_an_earlier_attempt_may_have_been_carried_out(
+    open_session: Callable[..., Any], effect: Effect, then: FailureKind
+) -> None:
+    scripts = [unanswered, ACCIDENTS[then]]
+
+    async def script(wire: Wire) -> None:
+        await scripts.pop(0)(wire)
+
+    async with RawServer(script) as server:
+        session = await open_session(server)
+        with pytest.raises(RAISED[then], match="an earlier one may have been carried out"):
+            await session.send(call(effect, then))
+    assert scripts == []
+
+
+@pytest.mark.parametrize("effect", [Effect.IDEMPOTENT, Effect.CONVERGENT])
+async def test_a_call_that_is_not_sent_again_says_that_it_may_have_been_carried_out(
+    open_session: Callable[..., Any], effect: Effect
+) -> None:
+    async def script(wire: Wire) -> None:
+        session.budget.end_day()
+        await unanswered(wire)
+
+    async with RawServer(script) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DailyQuotaExceeded, match="one may have been carried out"):
+            await session.send(call(effect))
 
 
 @pytest.mark.parametrize("effect", Effect)
