@@ -398,7 +398,8 @@ class ResponseTooLarge(DecodeError):
 class UnreadableRow(DecodeError):
     """A row of a list does not fit its model. The rows before it were returned.
 
-    `on_bad_row="skip"` skips it. Safe to try again: yes, but the row is likely to be the same.
+    `on_bad_row="skip"` skips it. Safe to try again: yes, but the row is likely to be the same; no,
+    if the call changed something.
 
     Attributes:
         index: The number of the row in the whole list, from 0; `where` is its place in its page.

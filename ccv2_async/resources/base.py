@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,17 +19,17 @@ from typing import (
 
 import attrs
 
-from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError
+from ccv2_async.errors import ActivityFailed, ConstantContactError
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import Call, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, parsed
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls.call import Response
@@ -255,7 +254,7 @@ async def result_of(response: Response, model: type[T]) -> T:
         DecodeError: The response cannot be read. The service carried out the call, and the message
             says so. Safe to try again: no.
     """
-    with _carried_out(response):
+    with carried_out(response.status):
         return await parsed(response, lambda response: response.read(model))
 
 
@@ -266,22 +265,9 @@ async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) 
         UnreadableRow: A row cannot be read, and `on_bad_row` is "raise".
         DecodeError: As for `result_of`.
     """
-    with _carried_out(response):
+    with carried_out(response.status):
         page = await parsed(response, lambda response: response.rows(model))
         return await good_rows(page.results, response.what, on_bad_row)
-
-
-@contextmanager
-def _carried_out(response: Response) -> Iterator[None]:
-    """Add to a `DecodeError` about a response that its call was carried out."""
-    try:
-        yield
-    except DecodeError as error:
-        error.extend(
-            f"The service returned {response.status}, so the call was carried out. Do not send it "
-            "again; read the result from the account."
-        )
-        raise
 
 
 def path_to(template: str, *ids: str) -> str:

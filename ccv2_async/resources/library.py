@@ -522,8 +522,8 @@ class Library(Resource):
                 many.
 
         Raises:
-            UnreadableRow: A row of the response cannot be read. The files were moved. Safe to try
-                again: yes, but there is no need to.
+            UnreadableRow: A row of the response cannot be read. The files were moved, so do not try
+                again.
 
         Source: "Move files" page of the service's documentation.
         """

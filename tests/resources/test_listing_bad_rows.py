@@ -258,6 +258,7 @@ async def test_a_bad_row_of_a_move_keeps_the_good_ones_and_says_that_the_files_w
         ) as info:
             await cc.library.move_files("5", ["1", "2", "3"])
         assert [row.id for row in info.value.rows_before] == ["1"]
+        assert not info.value.safe_to_retry
 
 
 async def test_a_bad_row_of_a_move_can_be_skipped(

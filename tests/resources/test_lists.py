@@ -210,7 +210,7 @@ async def test_a_dict_in_place_of_a_model_is_refused_with_argument_and_model(
     assert ear.calls == []
 
 
-@pytest.mark.parametrize("body", ["<html>", "", '{"id": "7"', '{"name": 5}'])
+@pytest.mark.parametrize("body", ["", '{"id": "7"', '{"name": 5}'])
 async def test_an_unreadable_response_error_says_that_the_list_was_created(
     client: ConstantContact, sandbox: Sandbox, ear: Ear, body: str
 ) -> None:

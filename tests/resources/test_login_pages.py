@@ -58,11 +58,12 @@ async def test_a_page_does_not_end_a_change_and_the_change_is_safe_to_repeat(
     assert "carried out" not in str(caught.value)
 
 
+@pytest.mark.parametrize("headers", [HTML, JSON, {}], ids=["HTML", "JSON", "no type"])
 @pytest.mark.parametrize("change", ADDITIONS.values(), ids=[*ADDITIONS])
 async def test_after_a_page_it_is_unknown_whether_something_was_added(
-    client: ConstantContact, sandbox: Sandbox, change: Change
+    client: ConstantContact, sandbox: Sandbox, change: Change, headers: dict[str, str]
 ) -> None:
-    sandbox.admin.fault("answer", **PAGE)
+    sandbox.admin.fault("answer", **{**PAGE, "headers": headers})
     with pytest.raises(errors.OutcomeUnknown, match=WHO):
         await change(client)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -15,7 +17,7 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ccv2_async.models.convert import BadRow, Page
     from ccv2_async.transport.files.body import Body
@@ -106,9 +108,7 @@ class Response:
         Raises:
             DecodeError: It does not fit the model; the message names the place.
         """
-        return self._decoded(
-            lambda: decode(model, self.content, what=self.what, redact=self.redact)
-        )
+        return self._decoded(partial(decode, model))
 
     def rows(self, model: type[T], *, paged: bool = False) -> Page[T | BadRow]:
         """Return the body as a list, with a `BadRow` for each row that cannot be read.
@@ -116,11 +116,7 @@ class Response:
         Raises:
             DecodeError: It is not a list of the expected kind.
         """
-        return self._decoded(
-            lambda: decode_rows(
-                model, self.content, paged=paged, what=self.what, redact=self.redact
-            )
-        )
+        return self._decoded(partial(decode_rows, model, paged=paged))
 
     def one(self, model: type[T]) -> T | BadRow:
         """Return the body as a model, or as a `BadRow` if it is JSON that does not fit.
@@ -128,9 +124,7 @@ class Response:
         Raises:
             DecodeError: It is not JSON.
         """
-        return self._decoded(
-            lambda: decode_one(model, self.content, what=self.what, redact=self.redact)
-        )
+        return self._decoded(partial(decode_one, model))
 
     @property
     def date(self) -> float | None:
@@ -145,7 +139,7 @@ class Response:
         """
         if not self.flaw and (not self.content or self._not_json() is not None):
             return None
-        return self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
+        return self._decoded(decode_plain)
 
     def from_service(self, effect: Effect) -> Response:
         """Return the response to a change if the service sent it: JSON or nothing, and not a page.
@@ -158,9 +152,11 @@ class Response:
         """
         adds = effect is Effect.ADDITIVE
         named = self.headers.get("location") or self.headers.get("id")
+        start = self.content.lstrip()[:1]
+        is_page = start == b"<" or self._not_json() is not None
         try:
-            if self.content.strip() and not (adds and (named or self._not_json() is None)):
-                self._decoded(lambda: decode_plain(self.content, self.what, self.redact))
+            if start and (is_page or not adds) and not (adds and named):
+                self._decoded(decode_plain)
         except errors.DecodeError as page:
             page.extend("Something other than the service answered, such as a login page.")
             if adds:
@@ -176,17 +172,16 @@ class Response:
         """Whether reading it would block the event loop."""
         return len(self.content) > _SMALL or weight_of(self.content) > _LIGHT
 
-    def _decoded(self, decoding: Callable[[], R]) -> R:
+    def _decoded(self, decoding: Callable[..., R]) -> R:
         if self.flaw:
             raise errors.OutcomeUnknown(
                 f"{self.what}: the service returned {self.status}, so it was carried out, but the "
                 f"response {self.flaw}. It was not sent again; read the result from the account."
             )
-        refused = self._not_json()
-        if refused is not None:
+        if refused := self._not_json():
             raise refused
         try:
-            return decoding()
+            return decoding(self.content, what=self.what, redact=self.redact)
         except errors.DecodeError as error:
             error.status = self.status
             raise
@@ -204,6 +199,20 @@ class Response:
             excerpt=excerpt,
             status=self.status,
         )
+
+
+@contextmanager
+def carried_out(status: int) -> Iterator[None]:
+    """Add to a `DecodeError` about the response to a change that it was carried out."""
+    try:
+        yield
+    except errors.DecodeError as error:
+        error.extend(
+            f"The service returned {status}, so the call was carried out. Do not send it again; "
+            "read the result from the account."
+        )
+        error.safe_to_retry = False
+        raise
 
 
 async def parsed(response: Response, parse: Callable[[Response], R]) -> R:

@@ -10,7 +10,7 @@ import httpx
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.validation import one_of, query_of
-from ccv2_async.transport.calls.call import Call, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, parsed
 from ccv2_async.transport.calls.download import target_of
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -70,7 +70,9 @@ async def send_raw(
     call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=checked_lane(lane))
     if call.effect is Effect.SAFE:
         return await session.read(call, _response)
-    return await parsed(await session.send(call), _response)
+    response = await session.send(call)
+    with carried_out(response.status):
+        return await parsed(response, _response)
 
 
 def _checked_path(path: object, base_url: str) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -26,9 +26,9 @@ The table, which is `TABLE` in the code::
 
 LOOK means that the caller must check whether the call was carried out before it is repeated. If an
 attempt at an ADDITIVE call may have been carried out, and the call ends with any error, the error
-is `OutcomeUnknown`. For other changes, the message says it. If an attempt at a DELETE of one resource may have been carried out, and the
-service then says that it does not know the resource, the call has succeeded; but not if it is of a
-contact, which is opted out or leaves lists, and stays known.
+is `OutcomeUnknown`; the error of another change says it. If an attempt at a DELETE of one resource
+may have been carried out, and the service then says that it does not know the resource, the call
+has succeeded; but not if it is of a contact, which is opted out or leaves lists, and stays known.
 
 A download is a read whose bytes come after the response. When they break off, or another host
 refuses them, the table decides as well: 429 of another host is SERVER_BUSY, and a WAIT is over,
@@ -101,15 +101,12 @@ def _row(
     safe: Decision,
     convergent: Decision | None = None,
     additive: Decision | None = None,
-    *,
-    idempotent: Decision | None = None,
 ) -> dict[Effect, Decision]:
     """Return a row. An effect without a decision gets that of the column to its left."""
-    idempotent = idempotent or safe
-    convergent = convergent or idempotent
+    convergent = convergent or safe
     return {
         Effect.SAFE: safe,
-        Effect.IDEMPOTENT: idempotent,
+        Effect.IDEMPOTENT: safe,
         Effect.CONVERGENT: convergent,
         Effect.ADDITIVE: additive or convergent,
     }
@@ -126,7 +123,7 @@ TABLE: dict[FailureKind, dict[Effect, Decision]] = {
     FailureKind.UNAUTHORIZED: _row(Decision.REFRESH),
     FailureKind.REDIRECTED: _row(Decision.RAISE),
     FailureKind.REFUSED: _row(Decision.RAISE),
-    FailureKind.GARBLED: _row(Decision.RETRY, idempotent=Decision.RAISE),
+    FailureKind.GARBLED: {**_row(Decision.RAISE), Effect.SAFE: Decision.RETRY},
 }
 
 

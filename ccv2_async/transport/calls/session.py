@@ -10,7 +10,7 @@ import random
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
@@ -20,7 +20,7 @@ from ccv2_async import errors
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
-from ccv2_async.transport.calls.call import CALL_DEADLINE, Call, Response, parsed
+from ccv2_async.transport.calls.call import CALL_DEADLINE, Call, Response, carried_out, parsed
 from ccv2_async.transport.calls.circuit import FAILED_READS, FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
@@ -582,8 +582,8 @@ class Session:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
             )
-            if call.effect is Effect.SAFE and _is_garbled(failure):
-                return _garbled(failure, tries.number)
+            if call.effect is Effect.SAFE and (garbled := _garbled(failure, tries.number)):
+                return garbled
             raise_unless_connection_failed(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
@@ -612,7 +612,9 @@ class Session:
     async def _read_whole(self, call: Call, response: httpx.Response) -> Response:
         content, flaw = b"", ""
         try:
-            content = await read_bounded(response, call.max_response, call.what)
+            is_read = call.effect is Effect.SAFE
+            with nullcontext() if is_read else carried_out(response.status_code):
+                content = await read_bounded(response, call.max_response, call.what)
         except (httpx.HTTPError, OSError, errors.DecodeError) as broken:
             if call.effect in (Effect.SAFE, Effect.IDEMPOTENT):
                 raise
@@ -714,18 +716,14 @@ def _admit_doubt(error: errors.ConstantContactError, call: Call, tries: Tries) -
         error.extend("This is about the last attempt; an earlier one may have been carried out.")
 
 
-def _is_garbled(failure: BaseException) -> TypeGuard[errors.DecodeError]:
-    return isinstance(failure, errors.DecodeError) and not isinstance(
-        failure, errors.ResponseTooLarge
-    )
-
-
-def _garbled(error: errors.DecodeError, number: int) -> Failed:
-    """Return the failure for an unreadable response to a read."""
+def _garbled(failure: BaseException, number: int) -> Failed | None:
+    """Return the failure for an unreadable response to a read; None if it is another failure."""
+    if not isinstance(failure, errors.DecodeError) or isinstance(failure, errors.ResponseTooLarge):
+        return None
     if number > 1:
-        error.extend(f"It was tried {number} times.")
-    error.safe_to_retry = True
-    return Failed(FailureKind.GARBLED, error)
+        failure.extend(f"It was tried {number} times.")
+    failure.safe_to_retry = True
+    return Failed(FailureKind.GARBLED, failure)
 
 
 async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:

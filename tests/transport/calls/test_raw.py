@@ -130,6 +130,17 @@ async def test_a_get_is_retried_and_a_post_is_not(
     assert "x" not in {found.name for found in await client.lists.all()}
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+async def test_the_error_of_a_change_with_broken_json_says_that_it_was_carried_out(
+    client: ConstantContact, sandbox: Sandbox, method: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    sandbox.admin.fault("answer", status=200, headers=headers, body='{"id": "7"')
+    with pytest.raises(errors.DecodeError, match="200, so the call was carried out") as caught:
+        await client.request(method, "/lists/7", json={})
+    assert not caught.value.safe_to_retry
+
+
 async def test_a_response_that_is_not_json_comes_as_bytes(connect: Callable[..., Any]) -> None:
     async def answer(wire: Wire, _: Request) -> None:
         await wire.answer("200 OK", b"plain text", "Content-Type: text/plain", json=False)

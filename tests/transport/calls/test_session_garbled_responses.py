@@ -99,6 +99,19 @@ async def test_a_write_with_a_garbled_response_is_not_repeated(
     assert not caught.value.safe_to_retry
 
 
+@pytest.mark.parametrize("kind", ["no gzip", "an encoding that was not requested", "too large"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_the_error_of_a_write_that_cannot_be_unpacked_says_that_it_was_carried_out(
+    open_session: Callable[..., Any], method: str, kind: str
+) -> None:
+    call = Call(method, "/x", Effect.IDEMPOTENT, "the thing", max_response=999)
+    async with serving(GARBLED.get(kind) or answer(b" " * 1000)) as server:
+        session = await open_session(server)
+        with pytest.raises(errors.DecodeError, match="200, so the call was carried out") as caught:
+            await session.send(call)
+    assert not caught.value.safe_to_retry
+
+
 async def test_a_read_with_a_too_large_response_is_not_repeated(
     open_session: Callable[..., Any],
 ) -> None:
