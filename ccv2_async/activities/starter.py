@@ -149,17 +149,15 @@ async def started_id(response: Response) -> str:
         named = (await parsed(response, lambda response: response.read(Activity))).id
     except (errors.DecodeError, errors.OutcomeUnknown):
         named = ""
-    if is_id(named):
-        return named
-    from_location = job_id("activity", response.headers.get("location"))
-    if from_location is None:
+    found = named if is_id(named) else job_id("activity", response.headers.get("location"))
+    if found is None:
         response.from_service(Effect.CONVERGENT)
         raise errors.OutcomeUnknown(
             f"{response.what}: the service accepted it ({response.status}) but "
             f"{without_id(response.headers)}. It was not sent again; find it in the list of "
             "activities, which shows the newest first."
         )
-    return from_location
+    return found
 
 
 def _after(

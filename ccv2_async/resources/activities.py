@@ -30,7 +30,7 @@ from ccv2_async.models.activities import (
     ExportSortBy,
 )
 from ccv2_async.models.convert import encode_body
-from ccv2_async.resources.base import Resource, path_to, waits_for
+from ccv2_async.resources.base import Endpoint, Resource, waits_for
 from ccv2_async.resources.downloads import export_of
 from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.body import BytesBody
@@ -60,6 +60,9 @@ _STATUS_FILTERS = (
     "ALL",
     *(status for status in ActivityStatus if status is not ActivityStatus.CANCELLED),
 )
+
+
+ACTIVITIES = Endpoint(Activity, Activity, "/activities", "activity")
 
 
 class Activities(Resource):
@@ -113,9 +116,7 @@ class Activities(Resource):
 
         Source: "Bulk activities status report" page of the service's documentation.
         """
-        return await self._get(
-            Activity, path_to("/activities/{}", activity_id), what=f"activity {activity_id}"
-        )
+        return await self._one(ACTIVITIES, activity_id)
 
     async def begin_add_contacts(
         self,

@@ -19,7 +19,7 @@ from typing import (
 
 import attrs
 
-from ccv2_async.errors import ActivityFailed, ConstantContactError
+from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
@@ -29,7 +29,7 @@ from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from ccv2_async.resources.listing import OnBadRow
     from ccv2_async.transport.calls.call import Response
@@ -99,10 +99,16 @@ class Resource:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def _get(self, model: type[T], path: str, *, what: str, query: Query = None) -> T:
-        """Return one object."""
+    async def _get(
+        self, model: type[T], path: str, ids: Sequence[str] = (), *, what: str, query: Query = None
+    ) -> T:
+        """Return one object.
+
+        Raises:
+            DecodeError: Its ID is not the last of `ids`. Safe to try again: yes.
+        """
         call = Call("GET", path, Effect.SAFE, what, query=validation.query_of(query))
-        return await self._session.read(call, lambda response: response.read(model))
+        return await self._session.read(call, lambda response: _own(response, model, *ids[-1:]))
 
     async def _get_rows(
         self, model: type[T], path: str, *, what: str, on_bad_row: OnBadRow, query: Query = None
@@ -166,7 +172,7 @@ class Resource:
     async def _one(self, endpoint: Endpoint[T], *ids: str, query: Query = None) -> T:
         """Return one thing."""
         path, what = endpoint.place(*ids)
-        return await self._get(endpoint.model, path, what=what, query=query)
+        return await self._get(endpoint.model, path, ids, what=what, query=query)
 
     async def _all_of(self, endpoint: Endpoint[T], *ids: str, on_bad_row: OnBadRow) -> list[T]:
         """Return all things at the endpoint below the parents with these IDs."""
@@ -186,7 +192,7 @@ class Resource:
         """
         path, what = endpoint.place(*ids) if ids else (endpoint.path, endpoint.name)
         checked = validation.checked_changes(changes, endpoint.written)
-        before: Any = await self._get(endpoint.model, path, what=what)
+        before: Any = await self._get(endpoint.model, path, ids, what=what)
         after = attrs.evolve(before, **checked)
         return await self._replace(
             endpoint.model,
@@ -245,6 +251,17 @@ class Resource:
         rows = validation.checked_limit(limit, most)
         shown = validation.query_of({"limit": rows, **(query or {})})
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
+
+
+def _own(response: Response, model: type[T], asked: object = "") -> T:
+    """Return the object from a response if it is the one with the ID that was asked for."""
+    found = response.read(model)
+    known, own = str(asked), str(getattr(found, "id", None) or asked)
+    # The UUID of the newer API may stand for a number, and case may differ.
+    if known and known.isdecimal() == own.isdecimal() and known.casefold() != own.casefold():
+        reason = f"the service returned another one, with the ID {response.redact(own, 80)!r}"
+        raise DecodeError.from_parts(response.what, reason, status=response.status)
+    return found
 
 
 async def result_of(response: Response, model: type[T]) -> T:

@@ -171,11 +171,8 @@ class Campaigns(Resource):
 
         Source: "E-mail campaign preview" page of the service's documentation.
         """
-        return await self._get(
-            CampaignPreview,
-            path_to("/emailmarketing/campaigns/{}/preview", campaign_id),
-            what=f"preview of campaign {campaign_id}",
-        )
+        path = path_to("/emailmarketing/campaigns/{}/preview", campaign_id)
+        return await self._get(CampaignPreview, path, what=f"preview of campaign {campaign_id}")
 
     async def send_test(
         self,
@@ -247,12 +244,8 @@ class Campaigns(Resource):
 
         Source: "Campaign schedule collection", POST, of the service's documentation.
         """
-        return await self._create(
-            Schedule,
-            path_to(SCHEDULES.path, campaign_id),
-            ScheduleWrite(scheduled_date),
-            what=f"scheduling campaign {campaign_id}",
-        )
+        path, new = path_to(SCHEDULES.path, campaign_id), ScheduleWrite(scheduled_date)
+        return await self._create(Schedule, path, new, what=f"scheduling campaign {campaign_id}")
 
     async def update_schedule(
         self, campaign_id: str, schedule_id: str, scheduled_date: datetime

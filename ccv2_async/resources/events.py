@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
@@ -73,6 +73,7 @@ ATTRIBUTES = Endpoint(
     "attribute",
     "item",
 )
+REGISTRANTS = Endpoint(RegistrantDetail, Any, EVENT + "/registrants", "registrant", owner="event")
 PROMOCODES = Endpoint(
     Promocode, PromocodeWrite, EVENT + "/promocodes", "promotion code", "promocode", "event"
 )
@@ -568,8 +569,4 @@ class Events(EventSales):
 
         Source: "Registrants resource" page of the service's documentation.
         """
-        return await self._get(
-            RegistrantDetail,
-            path_to(EVENT + "/registrants/{}", event_id, registrant_id),
-            what=f"registrant {registrant_id} of event {event_id}",
-        )
+        return await self._one(REGISTRANTS, event_id, registrant_id)

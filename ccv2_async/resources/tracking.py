@@ -111,12 +111,10 @@ class Tracking(Resource):
 
         Source: "Campaign tracking summary report" page of the service's documentation.
         """
-        return await self._get(
-            TrackingSummary,
-            path_to(CAMPAIGN + "/reports/summary", campaign_id),
-            what=f"tracking summary of campaign {campaign_id}",
-            query={"updateSummary": update_summary},
-        )
+        path = path_to(CAMPAIGN + "/reports/summary", campaign_id)
+        what = f"tracking summary of campaign {campaign_id}"
+        query = {"updateSummary": update_summary}
+        return await self._get(TrackingSummary, path, what=what, query=query)
 
     @_by_campaign
     def campaign_activities(self) -> Report[TrackingActivity]:
@@ -239,12 +237,10 @@ class Tracking(Resource):
 
         Source: "Contact tracking summary report" page of the service's documentation.
         """
-        return await self._get(
-            ContactTrackingSummary,
-            path_to(CONTACT + "/reports/summary", contact_id),
-            what=f"tracking summary of contact {contact_id}",
-            query={"updateSummary": update_summary},
-        )
+        path = path_to(CONTACT + "/reports/summary", contact_id)
+        what = f"tracking summary of contact {contact_id}"
+        query = {"updateSummary": update_summary}
+        return await self._get(ContactTrackingSummary, path, what=what, query=query)
 
     async def contact_summary_by_campaign(
         self, contact_id: str, *, on_bad_row: OnBadRow = "raise"

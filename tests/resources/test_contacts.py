@@ -3,16 +3,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import orjson
 import pytest
 
 from ccv2_async import errors, models
 from tests.contract import samples
+from tests.support.servers import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
     from tests.contract.ear import Ear
     from tests.contract.stock import Stock
+    from tests.support.servers import Request, Wire
 
 
 async def test_a_contact_is_found_by_its_address(client: ConstantContact, stock: Stock) -> None:
@@ -203,3 +208,34 @@ async def test_a_lost_response_to_a_replacement_is_retried(
     written = samples.contact(stock["contactId"], stock["listId"])
     assert (await client.contacts.replace(written)).first_name == "Anna"
     assert len(sandbox.admin.requests("PUT")) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "is_own"),
+    [
+        ("17", "99", False),
+        ("17", "17", True),
+        ("17", 17, True),
+        ("6b1c2f3a-0d00-4e9e-8a4e-27b7bd2b3c5d", "17", True),  # the newer API's ID of the same
+        ("6b1c2f3a-0d00-4e9e-8a4e-27b7bd2b3c5d", "6B1C2F3A-0D00-4E9E-8A4E-27B7BD2B3C5D", True),
+        ("6b1c2f3a-0d00-4e9e-8a4e-27b7bd2b3c5d", "7b1c2f3a-0d00-4e9e-8a4e-27b7bd2b3c5d", False),
+    ],
+)
+async def test_another_contact_than_the_one_asked_for_is_neither_returned_nor_written_back(
+    connect: Callable[..., Any], asked: str, given: object, is_own: bool
+) -> None:
+    methods = []
+
+    async def say(wire: Wire, request: Request) -> None:
+        methods.append(request.method)
+        await wire.answer(body=orjson.dumps({"id": given, "status": "ACTIVE"}))
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        for call in (cc.contacts.get(asked), cc.contacts.update(asked, first_name="Ann")):
+            if is_own:
+                await call
+            else:
+                with pytest.raises(errors.DecodeError, match="another one, with the ID"):
+                    await call
+    assert ("PUT" in methods) == is_own
