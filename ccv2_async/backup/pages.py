@@ -8,10 +8,10 @@ import attrs
 import orjson
 
 from ccv2_async.backup.datasets import id_of, scope_key, with_nested
-from ccv2_async.errors import DecodeError, InvalidField
+from ccv2_async.errors import DecodeError
 from ccv2_async.models.convert import BadRow, raw_text, weight_of
 from ccv2_async.models.hooks import MOST_BAD_ROWS
-from ccv2_async.resources.base import path_to
+from ccv2_async.resources.base import served_path
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -69,11 +69,7 @@ class Collection:
 
 
 def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> Call:
-    try:
-        path = path_to(template, *ids)
-    except InvalidField as error:
-        raise DecodeError(f"{what}: the ID {error.value} is not valid.") from None
-    return Call("GET", path, Effect.SAFE, what, query=query)
+    return Call("GET", served_path(what, template, *ids), Effect.SAFE, what, query=query)
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from typing import (
 
 import attrs
 
-from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError
+from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError, InvalidField
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
@@ -294,6 +294,19 @@ def path_to(template: str, *ids: str) -> str:
         InvalidField: An ID is empty or would change the path. Nothing was sent.
     """
     return template.format(*(segment(validation.checked_id(id_)) for id_ in ids))
+
+
+def served_path(what: str, template: str, *ids: str) -> str:
+    """Return `path_to` of IDs from the service.
+
+    Raises:
+        DecodeError: An ID cannot be part of a path. Safe to try again: yes.
+    """
+    try:
+        return path_to(template, *ids)
+    except InvalidField as error:
+        message = f"{what}: the ID {error.value} is not valid."
+        raise DecodeError(message, safe_to_retry=True) from None
 
 
 def waits_for(

@@ -19,7 +19,7 @@ from ccv2_async.models.contacts import (
     SignupFormWrite,
 )
 from ccv2_async.models.validation import check, checked_changes, checked_model, checked_text, one_of
-from ccv2_async.resources.base import Endpoint, Resource, path_to
+from ccv2_async.resources.base import Endpoint, Resource, path_to, served_path
 from ccv2_async.tasks import running_loop
 
 if TYPE_CHECKING:
@@ -230,18 +230,22 @@ class Contacts(Resource):
     async def _upsert(
         self, wanted: ContactWrite, changes: dict[str, Any], action_by: str | None
     ) -> Contact:
-        email = wanted.email_addresses[0].email_address
+        email, lost = wanted.email_addresses[0].email_address, 0
         for attempt in range(1, UPSERT_ATTEMPTS + 1):
             found = await self._by_email(email)
             try:
                 if found is None:
                     return await self.create(wanted, action_by=action_by)
                 written = await self._merge(found, wanted, changes, action_by)
-            except (Conflict, NotFound, OutcomeUnknown):
+            except (Conflict, NotFound, OutcomeUnknown) as error:
                 # Another process has created or changed it in the meantime, or the response was
                 # lost.
+                if isinstance(error, OutcomeUnknown):
+                    error.sends = lost = lost + error.sends
                 pause, left = UPSERT_PAUSE * (attempt - 1), self._session.time_left
                 if attempt == UPSERT_ATTEMPTS or (left is not None and left <= pause):
+                    if attempt > 1:
+                        error.extend(f"This is about the last of {attempt} attempts.")
                     raise
                 await self._session.sleep(pause, f"upsert of {email}")
                 continue
@@ -270,11 +274,12 @@ class Contacts(Resource):
         after = attrs.evolve(found, **merged)
         if after == found and found.status in SUBSCRIBED:
             return found
+        what = f"update of contact {found.id}"
         written = await self._replace(
             Contact,
-            path_to("/contacts/{}", found.id),
+            served_path(what, "/contacts/{}", found.id),
             after,
-            what=f"update of contact {found.id}",
+            what=what,
             query={"action_by": action_by},
             checked=True,
         )

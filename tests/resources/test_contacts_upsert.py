@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from ccv2_async import errors, models
@@ -183,6 +184,28 @@ async def test_a_lost_response_is_settled_by_looking_again(
     assert news in lists_of(contact)
     assert len(await client.contacts.all().collect()) == 1
     assert len(sandbox.admin.requests("POST", "/contacts")) == (method == "POST")
+
+
+async def test_the_error_after_many_lost_responses_counts_the_attempts(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    sandbox.admin.fault("server_error", method="POST", path="/contacts", times=None)
+    with pytest.raises(errors.OutcomeUnknown, match="the last of 8 attempts") as caught:
+        await client.contacts.upsert(ANN, lists=["1"])
+    assert caught.value.sends == len(sandbox.admin.requests("POST", "/contacts")) == 8
+
+
+@pytest.mark.parametrize("own", ["../lists/1", "", "a/b", "x" * 5000])
+async def test_a_contact_with_an_impossible_id_is_not_the_fault_of_the_arguments(
+    client: ConstantContact, sandbox: Sandbox, own: str
+) -> None:
+    addresses = [{"email_address": ANN}]
+    row = {"id": own, "status": "ACTIVE", "email_addresses": addresses, "lists": [{"id": "1"}]}
+    body = orjson.dumps({"meta": {}, "results": [row]})
+    headers = {"content-type": "application/json"}
+    sandbox.admin.fault("answer", "GET", "/contacts", status=200, headers=headers, body=body)
+    with pytest.raises(errors.DecodeError, match=r"the ID .* is not valid"):
+        await client.contacts.upsert(ANN, lists=["2"])
 
 
 @pytest.mark.parametrize(
