@@ -165,7 +165,7 @@ class Resource:
     ) -> T:
         """Replace something by PUT, and return what the service stored."""
         response = await self._write("PUT", path, body, effect=Effect.IDEMPOTENT, **options)
-        return await result_of(response, model)
+        return await result_of(response, model, getattr(body, "id", ""))
 
     # `ids` are the IDs of a resource's parents, then its own ID.
 
@@ -256,7 +256,7 @@ class Resource:
 def _own(response: Response, model: type[T], asked: object = "") -> T:
     """Return the object from a response if it is the one with the ID that was asked for."""
     found = response.read(model)
-    known, own = str(asked), str(getattr(found, "id", None) or asked)
+    known, own = str(asked or ""), str(getattr(found, "id", None) or asked)
     # The UUID of the newer API may stand for a number, and case may differ.
     if known and known.isdecimal() == own.isdecimal() and known.casefold() != own.casefold():
         reason = f"the service returned another one, with the ID {response.redact(own, 80)!r}"
@@ -264,15 +264,15 @@ def _own(response: Response, model: type[T], asked: object = "") -> T:
     return found
 
 
-async def result_of(response: Response, model: type[T]) -> T:
+async def result_of(response: Response, model: type[T], own_id: object = "") -> T:
     """Return the resource that a call created or changed, from its response.
 
     Raises:
-        DecodeError: The response cannot be read. The service carried out the call, and the message
-            says so. Safe to try again: no.
+        DecodeError: The response cannot be read, or its ID is not `own_id`. The service carried out
+            the call, and the message says so. Safe to try again: no.
     """
     with carried_out(response.status):
-        return await parsed(response, lambda response: response.read(model))
+        return await parsed(response, lambda response: _own(response, model, own_id))
 
 
 async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) -> list[T]:

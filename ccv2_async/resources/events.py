@@ -527,7 +527,7 @@ class Events(EventSales):
             effect=Effect.IDEMPOTENT,
             what=f"setting event {event_id} to {word}",
         )
-        return await result_of(response, Event)
+        return await result_of(response, Event, event_id)
 
     async def publish(self, event_id: str) -> Event:
         """Open a DRAFT event for registration, and return it. It is then ACTIVE."""

@@ -494,7 +494,7 @@ class Library(Resource):
             what=f"update of library file {file.id}",
             query={"include_payload": str(include_payload).upper()},
         )
-        return await result_of(response, LibraryFile) if include_payload else None
+        return await result_of(response, LibraryFile, file.id) if include_payload else None
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash.

@@ -239,3 +239,25 @@ async def test_another_contact_than_the_one_asked_for_is_neither_returned_nor_wr
                 with pytest.raises(errors.DecodeError, match="another one, with the ID"):
                     await call
     assert ("PUT" in methods) == is_own
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cc: cc.lists.replace(models.ContactList(id="17", name="Guests", status="ACTIVE")),
+        lambda cc: cc.library.replace_file(models.LibraryFile(id="17", name="menu.pdf")),
+        lambda cc: cc.events.publish("17"),
+    ],
+    ids=["list", "file", "event"],
+)
+async def test_a_change_does_not_return_another_object_than_the_one_changed(
+    connect: Callable[..., Any], change: Callable[[ConstantContact], Any]
+) -> None:
+    async def say(wire: Wire, request: Request) -> None:
+        await wire.answer(body=b'{"id": "99", "name": "x"}')
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        with pytest.raises(errors.DecodeError, match=r"the ID '99'.* was carried out") as caught:
+            await change(cc)
+    assert not caught.value.safe_to_retry
