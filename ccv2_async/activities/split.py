@@ -230,14 +230,17 @@ class SplitJobs:
             if part.state is State.LOST:
                 continue
             try:
-                part.detail = await ACTIVITY.fetch(session, part)
+                activity = await ACTIVITY.fetch(session, part)
             except _OF_ONE as error:
                 page = type(error) is errors.DecodeError and not error.where  # it is not JSON
                 if page or not getattr(error, "is_from_service", True):
                     raise
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
-                part.detail = Activity(id=part.id, status=part.status)
+                activity = Activity(id=part.id, status=part.status)
+            # It may contradict the list of activities, which had the status.
+            row = Row(str(activity.status or part.status), detail=activity)
+            part.learn(row, session.clock.monotonic())
         return split.combined()
 
 
@@ -284,6 +287,10 @@ class BulkPoller(ActivityPoller):
         """Return a resume token for each activity, of at most 400 characters."""
         return [part.token() for part in self.parts]
 
+    @property
+    def _only_token(self) -> str:
+        return self.token() if self._split is None else ""
+
     def token(self) -> str:
         """Return the resume token of the activity, of at most 400 characters.
 
@@ -317,15 +324,8 @@ class BulkPoller(ActivityPoller):
 
     def failure(self) -> errors.JobError:
         """Return the exception for a job that did not succeed."""
-        if self._split is None:
+        if self._split is None or self._job.state is State.LOST:
             return super().failure()
-        if self._job.state is State.LOST:
-            return errors.JobNotFound(
-                f"activities of {self._job.label}: the service knows none of the "
-                f"{len(self._parts)} IDs. The activities may be too old.",
-                id=self.id,
-                status=self.status,
-            )
         activity = self._split.combined()
         ended = [
             f"{job.id} {status or LOST}"
@@ -342,18 +342,6 @@ class BulkPoller(ActivityPoller):
             activity=activity,
         )
 
-    def timed_out(self, limit: float) -> errors.PollTimeout:
-        """Return the exception for a wait of `limit` seconds that ended before the job did."""
-        if self._split is None:
-            return super().timed_out(limit)
-        return errors.PollTimeout(
-            f"activities of {self._job.label}: still {self.status or 'without a status'} after "
-            f"{round(limit, 1):g} s of waiting. They continue on the server; wait again, or resume "
-            "each one with its token.",
-            id=self.id,
-            status=self.status,
-        )
-
     def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
         first = first_error(activity, "; the first: {}")
@@ -362,6 +350,6 @@ class BulkPoller(ActivityPoller):
             f"{of}{first}). The others were carried out. Correct the failed rows and send them.",
             id=self.id,
             status=str(activity.status),
-            token="" if self._split is not None else self.token(),
+            token=self._only_token,
             activity=activity,
         )

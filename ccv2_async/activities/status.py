@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_outcome, row_error
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
-from ccv2_async.polling.job import (
-    LONGEST_TEXT,
-    LONGEST_WORD,
-    NO_NEWS,
-    UNIDENTIFIED,
-    JobKind,
-    Row,
-    rows_of,
-)
+from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of
+from ccv2_async.polling.look import read_resource
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ccv2_async.polling.job import Job
     from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
-
-T = TypeVar("T")
 
 STATUS_PATH = "/activities/{}"
 MOST_TROUBLES = 3
 DAY = 86_400.0
 
 
-async def _get(session: Session, id: str, lane: Lane, parse: Callable[[Response], T]) -> T:  # noqa: A002  # the service's own word
-    call = Call("GET", STATUS_PATH.format(segment(id)), Effect.SAFE, f"activity {id}", lane=lane)
-    return await session.read(call, parse)
+def _call(id_: str, lane: Lane) -> Call:
+    return Call("GET", STATUS_PATH.format(segment(id_)), Effect.SAFE, f"activity {id_}", lane=lane)
 
 
-def _row(response: Response) -> Row:
+def _row(response: Response, id_: str) -> Row:
     """Return the row of an activity from its own resource.
 
     Raises:
@@ -50,8 +41,9 @@ def _row(response: Response) -> Row:
     activity = response.one(Activity)
     if isinstance(activity, BadRow):
         return Row(status="", unreadable=activity.text)
-    if not activity.status:
-        return Row(status="", unreadable=f"activity {activity.id} without a status"[:LONGEST_WORD])
+    if activity.id != id_ or not activity.status:
+        told = f"activity {activity.id} with the status {activity.status}"
+        return Row(status="", unreadable=told[:LONGEST_TEXT])
     return Row(status=str(activity.status), detail=activity)
 
 
@@ -94,7 +86,7 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
         if len(troubles) == MOST_TROUBLES:
             continue
         try:
-            row = await _get(session, id_, Lane.POLL, _row)
+            row = await session.read(_call(id_, Lane.POLL), partial(_row, id_=id_))
         except errors.NotFound:
             del rows[id_]
         except (errors.ServerError, errors.TransportError, errors.DecodeError) as trouble:
@@ -111,7 +103,7 @@ async def fetch(session: Session, job: Job) -> Activity:
     """Return the whole activity, with its row errors; the last look may have returned it."""
     if isinstance(job.detail, Activity):
         return job.detail
-    return await _get(session, job.id, Lane.INTERACTIVE, lambda response: response.read(Activity))
+    return await read_resource(session, _call(job.id, Lane.INTERACTIVE), Activity, job.id)
 
 
 def first_error(activity: Activity, form: str) -> str:

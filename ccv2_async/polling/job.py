@@ -264,7 +264,7 @@ class Job:
         unknown: The number of consecutive looks at which the service did not know it.
         failures: The failed requests for it since the last answer: 1 for all with other jobs, and 1
             for each without.
-        detail: The resource as last read, if a look returned it.
+        detail: The resource as last read, if it is final and a look returned it.
         result: The result of `JobKind.fetch`.
         fetching: The waiters for the result, while it is being fetched.
     """
@@ -323,8 +323,8 @@ class Job:
             return self._learn_unreadable(row, now)
         self.unknown = 0
         self.unreadable = None
-        self.detail = row.detail
         word, state = self.kind.read(row.status)
+        self.detail = row.detail if state.is_final else None
         return self.change(word, state, row.description)
 
     def _learn_unreadable(self, row: Row, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, Polled, StatusChanged
@@ -15,9 +15,13 @@ from ccv2_async.polling.schedule import is_lost, next_look
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ccv2_async.models import Activity, LibraryFile
     from ccv2_async.polling.job import Job
     from ccv2_async.polling.queue import JobQueue, JobWaiter
+    from ccv2_async.transport.calls.call import Call, Response
     from ccv2_async.transport.calls.session import Session
+
+R = TypeVar("R", "Activity", "LibraryFile")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
@@ -30,6 +34,23 @@ _OF_ONE = (*_REFUSALS, *OF_ONE_OR_ALL, errors.DecodeError)
 
 SIGNS_OF_OUTAGE = 3
 """How many failures in a row show that no single job causes them, so that all jobs wait."""
+
+
+async def read_resource(session: Session, call: Call, model: type[R], id_: str) -> R:
+    """Return the resource with this ID.
+
+    Raises:
+        DecodeError: The response is not that resource.
+    """
+
+    def read(response: Response) -> R:
+        found = response.read(model)
+        if found.id != id_:
+            named = f"the service returned the ID {found.id[:LONGEST_TEXT]} instead of {id_}"
+            raise errors.DecodeError.from_parts(call.what, named, where="id")
+        return found
+
+    return await session.read(call, read)
 
 
 class Looker:
@@ -78,14 +99,15 @@ class Looker:
         gone = [j for j in jobs if j.id not in rows and is_lost(j.age(now), j.unknown + 1)]
         for job in jobs:
             if job not in gone:
-                self._learn_of(queue, job, rows.get(job.id))
+                self.learn_of(queue, job, rows.get(job.id))
         row = None
         for job in gone:
             if row is not NO_NEWS:  # after a failure, the others wait for the next look
                 row = await queue.kind.find(self._session, job)
-            self._learn_of(queue, job, row)
+            self.learn_of(queue, job, row)
 
-    def _learn_of(self, queue: JobQueue, job: Job, row: Row | None) -> None:
+    def learn_of(self, queue: JobQueue, job: Job, row: Row | None) -> None:
+        """Learn from the row of one job; None if the service does not know it."""
         now, last_look = self._clock.monotonic(), job.last_look
         changed, age = job.learn(row, now), job.age(now)
         if changed:

@@ -13,9 +13,10 @@ from ccv2_async import errors
 from ccv2_async.clock import in_dates
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.validation import is_number
-from ccv2_async.polling.job import State
+from ccv2_async.polling.job import Row, State
 from ccv2_async.polling.look import OF_ONE_OR_ALL
 from ccv2_async.polling.queue import JobWaiter, Until
+from ccv2_async.polling.schedule import next_look
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.polling.token import TokenData, encode
 from ccv2_async.text import one_line
@@ -118,6 +119,10 @@ class Poller(Generic[Result_co]):
         )
         return encode(data, credentials.checksum)
 
+    @property
+    def _only_token(self) -> str:
+        return self.token()
+
     def __await__(self) -> Generator[Any, None, Result_co]:
         """Return the result, like `wait()`."""
         return self.wait().__await__()
@@ -191,10 +196,10 @@ class Poller(Generic[Result_co]):
     async def _outcome(self, ends: float) -> Result_co:
         """Return the result; `TimeoutError` if it does not arrive by a monotonic time."""
         job = self._job
+        if job.state is State.SUCCEEDED and job.result is None:
+            await self._fetch(ends)
         if job.state is not State.SUCCEEDED:
             raise self.failure()
-        if job.result is None:
-            await self._fetch(ends)
         result: Result_co = job.result
         return result
 
@@ -206,7 +211,14 @@ class Poller(Generic[Result_co]):
         async def fetch_for_all() -> None:
             async with self._session.while_open(f"the result of {job.kind.name} {job.label}"):
                 with self._session.no_deadline():  # `ends` takes the deadline into account
-                    job.result = await job.kind.fetch(self._session, job)
+                    result = await job.kind.fetch(self._session, job)
+                _, state = job.kind.read(str(result.status or job.status))
+                if state is State.PENDING:  # the list of jobs was ahead of the job itself
+                    await work.rest(next_look(job.age(clock.monotonic()), 0.5))
+                    return
+            if state is not job.state:
+                self._sweep.learn(job, Row(str(result.status), detail=result))
+            job.result = result
             work.finish_all()
             job.fetching = None
 
@@ -242,13 +254,13 @@ class Poller(Generic[Result_co]):
         return self._error(
             errors.PollTimeout,
             f"still {self.status or 'without a status'} after {round(limit, 1):g} s of waiting",
-            "The job continues on the server; wait again, or resume it with its token.",
+            "The job continues on the server; wait again, or resume it by token.",
         )
 
     def _error(self, kind: type[E], reason: str, advice: str, **more: Any) -> E:
         """Return an exception about the job."""
         job, name = self._job, f"{self.kind} {self._job.label}"
-        facts = {"id": job.id, "status": job.status, "token": self.token(), **more}
+        facts = {"id": job.id, "status": job.status, "token": self._only_token, **more}
         return kind.from_parts(name, reason, advice, **facts)
 
 

@@ -25,7 +25,7 @@ from ccv2_async.transport.quota.leader import SharedWork
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccv2_async.polling.job import JobKind
+    from ccv2_async.polling.job import JobKind, Row
     from ccv2_async.transport.calls.session import Session
 
 LONGEST_REST = 3600.0
@@ -52,14 +52,8 @@ class Sweep:
         queue, now = self._queue(kind), self._clock.monotonic()
         job = queue.known.get(id)
         if job is None:
-            job = queue.known[id] = Job(
-                kind=kind,
-                id=id,
-                submitted=self._clock.time(),
-                submitted_here=now,
-                due=now + first_look(queue.typical.seconds),
-                label=label or id,
-            )
+            due = now + first_look(queue.typical.seconds)
+            job = queue.known[id] = Job(kind, id, self._clock.time(), now, due, label or id)
             self._session.hook(JobStarted(kind.name, id, job.label))
         return job
 
@@ -75,16 +69,9 @@ class Sweep:
         if job is None or job.state is State.LOST:
             now, time = self._clock.monotonic(), self._clock.time()
             wait = min(max(0.0, not_before - time), LONGEST_WAIT)
-            job = known[id_] = Job(
-                kind=kind,
-                id=id_,
-                submitted=submitted,
-                # The clock of the other process may have been ahead.
-                submitted_here=now - max(0.0, time - submitted),
-                due=now + wait,
-                label=id_,
-                resumed=True,
-            )
+            # The clock of the other process may have been ahead.
+            here = now - max(0.0, time - submitted)
+            job = known[id_] = Job(kind, id_, submitted, here, now + wait, id_, resumed=True)
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.
                 job.change(kind.read(status)[0], State.PENDING)
@@ -124,6 +111,10 @@ class Sweep:
             return job.take()
         waiter.raise_trouble()
         return job
+
+    def learn(self, job: Job, row: Row) -> None:
+        """Take a status from outside of a look into account."""
+        self._looker.learn_of(self._queue(job.kind), job, row)
 
     def close(self) -> None:
         """End every wait with `ClientClosed`, immediately; the jobs continue on the server."""

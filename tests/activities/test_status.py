@@ -266,8 +266,12 @@ PENDING = {"id": "7", "status": "PENDING"}
     ("told", "row"),
     [
         (PENDING, Row("PENDING", detail=Activity("7", status="PENDING"))),
-        ({"id": "7"}, Row("", unreadable="activity 7 without a status")),
-        ({"id": "x" * 99}, Row("", unreadable=f"activity {'x' * 91}")),
+        ({"id": "7"}, Row("", unreadable="activity 7 with the status None")),
+        ({"id": "x" * 999}, Row("", unreadable=f"activity {'x' * 291}")),
+        (
+            {"id": "8", "status": "COMPLETE"},
+            Row("", unreadable="activity 8 with the status COMPLETE"),
+        ),
         ({"id": "7", "status": []}, Row("", unreadable='{"id":"7","status":[]}')),
     ],
 )

@@ -69,6 +69,13 @@ class Request:
     answer: asyncio.Future[Mapping[str, Row]]
 
 
+class Result(str):
+    """A result without a status of its own."""
+
+    __slots__ = ()
+    status = None
+
+
 class Service:
     """A service that answers when the test says so.
 
@@ -106,10 +113,10 @@ class Service:
         async def ask(session: Any, ids: Sequence[str]) -> Mapping[str, Row]:
             return await self._ask(name, tuple(ids))
 
-        async def fetch(session: Any, job: Job) -> str:
+        async def fetch(session: Any, job: Job) -> Result:
             self.fetched.append(job.id)
             await asyncio.sleep(0)
-            return f"result of {job.id}"
+            return Result(f"result of {job.id}")
 
         def failure(job: Job, token: str) -> errors.JobError:
             return failed(f"{job.id} failed", id=job.id, status=job.status, token=token)

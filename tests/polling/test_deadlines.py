@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from ccv2_async import errors
-from tests.polling.scripted import Service
+from tests.polling.scripted import Result, Service
 from tests.support.clocks import settle
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ async def test_waits_that_end_one_after_another_let_a_slow_fetch_end(
     async def fetch(_session: object, job: Job) -> str:
         service.fetched.append(job.id)
         await manual_clock.sleep(60.0 if len(service.fetched) == 1 else 0.5)
-        return "the file"
+        return Result("the file")
 
     poller._job.kind = attrs.evolve(poller._job.kind, fetch=fetch)
     await poller.poll_once()

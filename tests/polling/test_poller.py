@@ -516,10 +516,11 @@ async def test_a_file_whose_status_is_forgotten_is_looked_up(
 async def test_the_record_of_a_file_says_how_its_upload_ended(
     connect: Callable[..., Any], forgetful: Sandbox, record: dict[str, Any], kind: type[Exception]
 ) -> None:
-    body = json.dumps({"id": "1", "name": "menu.png"} | record)
+    poller = await begin(await connect(forgetful))
+    body = json.dumps({"id": poller.id, "name": "menu.png"} | record)
     forgetful.admin.fault("answer", "GET", RECORD, status=200, body=body, times=None)
     with pytest.raises(kind):
-        await (await begin(await connect(forgetful)))
+        await poller
 
 
 async def test_one_failed_look_up_stops_the_others_of_a_look(
