@@ -9,6 +9,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.polling.job import State
+from ccv2_async.transport.quota import Lane
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def test_a_poller_of_another_client_is_refused_before_any_request(
 async def test_a_poller_of_a_view_of_the_client_is_accepted(connect: Callable[..., Any]) -> None:
     async with serving(half_active) as server:
         client = await connect(server)
-        view = client.with_options(deadline=60)
+        view = client.with_options(lane=Lane.BULK)
         poller = await view.library.begin_upload(PICTURE, name="ends.png")
         [file] = await client.wait_all([poller])
         [again] = await view.wait_all([client.resume(poller.token())])
