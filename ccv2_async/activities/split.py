@@ -18,6 +18,7 @@ from ccv2_async import errors
 from ccv2_async.activities.status import ACTIVITY, first_error
 from ccv2_async.models.activities import Activity, ActivityError, ActivityStatus, row_error
 from ccv2_async.polling.job import Row, State
+from ccv2_async.polling.look import is_of_one
 from ccv2_async.polling.poller import ActivityPoller
 
 if TYPE_CHECKING:
@@ -232,8 +233,7 @@ class SplitJobs:
             try:
                 activity = await ACTIVITY.fetch(session, part)
             except _OF_ONE as error:
-                page = type(error) is errors.DecodeError and not error.where  # it is not JSON
-                if page or not getattr(error, "is_from_service", True):
+                if not (is_of_one(error) or getattr(error, "is_from_service", False)):
                     raise
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)

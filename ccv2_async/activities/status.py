@@ -10,7 +10,7 @@ from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_o
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
 from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of
-from ccv2_async.polling.look import read_resource
+from ccv2_async.polling.look import is_of_one, read_resource, unreadable
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
@@ -57,7 +57,11 @@ async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
     if len(ids) > 1:
         what = f"status of {len(ids)} activities"
         call = Call("GET", "/activities", Effect.SAFE, what, lane=Lane.POLL)
-        rows = await session.read(call, lambda response: _summary(response, ids))
+        try:
+            rows = await session.read(call, lambda response: _summary(response, ids))
+        except errors.DecodeError as error:
+            if not is_of_one(error):
+                raise
     return rows | await _each(session, [id_ for id_ in ids if _unexplained(rows.get(id_))], rows)
 
 
@@ -89,11 +93,14 @@ async def _each(session: Session, ids: Sequence[str], known: Mapping[str, Row]) 
             row = await session.read(_call(id_, Lane.POLL), partial(_row, id_=id_))
         except errors.NotFound:
             del rows[id_]
+            continue
         except (errors.ServerError, errors.TransportError, errors.DecodeError) as trouble:
-            troubles.append(trouble)
-        else:
-            if not row.unreadable or id_ not in known:
-                rows[id_] = row
+            if not is_of_one(trouble):
+                troubles.append(trouble)
+                continue
+            row = unreadable(trouble)
+        if not row.unreadable or id_ not in known:
+            rows[id_] = row
     if troubles and not known and all(row is NO_NEWS for row in rows.values()):
         raise troubles[-1]
     return rows

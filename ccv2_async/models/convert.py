@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
-from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
+from ccv2_async.errors import DecodeError, InvalidField, ResponseTooLarge, UnreadableRow
 from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
 from ccv2_async.text import described, one_line
 
@@ -214,11 +214,12 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
     Raises:
-        DecodeError: It is not JSON, or holds more values than the limit.
+        DecodeError: It is not JSON.
+        ResponseTooLarge: It holds more values than the limit.
     """
     # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
     if weight_of(content) > MAX_WEIGHT:
-        raise DecodeError(
+        raise ResponseTooLarge(
             f"{what or 'the response'} contains more than a million values. None of it was used.",
             reason="the response contains more than a million values",
         )

@@ -197,10 +197,7 @@ def _warn(kind: str, word: str) -> None:
         return
     _warned.add((kind, word))
     last = " Further unknown statuses are not logged." if len(_warned) == MOST_WARNINGS else ""
-    text = (
-        "The service reported an %s with the status %r, which this version does not know; it "
-        "counts as pending.%s"
-    )
+    text = "An %s has the status %r, which this version does not know; it counts as pending.%s"
     logger.warning(text, kind, word, last)
 
 

@@ -36,6 +36,22 @@ SIGNS_OF_OUTAGE = 3
 """How many failures in a row show that no single job causes them, so that all jobs wait."""
 
 
+def is_of_one(error: errors.ConstantContactError) -> bool:
+    """Return whether an unreadable response is about the one job that was asked for.
+
+    A page of a gateway is not.
+    """
+    return isinstance(error, errors.ResponseTooLarge) or (
+        isinstance(error, errors.DecodeError)
+        and (error.where != "" or error.excerpt.startswith(("{", "[")))
+    )
+
+
+def unreadable(error: errors.ConstantContactError) -> Row:
+    """Return the row of a job whose status cannot be read."""
+    return Row(status="", unreadable=error.reason[:LONGEST_TEXT])
+
+
 async def read_resource(session: Session, call: Call, model: type[R], id_: str) -> R:
     """Return the resource with this ID.
 
@@ -129,9 +145,8 @@ class Looker:
         fewer = isinstance(error, _OF_ONE) and queue.failed(jobs)
         if fewer and not isinstance(error, OF_ONE_OR_ALL):
             return
-        if isinstance(error, _REFUSALS):  # of a request for one job
-            unreadable = Row(status="", unreadable=f"{error.reason}."[:LONGEST_TEXT])
-            known = {} if isinstance(error, errors.NotFound) else {jobs[0].id: unreadable}
+        if isinstance(error, _REFUSALS) or is_of_one(error):
+            known = {} if isinstance(error, errors.NotFound) else {jobs[0].id: unreadable(error)}
             await self._learn(queue, jobs, known)
             return
         now = self._clock.monotonic()

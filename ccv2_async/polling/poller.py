@@ -178,9 +178,7 @@ class Poller(Generic[Result_co]):
         """
         seen = 0
         while True:
-            history = self._job.history
-            while seen < len(history):
-                update = history[seen]
+            for update in self._job.history[seen:]:
                 seen += 1
                 yield update
                 if update.is_final:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ccv2_async.polling.job import JobKind
+    from tests.support.clocks import SkippingClock
     from tests.support.servers import Request, Wire
 
 COUNT = 30
@@ -307,6 +308,80 @@ async def test_an_activity_that_stays_unreadable_fails_alone(
         "StatusUnreadable",
         "Activity",
     ]
+
+
+HEAVY = b'{"id": "a2", "status": "COMPLETE", "errors": [' + b"{}," * 260_000 + b"{}]}"
+UNREADABLE_DOCUMENTS: dict[str, bytes] = {
+    "too many values": HEAVY,
+    "more than 16 MB": HEAVY.ljust(17_000_000),
+    "not UTF-8": b'{"id": "a2", "status": "COMPLETE", "errors": ["Line 2: \xff"]}',
+    "cut": b'{"id": "a2", "stat',
+}
+
+
+@pytest.mark.parametrize("several", [True, False])
+@pytest.mark.parametrize("kind", UNREADABLE_DOCUMENTS)
+async def test_an_activity_whose_document_is_never_readable_is_given_up(
+    connect: Callable[..., Any], clock: SkippingClock, kind: str, several: bool
+) -> None:
+    bad = UNREADABLE_DOCUMENTS[kind]
+
+    def single(id_: str) -> Any:
+        return bad if id_ == "a2" else complete(id_)
+
+    async with serving(Activities([complete("a1"), complete("a3")], single)) as server:
+        cc = await connect(server)
+        before = clock.now
+        followed = activities(cc) if several else activities(cc)[1:2]
+        *others, error = sorted(await cc.wait_all(followed, return_errors=True), key=repr)
+    assert isinstance(error, errors.StatusUnreadable)
+    assert ".." not in error.message
+    assert 60 < clock.now - before < 600
+    assert [other.id for other in others] == (["a1", "a3"] if several else [])
+
+
+async def test_an_activity_is_waited_for_while_pages_come_instead(
+    connect: Callable[..., Any], clock: SkippingClock
+) -> None:
+    began = clock.now
+
+    def single(id_: str) -> Any:
+        return b"<html>Try later" if clock.now - began < 900 else complete(id_)
+
+    async with serving(Activities(b"Try later", single)) as server:
+        assert (await activities(await connect(server))[0]).status == "COMPLETE"
+
+
+@pytest.mark.parametrize("summary", [HEAVY, b'[{"id": "a9", "status": "\xff'], ids=["heavy", "cut"])
+async def test_an_unreadable_summary_fails_no_split_import(
+    connect: Callable[..., Any], summary: bytes
+) -> None:
+    numbers = iter(range(1, 3))
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await wire.answer("201 Created", b'{"id": "a%d"}' % next(numbers))
+        else:
+            await Activities(summary, complete)(wire, request)
+
+    async with serving(answer) as server:
+        cc = await connect(server)
+        poller = await cc.activities.begin_add_contacts(
+            ["a@b.co", "b@b.co"], lists=["1"], max_rows=1
+        )
+        assert (await poller).contact_count == 2
+
+
+@pytest.mark.parametrize("told", [b"[" + b" " * 1_100_000 + b"]", b'[{"file_id": "1\xff'])
+async def test_an_upload_whose_status_is_never_readable_is_given_up(
+    connect: Callable[..., Any], clock: SkippingClock, told: bytes
+) -> None:
+    async with serving(Service(lambda ids: told)) as server:
+        cc = await connect(server)
+        before = clock.now
+        with pytest.raises(errors.StatusUnreadable):
+            await pollers(cc, 1)[0]
+        assert 60 < clock.now - before < 300
 
 
 async def test_warnings_about_unknown_statuses_are_few_and_short(

@@ -339,7 +339,7 @@ async def test_an_unknown_status_is_pending_with_one_warning(
     assert statuses == ["Uploaded", "Quarantined", "Active"]
     (record,) = caplog.records
     assert record.getMessage() == (
-        "The service reported an upload with the status 'Quarantined', which this version does not "
+        "An upload has the status 'Quarantined', which this version does not "
         "know; it counts as pending."
     )
 
