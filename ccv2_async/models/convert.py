@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
-from ccv2_async.errors import DecodeError, InvalidField, ResponseTooLarge, UnreadableRow
+from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
 from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
 from ccv2_async.text import described, one_line
 
@@ -214,27 +214,24 @@ def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:
     """Return the JSON in `content` as dicts and lists.
 
     Raises:
-        DecodeError: It is not JSON.
-        ResponseTooLarge: It holds more values than the limit.
+        DecodeError: It is not JSON, or holds more values than the limit.
     """
-    # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
-    if weight_of(content) > MAX_WEIGHT:
-        raise ResponseTooLarge(
-            f"{what or 'the response'} contains more than a million values. None of it was used.",
-            reason="the response contains more than a million values",
-        )
     import orjson  # noqa: PLC0415  # imported when first needed: importing the package stays quick
 
     try:
-        return orjson.loads(content)
+        # Checked before parsing: a few bytes of "[]," become a hundred bytes of memory.
+        if weight_of(content) <= MAX_WEIGHT:
+            return orjson.loads(content)
+        flaw = "contains more than a million values"
     except orjson.JSONDecodeError as problem:
-        excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
-        flaw = f"is not JSON ({problem.msg} at byte {problem.pos}): {excerpt!r}"
-        raise DecodeError(
-            f"{what or 'the response'} {flaw}. None of it was used.",
-            reason=f"the response {flaw}",
-            excerpt=excerpt,
-        ) from None
+        flaw = f"is not JSON ({problem.msg} at byte {problem.pos})"
+    excerpt = _excerpt(_clean(bytes(content[:_QUOTED]).decode("utf-8", "replace"), redact))
+    flaw = f"{flaw}: {excerpt!r}"
+    raise DecodeError(
+        f"{what or 'the response'} {flaw}. None of it was used.",
+        reason=f"the response {flaw}",
+        excerpt=excerpt,
+    )
 
 
 def _parsed_leniently(content: bytes, what: str, redact: Redact | None) -> tuple[Any, bool]:
