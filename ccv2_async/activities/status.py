@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STATUS_PATH = "/activities/{}"
 MOST_TROUBLES = 3
+MOST_ROWS = 1000
+"""The maximum number of row errors and warnings of an activity that a look keeps."""
 DAY = 86_400.0
 
 
@@ -44,7 +46,9 @@ def _row(response: Response, id_: str) -> Row:
     if activity.id != id_ or not activity.status:
         told = f"activity {activity.id} with the status {activity.status}"
         return Row(status="", unreadable=told[:LONGEST_TEXT])
-    return Row(status=str(activity.status), detail=activity)
+    # A look is at up to fifty activities. If an activity is awaited, it is read again.
+    is_small = len(activity.errors) + len(activity.warnings) <= MOST_ROWS
+    return Row(status=str(activity.status), detail=activity if is_small else None)
 
 
 async def ask(session: Session, ids: Sequence[str]) -> Mapping[str, Row]:

@@ -281,6 +281,40 @@ async def test_the_response_for_one_activity_becomes_its_row(
     assert await service.rows(["7"], {"7": told}) == {"7": row}
 
 
+@pytest.mark.parametrize("field", ["errors", "warnings"])
+async def test_a_look_keeps_no_long_list_of_row_errors(service: Told, field: str) -> None:
+    few: dict[str, Any] = {"id": "7", "status": "RUNNING", field: ["Line 1: x"] * 1000}
+    assert (await service.rows(["7"], {"7": few}))["7"].detail is not None
+    many = few | {field: ["Line 1: x"] * 1001}
+    assert await service.rows(["7"], {"7": many}) == {"7": Row("RUNNING")}
+
+
+@pytest.mark.parametrize("status", ["COMPLETE", "ERROR"])
+async def test_an_awaited_activity_has_all_its_row_errors(
+    connect: Callable[..., Any], status: str
+) -> None:
+    rows = [f"Line {number}: x" for number in range(1, 5001)]
+    body = json.dumps({"id": "a1", "status": status, "errors": rows}).encode()
+
+    async def say(wire: Wire, _: Request) -> None:
+        await wire.answer(body=body)
+
+    async with serving(say) as server:
+        poller = (await connect(server)).resume_activity("a1")
+        await poller.poll_once()
+        try:
+            activity = await poller
+        except errors.ActivityFailed as error:
+            activity = error.activity
+    assert activity.errors == tuple(rows)
+
+
+async def test_a_pending_activity_holds_no_details(service: Told) -> None:
+    job = Job(ACTIVITY, "7", 0.0, 0.0, 0.0, "new.csv")
+    job.learn((await service.rows(["7"], {"7": PENDING}))["7"], 1.0)
+    assert job.detail is None
+
+
 async def test_an_activity_that_is_not_found_has_no_row(service: Told) -> None:
     assert await service.rows(["7"], {"7": "404 Not Found"}) == {}
 
