@@ -54,7 +54,8 @@ class Dataset:
         query: The query parameters of the first page.
         paged: Whether its listing comes in pages.
         limit: The number of rows per page; 0 for the service's default.
-        single: Whether the path returns one object instead of a listing.
+        single: The fields of the one object that the path returns instead of a listing. It has at
+            least one of them; empty for a listing.
         ids: The fields that may hold a row's ID; none for rows that are identified by position.
         one: The path of one record, to look for a row that is no longer listed.
         detail: Whether the full record of each row is fetched from `one`.
@@ -72,7 +73,7 @@ class Dataset:
     query: tuple[tuple[str, str], ...] = ()
     paged: bool = False
     limit: int = 0
-    single: bool = False
+    single: tuple[str, ...] = ()
     ids: tuple[str, ...] = ("id",)
     one: str = ""
     detail: bool = False
@@ -103,7 +104,7 @@ _CAMPAIGN = "/emailmarketing/campaigns/{}"
 _OF_CAMPAIGN: dict[str, Any] = {"parent": CAMPAIGNS, "field": "campaign_id"}
 
 DATASETS: tuple[Dataset, ...] = (
-    Dataset(name="account", path="/account/info", single=True),
+    Dataset(name="account", path="/account/info", single=("email", "organization_name")),
     Dataset(
         name=FOLDERS,
         path="/library/folders",
@@ -151,7 +152,7 @@ DATASETS: tuple[Dataset, ...] = (
         name="reports",
         path=f"{_CAMPAIGN}/tracking/reports/summary",
         query=(("updateSummary", "true"),),
-        single=True,
+        single=("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces"),
         when=_SENT,
         **_OF_CAMPAIGN,
     ),

@@ -11,12 +11,14 @@ from ccv2_async.backup.datasets import id_of, scope_key, with_nested
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.convert import BadRow, raw_text, weight_of
 from ccv2_async.models.hooks import MOST_BAD_ROWS
-from ccv2_async.resources.base import served_path
+from ccv2_async.resources.base import require_id, served_path
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ccv2_async.backup.datasets import Dataset
     from ccv2_async.transport.calls.call import Response
 
@@ -51,25 +53,16 @@ class Collection:
         """The name of the listing, for messages."""
         return " of ".join((self.dataset.name, *reversed(self.ids)))
 
-    def call(self, query: _Query = ()) -> Call:
-        """Return the call for one page.
+    def call(self, query: _Query, own: str = "") -> Call:
+        """Return the call for one page, or for one row if its ID is given.
 
         Raises:
             DecodeError: The service gave an ID that cannot be part of a path.
         """
-        return _reading(self.dataset.path, self.ids, self.what, query)
-
-    def call_of(self, own: str) -> Call:
-        """Return the call for one row.
-
-        Raises:
-            DecodeError: The service gave an ID that cannot be part of a path.
-        """
-        return _reading(self.dataset.one, (*self.ids, own), f"{self.dataset.name} {own}", ())
-
-
-def _reading(template: str, ids: tuple[str, ...], what: str, query: _Query) -> Call:
-    return Call("GET", served_path(what, template, *ids), Effect.SAFE, what, query=query)
+        path, ids, what = self.dataset.path, self.ids, self.what
+        if own:
+            path, ids, what = self.dataset.one, (*ids, own), f"{self.dataset.name} {own}"
+        return Call("GET", served_path(what, path, *ids), Effect.SAFE, what, query=query)
 
 
 @attrs.frozen
@@ -82,13 +75,25 @@ class Page:
     when: float | None
 
 
-def one(response: Response) -> tuple[str, float | None]:
-    """Return an object as text."""
+def one(fields: Sequence[str], asked: str, response: Response) -> tuple[str, float | None]:
+    """Return an object as text.
+
+    Args:
+        fields: The fields of which it has at least one. An object without them is not from the
+            service, such as the error page of a gateway.
+        asked: The ID that the first field holds; "" for an object without an ID.
+        response: The response.
+
+    Raises:
+        DecodeError: It is not such an object, or it has another ID.
+    """
     found = response.plain()
     if isinstance(found, list) and len(found) == 1:
         found = found[0]  # the service sometimes wraps an object
-    if not isinstance(found, dict):
-        raise DecodeError(f"{response.what}: the response is not an object.")
+    if not isinstance(found, dict) or all(found.get(name) is None for name in fields):
+        raise DecodeError(f"{response.what}: the response has no {' or '.join(fields)}.")
+    if asked:
+        require_id(response, asked, str(found[fields[0]]))
     try:
         return _text_of(found), response.date
     except ValueError as why:

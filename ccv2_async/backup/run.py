@@ -65,7 +65,6 @@ _ALL_LISTED = "\n"
 """In place of a cursor: all pages are in the journal, but the listing was not finished."""
 
 _SAMPLED_PAGES = 10
-_COUNTED = ("sends", "opens", "clicks", "forwards", "unsubscribes", "bounces")
 _BATCH = 200
 _REPORT_SECONDS = 0.1
 
@@ -138,7 +137,8 @@ class Backup:
 
     async def _counts(self) -> Counts:
         here = await self._do(self._counts_here)
-        info = json.loads((await self._call(PROBE, one))[0]).get("usage_summary")
+        text, _ = await self._call(PROBE, partial(one, ("usage_summary",), ""))
+        info = json.loads(text)["usage_summary"]
         info = info if isinstance(info, dict) else {}
         lists, _ = await self._sample("lists")
         folders, _ = await self._sample(FOLDERS)
@@ -148,9 +148,8 @@ class Backup:
         tracked = None
         if sent is not None:
             summary, _ = await self._sample("reports", id_of(BY_NAME[CAMPAIGNS], sent))
-            tracked = sum(
-                _number(value) for row in summary for name, value in row.items() if name in _COUNTED
-            )
+            counted = BY_NAME["reports"].single
+            tracked = sum(_number(row.get(name)) for row in summary for name in counted)
         try:
             events, more_events = await self._sample("events")
         except errors.APIError:
@@ -181,11 +180,10 @@ class Backup:
         """Return the rows of the first pages of a listing, and whether there are more."""
         listing, rows = Collection(BY_NAME[name], ids), []
         query, cursors = listing.dataset.first_page(""), Cursors(name)
+        if listing.dataset.single:
+            return [json.loads((await self._one(listing))[0])], False
         for _ in range(pages):
-            call = listing.call(query)
-            if listing.dataset.single:
-                return [json.loads((await self._call(call, one))[0])], False
-            page = await self._call(call, partial(page_of, listing.dataset, 0))
+            page = await self._call(listing.call(query), partial(page_of, listing.dataset, 0))
             rows += await self._do(lambda texts: [json.loads(text) for _, text in texts], page.rows)
             following = cursors.after(page.rows, page.next_link)
             if following is None:
@@ -209,8 +207,7 @@ class Backup:
         wanted = [each for each in DATASETS if each.name != TRASH or self._options.trash]
         library = next(n for n, each in enumerate(wanted) if each.name in (LIBRARY, TRASH))
         library += self._options.trash
-        for dataset in wanted[: library + 1]:
-            await self._fetch(dataset)
+        await self._fetch_all(wanted[: library + 1])
         self._done["files_left"] = await self._do(self._contents.plan)
         await self._together(self._download, partial(self._fetch_all, wanted[library + 1 :]))
         result = await self._do(self._write, [each.name for each in wanted])
@@ -227,8 +224,8 @@ class Backup:
         notes = journal.notes()
         failed = tuple(_problem(note) for note in notes if note.failed)
         left_out = tuple(_problem(note) for note in notes if not note.failed)
-        about, account = journal.about(), _name_of(journal.record("account", "", "account"))
-        ended = stamp_of(self._now)
+        about, ended = journal.about(), stamp_of(self._now)
+        account = _name_of(journal.record("account", "", "account"), about.get("account", ""))
         facts = {
             "service": self._session.base_url,
             "account": account,
@@ -264,7 +261,7 @@ class Backup:
         if about.get("service", service) != service:
             raise self._not_ours(f"another service ({one_line(about['service'])})")
         if known not in (None, fingerprint):
-            own, _ = await self._call(Collection(BY_NAME["account"]).call(), one)
+            own, _ = await self._one(Collection(BY_NAME["account"]))
             if not (name := _name_of(own)) or name != about.get("account"):
                 whose = one_line(about.get("account", "")) or "unknown"
                 raise self._not_ours(f"another account ({whose})")
@@ -272,7 +269,8 @@ class Backup:
         await self._do(self._journal.begin, stamp_of(self._now), full=self._options.full, **facts)
         await self._fetch(BY_NAME["account"])
         text = await self._do(self._journal.record, "account", "", "account")
-        await self._do(self._journal.remember, account=_name_of(text), skew=str(self._skew))
+        account = _name_of(text, about.get("account", ""))
+        await self._do(self._journal.remember, account=account, skew=str(self._skew))
 
     def _not_ours(self, whose: str) -> errors.UsageError:
         return errors.UsageError(
@@ -320,7 +318,7 @@ class Backup:
             return
         try:
             if dataset.single:
-                text, when = await self._call(listing.call(dataset.first_page("")), one)
+                text, when = await self._one(listing)
                 self._set_clock(when)
                 own = listing.ids[-1] if listing.ids else dataset.name
                 await self._keep(listing, [(own, text)], cursor="", position=1)
@@ -390,7 +388,7 @@ class Backup:
     async def _fetch_one(self, listing: Collection, own: str) -> None:
         """Fetch the full record of a row, or find that it is gone."""
         try:
-            text, _ = await self._call(listing.call_of(own), one)
+            text, _ = await self._one(listing, own)
         except errors.ConstantContactError as error:
             if _says(error, errors.NotFound):
                 await self._vanish(listing, [own])
@@ -479,7 +477,7 @@ class Backup:
         try:
             return structure(LibraryFile, json.loads(text or "{}"))
         except errors.DecodeError:
-            read, _ = await self._call(Collection(BY_NAME[LIBRARY]).call_of(entry.id), one)
+            read, _ = await self._one(Collection(BY_NAME[LIBRARY]), entry.id)
             return structure(LibraryFile, json.loads(read))
 
     def _place(self, entry: FileEntry, size: int, sha256: str) -> None:
@@ -487,6 +485,12 @@ class Backup:
         self._journal.forget(entry.place, "", entry.id)
 
     # Calls
+
+    async def _one(self, listing: Collection, own: str = "") -> tuple[str, float | None]:
+        """Return the full record of a row, or the object that comes in place of a listing."""
+        dataset = listing.dataset
+        query, fields = ((), dataset.ids) if own else (dataset.first_page(""), dataset.single)
+        return await self._call(listing.call(query, own), partial(one, fields, own))
 
     async def _call(self, call: Call, parse: Callable[[Response], T]) -> T:
         self._done["calls"] += 1
@@ -570,10 +574,10 @@ def _says(error: errors.ConstantContactError, *kinds: type[errors.APIError]) -> 
     return isinstance(error, kinds) and error.is_from_service
 
 
-def _name_of(record: str | None) -> str:
-    """Return a name that identifies the account with this record, or ""."""
+def _name_of(record: str | None, known: str = "") -> str:
+    """Return a name that identifies the account with this record, or the known one."""
     account = json.loads(record or "{}")
-    return str(account.get("email") or account.get("organization_name") or "")
+    return str(account.get("email") or account.get("organization_name") or known)
 
 
 def _number(value: object) -> int:

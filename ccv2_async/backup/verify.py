@@ -119,9 +119,8 @@ async def _in_thread(work: Callable[[Path], T], directory: str | os.PathLike[str
 
 def _verify(root: Path) -> BackupCheck:
     manifest, files = _read(root)
-    reasons = [(entry["path"], _fault_of(root, entry)) for entry in files]
-    faults = tuple(BackupFault(path, reason) for path, reason in reasons if reason)
-    return BackupCheck(manifest, faults, _others_in(root, files))
+    faults = [BackupFault(each["path"], why) for each in files if (why := _fault_of(root, each))]
+    return BackupCheck(manifest, tuple(faults), _others_in(root, files))
 
 
 def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -129,9 +128,8 @@ def _others_in(root: Path, files: list[dict[str, Any]]) -> tuple[str, ...]:
     named = {MANIFEST, *(entry["path"] for entry in files)}
     found, left = set[str](), [str(root)]
     while left:  # not one walk: Python 3.11 calls itself for each level
-        folder, below, names = next(
-            os.walk(left.pop()), ("", [], [])
-        )  # nothing if it is unreadable
+        # An unreadable directory yields nothing.
+        folder, below, names = next(os.walk(left.pop()), ("", [], []))
         found |= {Path(folder, name).relative_to(root).as_posix() for name in names}
         left += [path for name in below if not os.path.islink(path := f"{folder}{os.sep}{name}")]  # noqa: PTH114
     return tuple(sorted(path for path in found - named if path[:6] != ".ccv2-"))

@@ -6,7 +6,6 @@ All methods block. Each file is written next to its path and renamed when it is 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -108,15 +107,10 @@ class Exports:
             columns.update(flat(orjson.loads(text)))
             if len(columns) > _MOST_COLUMNS:
                 break
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(columns)[:_MOST_COLUMNS], extrasaction="ignore")
-        writer.writeheader()
+        writer = csv.DictWriter(_Echo(), list(columns)[:_MOST_COLUMNS], extrasaction="ignore")
+        yield writer.writeheader()
         for text in self._lines(dataset):
-            writer.writerow(dict(flat(orjson.loads(text))))
-            yield out.getvalue()
-            out.seek(0)
-            out.truncate()
-        yield out.getvalue()
+            yield writer.writerow(dict(flat(orjson.loads(text))))
 
     def _memberships(self) -> Iterator[str]:
         lists = [orjson.loads(text) for _, _, text, _ in self._journal.records("lists")]
@@ -141,10 +135,9 @@ class Exports:
 
     def _contents(self) -> Iterator[dict[str, Any]]:
         """Yield an entry of the manifest for each file with bytes of its own."""
-        for entry in self._journal.files():
-            if entry.version is not None:
-                size, digest = entry.size, entry.sha256
-                yield {"path": entry.path, "bytes": size, "sha256": digest, "id": entry.id}
+        for each in self._journal.files():
+            if each.version is not None:
+                yield {"path": each.path, "bytes": each.size, "sha256": each.sha256, "id": each.id}
 
     def _file(self, name: str, texts: Iterable[str], *, rows: bool = False) -> int:
         """Write a file, and return the number of its lines."""
@@ -172,6 +165,13 @@ class Exports:
         entry = {"path": name, "bytes": size, "sha256": digest}
         self._written.append({**entry, "rows": lines} if rows else entry)
         return lines
+
+
+class _Echo:
+    """Lets a CSV writer return the text of each row."""
+
+    def write(self, text: str) -> str:
+        return text
 
 
 def _plain(problem: BackupProblem) -> dict[str, str]:

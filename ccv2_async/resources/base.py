@@ -256,12 +256,22 @@ class Resource:
 def _own(response: Response, model: type[T], asked: object = "") -> T:
     """Return the object from a response if it is the one with the ID that was asked for."""
     found = response.read(model)
-    known, own = str(asked or ""), str(getattr(found, "id", None) or asked)
+    if asked and (own := getattr(found, "id", None)):
+        require_id(response, str(asked), str(own))
+    return found
+
+
+def require_id(response: Response, asked: str, own: str) -> None:
+    """Check that the ID in a response is the one that was asked for.
+
+    Raises:
+        DecodeError: It is another one.
+    """
     # The UUID of the newer API may stand for a number, and case may differ.
-    if known and known.isdecimal() == own.isdecimal() and known.casefold() != own.casefold():
+    is_uuid = asked.isdecimal() != own.isdecimal() and 36 in (len(asked), len(own))
+    if not is_uuid and asked.casefold() != own.casefold():
         reason = f"the service returned another one, with the ID {response.redact(own, 80)!r}"
         raise DecodeError.from_parts(response.what, reason, status=response.status)
-    return found
 
 
 async def result_of(response: Response, model: type[T], own_id: object = "") -> T:

@@ -87,6 +87,41 @@ async def test_an_account_that_a_gateway_hides_at_first_is_known_at_the_end(
     assert (await other.backup(tmp_path)).files == 0
 
 
+def hide_account(sandbox: Sandbox, body: str) -> None:
+    headers = {"content-type": "application/json"}
+    path = "/account/info"
+    sandbox.admin.fault("answer", "GET", path, status=200, headers=headers, body=body, times=None)
+
+
+async def test_a_page_in_place_of_the_account_does_not_lock_the_owner_out(
+    demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    hide_account(demo, '{"error": "denied"}')
+    assert [each.dataset for each in (await cc.backup(tmp_path)).failed] == ["account"]
+    assert manifest(tmp_path)["account"] == "owner@example.com"
+    demo.admin.configure(access_token="another-token")
+    options = {**demo.client_options(), "access_token": "another-token"}
+    other: ConstantContact = await connect(None, **options)
+    with pytest.raises(errors.DecodeError, match="the response has no email or"):
+        await other.backup(tmp_path)
+    demo.admin.clear_faults()
+    assert (await other.backup(tmp_path)).failed == ()
+
+
+async def test_an_account_without_a_name_keeps_the_known_one(
+    demo: Sandbox, cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    hide_account(demo, '{"email": ""}')
+    await cc.backup(tmp_path)
+    demo.admin.clear_faults()
+    demo.admin.configure(access_token="another-token")
+    options = {**demo.client_options(), "access_token": "another-token"}
+    other: ConstantContact = await connect(None, **options)
+    assert (await other.backup(tmp_path)).failed == ()
+
+
 async def test_another_services_directory_is_refused(
     cc: ConstantContact, connect: Callable[..., Any], tmp_path: Path
 ) -> None:

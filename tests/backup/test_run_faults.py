@@ -283,6 +283,54 @@ async def test_records_that_cannot_be_fetched_fail_alone_and_are_tried_again(
     assert {each["id"]: each for each in lines(tmp_path / "campaigns.jsonl")}[draft]["subject"]
 
 
+STRAY = [{"error": "session expired"}, {}, {"id": "999", "name": "another", "status": "SENT"}]
+
+
+@pytest.mark.parametrize("stray", STRAY, ids=["error", "empty", "other"])
+@pytest.mark.parametrize("path", ["/emailmarketing/campaigns", "/eventspot/events"])
+async def test_an_object_that_is_not_the_record_is_never_kept_as_the_record(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, path: str, stray: object
+) -> None:
+    dataset = path.rpartition("/")[2]
+    answer(demo, f"{path}/*", stray, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    rows = {each["id"]: each for each in lines(tmp_path / f"{dataset}.jsonl")}
+    assert {each.id for each in result.failed if each.dataset == dataset} == set(rows)
+    assert "999" not in rows
+    demo.admin.clear_faults()
+    assert (await cc.backup(tmp_path)).failed == ()
+    records = {each["id"]: each for each in lines(tmp_path / f"{dataset}.jsonl")}
+    assert records.keys() == rows.keys()
+    assert all(len(records[own]) > len(rows[own]) for own in rows)
+
+
+async def test_an_object_that_is_not_a_summary_replaces_none(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "reports.jsonl")
+    answer(demo, "/emailmarketing/campaigns/*/summary", {"error": "session expired"}, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    assert len([each for each in result.failed if each.dataset == "reports"]) == len(kept)
+    assert lines(tmp_path / "reports.jsonl") == kept
+
+
+async def test_another_files_record_cannot_say_that_a_file_is_deleted(
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path
+) -> None:
+    await cc.backup(tmp_path)
+    kept = lines(tmp_path / "library.jsonl")
+    missing = kept[-1]
+    answer(demo, "/library/files", page(*kept[:-1]))
+    other = {**missing, "id": "999", "status": "Deleted"}
+    answer(demo, f"/library/files/{missing['id']}", other, **ALWAYS)
+    result = await cc.backup(tmp_path)
+    assert result.vanished == 0
+    assert [each.id for each in result.failed] == [missing["id"]]
+    assert "returned another one, with the ID '999'" in result.failed[0].reason
+    assert lines(tmp_path / "library.jsonl") == kept
+
+
 @pytest.mark.parametrize("kind", ["cut_response", "shorten", "page", "server_error", "range"])
 async def test_a_file_that_cannot_be_fetched_fails_alone_and_is_tried_again(
     demo: Sandbox, cc: ConstantContact, tmp_path: Path, kind: Any
