@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ccv2_async.errors import JobError
     from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
-    from ccv2_async.transport.quota.leader import SharedWork
 
 T = TypeVar("T")
 
@@ -80,6 +80,9 @@ LONGEST_TEXT = 300
 """The maximum number of characters to keep of the service's description of a job."""
 
 MOST_WARNINGS = 100
+
+ELSEWHERE: float = -math.inf
+"""The time of a look that another process may have taken. One object, for thousands of jobs."""
 
 NO_NEWS = Row(status="")
 """The row of a job whose status could not be requested this time, while others could."""
@@ -252,18 +255,17 @@ class Job:
         submitted_here: The same on the monotonic clock. It is an estimate for a resumed job.
         due: When to look next, on the monotonic clock.
         label: Its name in messages: the file's name, or its ID.
-        resumed: Whether another process may have started it.
         ripe: The time, on the monotonic clock, before which a look is not worth a request.
         state: The current state.
         history: Every change of status, oldest first.
         unreadable: The unreadable responses, if its status cannot be read.
-        last_look: The time of the last look, on the monotonic clock.
+        last_look: The time of the last look, or of the start before the first one, on the monotonic
+            clock; `ELSEWHERE` for a resumed job, because another process may have looked.
         unknown: The number of consecutive looks at which the service did not know it.
         failures: The failed requests for it since the last answer: 1 for all with other jobs, and 1
             for each without.
         detail: The resource as last read, if it is final and a look returned it.
         result: The result of `JobKind.fetch`.
-        fetching: The waiters for the result, while it is being fetched.
     """
 
     kind: JobKind
@@ -272,17 +274,15 @@ class Job:
     submitted_here: float
     due: float
     label: str
-    resumed: bool = False
     ripe: float = attrs.field(default=attrs.Factory(lambda self: self.due, takes_self=True))
     state: State = State.PENDING
     history: tuple[Update, ...] = ()
     unreadable: Unreadable | None = None
-    last_look: float | None = None
+    last_look: float = attrs.Factory(lambda self: self.submitted_here, takes_self=True)
     unknown: int = 0
     failures: int = 0
     detail: Any = None
     result: Any = None
-    fetching: SharedWork | None = None
 
     @property
     def status(self) -> str | None:
@@ -309,7 +309,7 @@ class Job:
             row: The response; None if the service does not know the job.
             now: The time of the response, on the monotonic clock.
         """
-        self.last_look = now
+        self.last_look = ELSEWHERE if self.last_look is ELSEWHERE else now
         self.ripe = max(self.ripe, now)
         if row is None:
             self.unknown += 1
@@ -318,8 +318,7 @@ class Job:
             return False
         if row.unreadable:
             return self._learn_unreadable(row, now)
-        self.unknown = 0
-        self.unreadable = None
+        self.unknown, self.unreadable = 0, None
         word, state = self.kind.read(row.status)
         self.detail = row.detail if state.is_final else None
         return self.change(word, state, row.description)

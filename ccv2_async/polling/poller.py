@@ -204,7 +204,7 @@ class Poller(Generic[Result_co]):
     async def _fetch(self, ends: float) -> None:
         """Fetch the job's resource; one waiter does it for all, and another if that one leaves."""
         job, clock, waiter = self._job, self._session.clock, Waiter()
-        work = job.fetching = job.fetching or SharedWork(clock)
+        work = self._sweep.fetching.setdefault(job, SharedWork(clock))
 
         async def fetch_for_all() -> None:
             async with self._session.while_open(f"the result of {job.kind.name} {job.label}"):
@@ -218,7 +218,7 @@ class Poller(Generic[Result_co]):
                 self._sweep.learn(job, Row(str(result.status), detail=result))
             job.result = result
             work.finish_all()
-            job.fetching = None
+            del self._sweep.fetching[job]
 
         work.enter(waiter, ends - clock.monotonic())
         try:

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from ccv2_async.polling.job import State
+from ccv2_async.polling.job import ELSEWHERE, State
 from ccv2_async.polling.schedule import Typical, spacing
 from ccv2_async.transport.quota.leader import Waiter
 
@@ -183,11 +183,10 @@ class JobQueue:
         if ended:
             self._release(job)
 
-    def note_duration(self, job: Job, last_look: float | None, now: float) -> None:
+    def note_duration(self, job: Job, last_look: float, now: float) -> None:
         """Learn from a job that ended between two looks, assuming the midpoint."""
-        if not job.resumed and job.state is State.SUCCEEDED:
-            earliest = job.submitted_here if last_look is None else last_look
-            self.typical.add((earliest + now) / 2.0 - job.submitted_here)
+        if last_look is not ELSEWHERE and job.state is State.SUCCEEDED:
+            self.typical.add((last_look + now) / 2.0 - job.submitted_here)
 
     def _release(self, job: Job) -> None:
         """Forget the waiters of a job."""

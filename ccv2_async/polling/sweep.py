@@ -13,10 +13,11 @@ import random
 from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from ccv2_async.errors import ClientClosed
 from ccv2_async.observe import JobStarted
-from ccv2_async.polling.job import Job, State
+from ccv2_async.polling.job import ELSEWHERE, Job, State
 from ccv2_async.polling.look import Looker
 from ccv2_async.polling.queue import JobQueue, JobWaiter, Until
 from ccv2_async.polling.schedule import LONGEST_WAIT, first_look
@@ -45,6 +46,8 @@ class Sweep:
         self._queues: dict[JobKind, JobQueue] = {}
         self._looker = Looker(session, jitter)
         self._work = SharedWork(session.clock)
+        # The waiters for each result that is being fetched.
+        self.fetching: WeakKeyDictionary[Job, SharedWork] = WeakKeyDictionary()
         self._closed = False
 
     def start(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
@@ -71,7 +74,8 @@ class Sweep:
             wait = min(max(0.0, not_before - time), LONGEST_WAIT)
             # The clock of the other process may have been ahead.
             here = now - max(0.0, time - submitted)
-            job = known[id_] = Job(kind, id_, submitted, here, now + wait, id_, resumed=True)
+            due = now + wait if wait else here  # one object less, for thousands of jobs
+            job = known[id_] = Job(kind, id_, submitted, here, due, id_, last_look=ELSEWHERE)
             if status is not None:
                 # A final status is asked for once more: the token may have been made long ago.
                 job.change(kind.read(status)[0], State.PENDING)

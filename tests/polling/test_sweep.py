@@ -11,7 +11,7 @@ import pytest
 
 from ccv2_async import errors
 from ccv2_async.observe import Hook, JobStarted
-from ccv2_async.polling.job import State, Unreadable
+from ccv2_async.polling.job import ELSEWHERE, State, Unreadable
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from tests.polling.scripted import FakeBudget, Service, refusal
@@ -397,9 +397,9 @@ def test_a_resumed_job_has_the_status_in_its_token_and_is_not_final(
     kind, due = service.kinds["upload"], manual_clock.time() + later
     job = service.sweep.resume(kind, "1", submitted=7.0, not_before=due, status=status)
     assert (job.kind, job.id, job.label, job.submitted) == (kind, "1", "1", 7.0)
-    assert job.resumed
+    assert job.last_look is ELSEWHERE
     assert job.age(manual_clock.now) == manual_clock.time() - 7.0
-    assert job.due == manual_clock.now + wait
+    assert job.due == (manual_clock.now + wait if wait else job.submitted_here)
     assert (job.status, job.state) == (status, State.PENDING)
     again = service.sweep.resume(kind, "1", submitted=8.0, not_before=due, status="Uploaded")
     assert again is job
