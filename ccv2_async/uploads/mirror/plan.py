@@ -353,11 +353,12 @@ class _Sides:
 
     def extras(self, refused: Collection[Key]) -> list[MirrorEntry]:
         """Return the files that belong to no local file, and cannot be an upload of one."""
-        lost = self._unfinished.lost
+        lost, records = self._unfinished.lost, [self._known.get(key, UNSURE) for key in refused]
+        owned = self.owned.union(*((known.file_id, *known.replaces) for known in records))
         return [
             each.entry(MirrorAction.TRASH)
             for id_, each in self.remote.items()
-            if not (id_ in self.owned or each.key in refused or each.may_be_one_of(lost))
+            if not (id_ in owned or each.key in refused or each.may_be_one_of(lost))
         ]
 
     def possible_copies(self, trashed: Collection[str]) -> tuple[MirrorEntry, ...]:

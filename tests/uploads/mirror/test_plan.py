@@ -224,6 +224,14 @@ def test_only_a_plan_with_deletions_trashes_files_that_only_the_library_has() ->
     assert plan.result.extra == 0
 
 
+def test_a_refused_file_protects_its_recorded_files_with_any_name() -> None:
+    refused = MirrorEntry(MirrorAction.REFUSE, "a.png")
+    files = [remote("7", "a(1).png"), remote("6", "old.png"), remote("5", "b.png")]
+    known = {A: Known("7", 10, 1, replaces=("6",))}
+    plan = decide([], files, known, refused=[refused], delete=True)
+    assert [entry.file_id for entry in plan.result.entries] == ["", "5"]
+
+
 def test_a_refused_file_protects_the_file_with_its_name() -> None:
     refused = MirrorEntry(
         MirrorAction.REFUSE, "A.png", path="/here/A.png", error=FileRefused("A.png", "no")
