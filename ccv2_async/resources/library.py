@@ -160,8 +160,7 @@ class Library(Resource):
         sending = Sending(upload, Entry(name=upload.name, folder_id=upload.folder_id), NoStore())
         async with self._uploader.alone(upload):
             job = await self._uploader.send(sending)
-        duplicates = sending.entry.duplicates
-        return UploadPoller(self._session, self._sweep, job, duplicates=duplicates)
+        return UploadPoller(self._session, self._sweep, job, duplicates=sending.entry.duplicates)
 
     @waits_for(begin_upload)
     def upload(self) -> type[LibraryFile]:
@@ -231,7 +230,8 @@ class Library(Resource):
         Raises:
             UsageError: An argument is wrong, the plan has too many deletions, or another process
                 uses the journal. Nothing was changed.
-            UnreadableRow: A row of the listing cannot be read. Nothing was changed.
+            DecodeError: A row of a listing cannot be read, or a folder has no name. Nothing was
+                changed.
             ConstantContactError: An error that concerns all files, such as a used-up quota. The
                 same call continues where it stopped. Errors of single files are in the result.
         """

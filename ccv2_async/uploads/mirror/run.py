@@ -11,7 +11,7 @@ import hashlib
 import os
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -24,7 +24,7 @@ from ccv2_async.transport.files.reading import FileState, open_regular, state_in
 from ccv2_async.transport.files.sources import as_source
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.looks import compare, every_file, is_same_picture
-from ccv2_async.uploads.many.folders import ROOT, LibraryFolders, check_depth
+from ccv2_async.uploads.many.folders import MOST_LEVELS, ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
 from ccv2_async.uploads.many.run import BulkUpload, ends_all
@@ -38,6 +38,7 @@ from ccv2_async.uploads.mirror.plan import (
     Unfinished,
     allowed_deletions,
     decide,
+    key_of,
     same_case,
 )
 from ccv2_async.uploads.settle import Evidence
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from ccv2_async.uploads.mirror.plan import Key, MirrorResult, Plan
 
 T = TypeVar("T")
+Names: TypeAlias = tuple[str, ...]
+Places: TypeAlias = dict[str, Names | None]
 
 JOURNAL = ".ccv2-mirror.sqlite"
 """The name of the journal in the local folder. Hidden files are never uploaded."""
@@ -59,6 +62,7 @@ JOURNAL = ".ccv2-mirror.sqlite"
 _PAGE = 1000
 _AT_ONCE = 100
 _SYSTEM_LEVEL = 0
+_SENT = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
 
 # What the service answers when it cannot do something with one of the files.
 _OF_ONE = (errors.BadRequest, errors.Conflict, errors.DecodeError, errors.NotFound)
@@ -85,31 +89,34 @@ class MirroredLibrary(LibraryFolders, Protocol):
 
 @attrs.define
 class _Folders:
-    """The library's folders below the mirrored one, and the files in them.
+    """The library's folders, and the files in the mirrored one and those below it.
 
     Attributes:
         level: The level of the mirrored folder.
-        names: The names that lead to each folder, by ID.
+        names: The names that lead to each folder, by ID; None if it is not below the base.
         reserved: Names that a local folder may not have.
         files: The files, by ID.
     """
 
     level: int
-    names: dict[str, tuple[str, ...]]
-    reserved: frozenset[str] = frozenset()
+    names: Places
+    reserved: set[str] = attrs.field(factory=set, init=False)
     files: dict[str, RemoteFile] = attrs.field(factory=dict, init=False)
 
-    def add(self, folder: LibraryFolder, names: tuple[str, ...]) -> None:
+    def add(self, folder: LibraryFolder, above: Names | None) -> None:
         """Add a folder and those below it."""
-        self.names[folder.id] = names
+        names = self.names.setdefault(folder.id, _below(above, folder))
         for child in folder.children:
-            self.add(child, (*names, child.name))
+            self.add(child, names)
 
-    def place(self, file: LibraryFile) -> None:
-        """Add a file if it is in one of these folders."""
-        place = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
-        if place in self.names:
-            self.files[file.id] = RemoteFile(file, self.names[place])
+
+def _below(above: Names | None, folder: LibraryFolder) -> Names | None:
+    """Return the names that lead to a folder from those of the one above it."""
+    if above is None or (not above and folder.level == _SYSTEM_LEVEL):
+        return None
+    if not folder.name:
+        raise errors.DecodeError(f"library folder {folder.id}: it has no name.", safe_to_retry=True)
+    return (*above, folder.name)
 
 
 @attrs.define(eq=False, repr=False)
@@ -216,26 +223,23 @@ class Mirror:
         Raises:
             InvalidField: It is one of the service's own folders.
         """
-        tops = [folder async for folder in self._library.folders(limit=_PAGE)]
-        if self._base == ROOT:
-            system = [top for top in tops if top.level == _SYSTEM_LEVEL]
-            found = _Folders(0, {ROOT: ()}, frozenset(same_case(top.name) for top in system))
-            for top in tops:
-                if top not in system:
-                    found.add(top, (top.name,))
-            return found
-        base = await self._library.get_folder(self._base)
-        if base.level == _SYSTEM_LEVEL:
-            rule = "it must be a folder of your own; the service's own folders are not mirrored"
-            raise errors.InvalidField("folder_id", self._base, rule)
-        found = _Folders(base.level or 1, {})
-        found.add(base, ())
+        found = _Folders(0, {ROOT: ()})
+        if self._base != ROOT:
+            base = await self._library.get_folder(self._base)
+            if base.level == _SYSTEM_LEVEL:
+                rule = "it must be a folder of your own; the service's own folders are not mirrored"
+                raise errors.InvalidField("folder_id", self._base, rule)
+            found = _Folders(base.level or 1, {ROOT: None, base.id: ()})
+            found.add(base, None)
+        async for top in self._library.folders(limit=_PAGE):  # either listing may lack a folder
+            found.add(top, found.names[ROOT])
+            if top.level == _SYSTEM_LEVEL and self._base == ROOT:
+                found.reserved.add(same_case(top.name))
         return found
 
     async def _scan(self, folders: _Folders) -> None:
         """Read the local folder, and refuse what cannot be sent."""
-        own = JournalFiles(self._options.journal)
-        found = walk(self._local, own, keep_folders=True)
+        found = walk(self._local, JournalFiles(self._options.journal), keep_folders=True)
         while (files := await self._parts.threads.run(next, found, None)) is not None:
             for path, names in files:
                 if isinstance(path, errors.FileRefused):
@@ -264,21 +268,18 @@ class Mirror:
             reason = f"the library cannot tell its name apart from that of {other.path}"
             raise errors.FileRefused(file.path, reason)
 
-    def _refuse(
-        self, path: str, names: tuple[str, ...], error: errors.ConstantContactError
-    ) -> None:
+    def _refuse(self, path: str, names: Names, error: errors.ConstantContactError) -> None:
         name = os.path.basename(path)  # noqa: PTH119  # a plain string
         self._refused.append(MirrorEntry(MirrorAction.REFUSE, name, names, path=path, error=error))
 
     async def _limited(self, plan: MirrorResult) -> MirrorResult:
         """Return the plan without the files that are larger than the account may upload."""
-        sent = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
-        if not any(entry.action in sent for entry in plan.entries):
+        if not any(entry.action in _SENT for entry in plan.entries):
             return plan
         limit = (await self._library.info()).max_upload_size_limit
 
         def limited(entry: MirrorEntry) -> MirrorEntry:
-            if entry.action not in sent or limit is None or (entry.size or 0) <= limit:
+            if entry.action not in _SENT or limit is None or (entry.size or 0) <= limit:
                 return entry
             reason = f"it is larger than the {limit:,} bytes that the account accepts"
             error = errors.FileRefused(entry.path, reason)
@@ -291,11 +292,14 @@ class Mirror:
         """Find the files of the mirrored folder and those below it."""
         if self._base == ROOT:
             async for file in self._listed(ROOT):
-                folders.place(file)
+                try:
+                    await self._place(file, folders, folders.names)
+                except _OF_ONE:
+                    folders.names[file.folder_id or ROOT] = None  # ask only once
             return
         wanted = {key[0] for key in self._files} | {same_case("")}
         for folder_id, names in folders.names.items():
-            if self._delete or same_case("/".join(names)) in wanted:
+            if names is not None and (self._delete or key_of(names, "")[0] in wanted):
                 async for file in self._listed(folder_id):
                     folders.files[file.id] = RemoteFile(file, names)
 
@@ -305,27 +309,47 @@ class Mirror:
                 raise file  # it may be any file
             yield file
 
+    async def _place(self, file: LibraryFile, folders: _Folders, known: Places) -> None:
+        """Add a file if its folder is mirrored."""
+        folder_id = ROOT if file.folder_id in ROOT_FOLDER_IDS else file.folder_id or ROOT
+        names = await self._names_of(folder_id, known)
+        folders.files.pop(file.id, None)
+        if names is not None:
+            folders.files[file.id] = RemoteFile(file, names)
+
+    async def _names_of(self, id_: str, known: Places, levels: int = MOST_LEVELS) -> Names | None:
+        """Return the names that lead to a folder, which is requested if it is not known."""
+        if id_ not in known:
+            folder = await self._library.get_folder(id_)
+            if not levels:
+                raise errors.DecodeError(f"library folder {id_}: it is too deep.")
+            parent = ROOT if folder.is_top else folder.parent_id or ROOT
+            known[id_] = _below(await self._names_of(parent, known, levels - 1), folder)
+        return known[id_]
+
     async def _find_missing(
         self, known: Mapping[Key, Known], folders: _Folders, unfinished: Unfinished
     ) -> dict[Key, Known]:
-        """Request files in the journal that the listing lacks, because a listing may lag.
+        """Request files in the journal that are not listed in their folder: a listing may lag.
 
         Return records of those in whose place another mirror has uploaded the same content.
         """
         owned = {id_ for each in known.values() for id_ in (each.file_id, *each.replaces)}
         others = {each.key: each.file for id_, each in folders.files.items() if id_ not in owned}
         found, parts = {}, self._parts
+        asked: Places = {ROOT: None} | {id_: () for id_, at in folders.names.items() if at == ()}
         for key in self._files.keys() & known.keys():
             local, record, own = self._files[key], known[key], None
-            if not record.file_id or record.file_id in folders.files:
+            listed = folders.files.get(record.file_id)
+            if not record.file_id or (listed is not None and listed.key[0] == key[0]):
                 continue
             try:
                 own = await self._library.get_file(record.file_id)
                 if file_outcome(own.status) is not Outcome.FAILURE:
-                    folders.place(own)
+                    await self._place(own, folders, asked)
             except _OF_ONE as error:
                 # Unless the service does not know it, it may be there, and is not sent again.
-                if not (isinstance(error, errors.NotFound) and error.is_from_service):
+                if own or not (isinstance(error, errors.NotFound) and error.is_from_service):
                     self._refuse(local.path, local.folders, error)
                     del self._files[key]
                     continue
@@ -362,8 +386,7 @@ class Mirror:
             )
 
     async def _carry_out(self, plan: MirrorResult, journal: MirrorJournal) -> MirrorResult:
-        sends = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
-        by_path = {entry.path: entry for entry in plan.entries if entry.action in sends}
+        by_path = {entry.path: entry for entry in plan.entries if entry.action in _SENT}
         if by_path:
             items = [FileToUpload(entry.path, folders=entry.folders) for entry in by_path.values()]
             bulk = BulkUpload(self._parts, items, self._options, journal)

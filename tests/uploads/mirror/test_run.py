@@ -658,7 +658,7 @@ async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
 ) -> None:
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
-    numbered = b'{"id": "1", "name": "a(1).png", "description": ""}'
+    numbered = b'{"id": "", "name": "a(1).png", "description": ""}'
     taken = b'[{"error_key": "http.status.conflict", "error_message": "The name is taken."}]'
     answers = [(400, taken), (409, taken), (200, numbered)]
     for version, (status, body) in enumerate(answers, start=1):
@@ -676,7 +676,7 @@ async def test_a_service_that_never_gives_the_name_is_reported(
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
     tree({"a.png": "1"})
-    numbered = b'{"id": "1", "name": "a(1).png", "description": ""}'
+    numbered = b'{"id": "", "name": "a(1).png", "description": ""}'
     sandbox.admin.fault("answer", "PUT", status=200, body=numbered, times=2)
     (entry,) = (await client.library.mirror(root)).failed
     assert "a name other than a.png" in str(entry.error)
@@ -1088,3 +1088,130 @@ async def test_a_file_that_an_upload_has_found_is_not_trashed_as_an_extra_one(
 
     assert told(result) == {"a.png": "replace"}
     assert stored(sandbox) == {"a.png": b"2"}
+
+
+# Incomplete listings
+
+
+def incomplete(sandbox: Sandbox, path: str, change: Callable[[list[Any]], object]) -> None:
+    """From now on, a listing answers as it does now, with a change in its rows."""
+    answer = httpx.get(
+        f"{sandbox.base_url}{path}",
+        params={"api_key": "sandbox-key"},
+        headers={"Authorization": "Bearer sandbox-token"},
+    ).json()
+    change(answer.get("results") or answer["children"])
+    body = json.dumps(answer)
+    headers = {"Content-Type": "application/json"}
+    sandbox.admin.fault("answer", "GET", path, status=200, headers=headers, body=body, times=None)
+
+
+def row(rows: list[Any], name: str) -> dict[str, Any]:
+    return next(row for row in rows if row["name"] == name)
+
+
+FOLDER_FLAWS: dict[str, Callable[[list[Any]], object]] = {
+    "no row": lambda rows: rows.remove(row(rows, "sub")),
+    "a null row": lambda rows: rows.__setitem__(rows.index(row(rows, "sub")), None),
+    "no children": lambda rows: row(rows, "sub").pop("children"),
+    "null children": lambda rows: row(rows, "sub").update(children=None),
+    "a number as name": lambda rows: row(rows, "sub").update(name=0),
+}
+
+
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("flaw", FOLDER_FLAWS)
+async def test_a_folder_that_a_listing_lacks_is_requested(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    tree: Tree,
+    flaw: str,
+    *,
+    journal: bool,
+    top: bool,
+) -> None:
+    if flaw == "a number as name" and not journal:
+        return  # it cannot be told from a folder with this name
+    root = tree({"a.png": "a", "sub/b.png": "b", "sub/deep/c.png": "c"})
+    base = "0" if top else (await client.library.create_folder("Top")).id
+    await client.library.mirror(root, folder_id=base)
+    if not journal:
+        (root / JOURNAL).unlink()
+    path = "/library/folders" if top else f"/library/folders/{base}"
+    incomplete(sandbox, path, FOLDER_FLAWS[flaw])
+
+    result = await client.library.mirror(root, folder_id=base, delete=True)
+
+    assert (result.entries, result.equal) == ((), 3)
+
+
+async def test_a_folder_without_a_name_stops_the_mirror(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"sub/b.png": "b"})
+    await client.library.mirror(root)
+    incomplete(sandbox, "/library/folders", lambda rows: row(rows, "sub").update(name=""))
+    before = len(sandbox.admin.requests())
+    with pytest.raises(errors.DecodeError, match="it has no name"):
+        await client.library.mirror(root, delete=True, max_delete=None)
+    assert {entry.method for entry in sandbox.admin.requests()[before:]} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(404, []), (400, []), (200, {"name": ""}), (200, {"parent_id": "own"})],
+)
+async def test_a_file_in_a_folder_that_cannot_be_found_is_not_sent_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, status: int, answer: Any
+) -> None:
+    root = tree({"a.png": "a", "sub/b.png": "b", "sub/c.png": "c"})
+    await client.library.mirror(root)
+    own = row(sandbox.admin.files(), "b.png")["folder_id"]
+    incomplete(sandbox, "/library/folders", FOLDER_FLAWS["no row"])
+    if status == 200:
+        answer = {"id": own, "name": "sub", "parent_id": "0"} | answer
+        answer["parent_id"] = answer["parent_id"].replace("own", own)
+    headers = {"Content-Type": "application/json"}
+    facts: dict[str, Any] = {"status": status, "headers": headers, "body": json.dumps(answer)}
+    sandbox.admin.fault("answer", "GET", f"/library/folders/{own}", times=None, **facts)
+    (root / "a.png").unlink()
+
+    result = await client.library.mirror(root, delete=True, max_delete=None)
+
+    assert told(result) == {"a.png": "trash", "b.png": "refuse", "c.png": "refuse"}
+    sandbox.admin.clear_faults()
+    assert (await client.library.mirror(root, delete=True)).equal == 2
+    assert len(sent(sandbox, "POST")) == 3
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_file_whose_row_lacks_its_folder_is_requested(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, *, answers: bool
+) -> None:
+    root = tree({"a.png": "a", "sub/b.png": "b"})
+    first = await client.library.mirror(root)
+    (own,) = [entry.file_id for entry in first.entries if entry.name == "b.png"]
+    incomplete(sandbox, "/library/files", lambda rows: row(rows, "b.png").pop("folder_id"))
+    if not answers:
+        sandbox.admin.fault("answer", "GET", f"/library/files/{own}", status=400, body="[]")
+
+    result = await client.library.mirror(root, delete=True, max_delete=None)
+
+    assert told(result) == ({} if answers else {"b.png": "refuse"})
+    assert set(stored(sandbox)) == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("top", [True, False])
+async def test_a_file_that_was_moved_to_another_folder_is_sent_again(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, *, top: bool
+) -> None:
+    root = tree({"a.png": "a", "sub/b.png": "b"})
+    elsewhere = await client.library.create_folder("elsewhere")
+    base = "0" if top else (await client.library.create_folder("Top")).id
+    await client.library.mirror(root, folder_id=base)
+    files = [file["id"] for file in sandbox.admin.files()]
+    await client.library.move_files("-2" if top else elsewhere.id, files)
+    result = await client.library.mirror(root, folder_id=base, delete=True)
+    assert told(result) == {"a.png": "upload", "b.png": "upload"}
+    assert (await client.library.mirror(root, folder_id=base)).listed == 2
