@@ -199,8 +199,7 @@ class ConstantContact:
     def __repr__(self) -> str:
         if self._original is not None:
             return f"<view of {self._original!r}>"
-        state = "open" if self._parts else "closed"
-        return f"<ConstantContact {self._base_url} {state}>"
+        return f"<ConstantContact {self._base_url} {'open' if self._parts else 'closed'}>"
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -129,8 +129,7 @@ async def portions_of(
         if options.converts:
             raise FileRefused(source.name, "only CSV and TXT files have an encoding or delimiter")
         _require_small(source.name, await source.prepare(threads))
-        body = _form(lists, _SPREADSHEETS[extension], name, source, threads)
-        return name, [Portion(body)]
+        return name, [Portion(_form(lists, _SPREADSHEETS[extension], name, source, threads))]
     if extension not in _TEXT:
         raise FileRefused(source.name, "a contact file must be CSV, TXT, XLS or XLSX")
     tabs = extension == "txt" and options.delimiter is None

@@ -35,8 +35,7 @@ def api(
         include: Print the status and the headers to stderr.
         service: Options of every command that talks to the service.
     """
-    body = None if data is None else _json_of(data)
-    return _call(method, path, body, include, service=service)
+    return _call(method, path, None if data is None else _json_of(data), include, service=service)
 
 
 @command(names={"json": "--data", "method": "METHOD", "path": "PATH"})

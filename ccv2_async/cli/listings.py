@@ -168,8 +168,7 @@ async def delete_one(
     if not await output.confirm(f"Delete {what}{holds}?", yes=yes):
         return Exit.SOME_FAILED
     await delete(found.id)
-    fields = {"id": found.id, "name": found.name, "deleted": True}
-    return output.report(fields, f"Deleted {what}.")
+    return output.report({"id": found.id, "name": found.name, "deleted": True}, f"Deleted {what}.")
 
 
 def _write(output: Output, row: Any, columns: Columns, more: str) -> None:

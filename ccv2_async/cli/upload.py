@@ -106,7 +106,7 @@ async def upload(
         "on_duplicate": on_duplicate,
         "outage_timeout": outage_timeout,
     }
-    upload = _Upload(run.client, run.output, run, options, how, description)
+    upload = _Upload(run.output, run, options, how, description)
     return await upload.carry_out(paths, tree=tree, dry_run=dry_run)
 
 
@@ -115,7 +115,6 @@ class _Upload:
     """One run of the command.
 
     Attributes:
-        client: The client.
         output: The streams for results and messages.
         run: The run of the command.
         options: Arguments of `upload_many` for a dry run too.
@@ -126,7 +125,6 @@ class _Upload:
         reported: The items whose results are written.
     """
 
-    client: ConstantContact
     output: Output
     run: Run
     options: dict[str, Any]
@@ -165,9 +163,9 @@ class _Upload:
             )
         limit = None
         if any(result.error is None for result in plan):
-            limit = (await self.client.library.info()).max_upload_size_limit
+            limit = (await self.run.client.library.info()).max_upload_size_limit
             if self.options["folder_id"] != "0":
-                await self.client.library.get_folder(self.options["folder_id"])
+                await self.run.client.library.get_folder(self.options["folder_id"])
         found, refused = [], []
         for result in plan:
             error = result.error
@@ -187,7 +185,9 @@ class _Upload:
     async def _plan(self, files: Iterable[FileToUpload], **more: Any) -> list[UploadResult]:
         """Return what an upload would do with each file, in order."""
         # One at a time, so that the files keep their order.
-        plan = self.client.upload_many(files, dry_run=True, concurrency=1, **self.options, **more)
+        plan = self.run.client.upload_many(
+            files, dry_run=True, concurrency=1, **self.options, **more
+        )
         results: dict[str, UploadResult] = {}
         async with aclosing(aiter(plan)) as planned:
             async for result in planned:
@@ -204,7 +204,7 @@ class _Upload:
         finished = [
             item for item, result in zip(items, found, strict=True) if result.action is Action.SKIP
         ]
-        totals = Totals(items, self.client.budget, finished=finished)
+        totals = Totals(items, self.run.client.budget, finished=finished)
         results_come = self.output.as_json or not self.how["wait"]
         async with shown(items, self.output, totals, results_come=results_come) as display:
             await all_of(
@@ -219,12 +219,12 @@ class _Upload:
         """Take every result, and look up the URLs that somebody will see."""
         # Looking up URLs costs calls.
         wanted = self.how["wait"] and (self.output.as_json or len(self.items) <= reports.MOST_ROWS)
-        bulk = self.client.upload_many(
+        bulk = self.run.client.upload_many(
             files, on_file=lambda event: self._note(event, display), **self.options, **self.how
         )
         try:
             async with aclosing(aiter(bulk)) as results, asyncio.TaskGroup() as lookups:
-                records = _Records(self.client, lookups, expected=len(self.items))
+                records = _Records(self.run.client, lookups, expected=len(self.items))
                 async for result in results:
                     item = self._settle(result)
                     display.changed(item)
@@ -250,7 +250,7 @@ class _Upload:
         if item.poller is None:
             # The token of an earlier run may have expired.
             with suppress(errors.TokenError):
-                item.poller = self.client.resume(token)
+                item.poller = self.run.client.resume(token)
                 item.id = item.poller.id
 
     def _settle(self, result: UploadResult) -> JobItem:
@@ -382,8 +382,7 @@ class _Records:
         self._wanted += 1
         if self._looking is None:
             self._looking = self._lookups.create_task(self._look())
-        found = await asyncio.shield(self._looking)
-        return found.get(upload.id) or await upload
+        return (await asyncio.shield(self._looking)).get(upload.id) or await upload
 
     async def _look(self) -> dict[str, LibraryFile]:
         await asyncio.sleep(self._seconds)

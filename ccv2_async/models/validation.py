@@ -573,9 +573,7 @@ def text_of(value: Any, field: str = "date") -> str:
         return utc_text(value, field)
     if isinstance(value, Enum):
         return str(value.value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def one_of(field: str, value: object, allowed: Iterable[str]) -> str | None:

@@ -364,8 +364,7 @@ _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDicti
 
 def _lock_of(base_url: str, email: str) -> asyncio.Lock:
     """Return the lock of an address, shared by all clients in this event loop."""
-    key = (id(running_loop()), base_url, email.casefold())
-    return _LOCKS.setdefault(key, asyncio.Lock())
+    return _LOCKS.setdefault((id(running_loop()), base_url, email.casefold()), asyncio.Lock())
 
 
 def _list_ids(contact: Contact | ContactWrite) -> set[str]:

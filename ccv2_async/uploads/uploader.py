@@ -216,8 +216,7 @@ class Uploader:
 
     def _limit(self, sending: Sending[E]) -> Deadline | None:
         """Return the earliest of the upload's own deadline and those around it."""
-        around = self._session.limit
-        seconds = sending.upload.deadline
+        around, seconds = self._session.limit, sending.upload.deadline
         if seconds is None:
             return around
         begun = self._clock.monotonic() if sending.started is None else sending.started

@@ -56,8 +56,7 @@ def _show(addresses: Mapping[str, str]) -> list[dict[str, Any]]:
 def verified_emails_list(call: Call) -> list[dict[str, Any]]:
     """List the addresses of the account."""
     wanted = call.query["status"]
-    rows = _show(call.world.account.addresses)
-    return [row for row in rows if wanted in ("ALL", row["status"])]
+    return [row for row in _show(call.world.account.addresses) if wanted in ("ALL", row["status"])]
 
 
 @OPERATIONS.add(

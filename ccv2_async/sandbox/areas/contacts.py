@@ -109,8 +109,7 @@ def list_delete(call: Call) -> None:
 )
 def list_contacts(call: Call) -> dict[str, Any]:
     """List the contacts of a list."""
-    members = call.world.contacts.members(call.ids["listId"])
-    return page(call, modified_since(call, members), _show)
+    return page(call, modified_since(call, call.world.contacts.members(call.ids["listId"])), _show)
 
 
 def _show(contact: Contact) -> dict[str, Any]:

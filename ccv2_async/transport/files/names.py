@@ -36,8 +36,7 @@ _TRAILING = re.compile(r"[. ]+$")
 
 def folded(name: str) -> str:
     """Return a key that is equal for names that some file system treats as the same."""
-    decomposed = unicodedata.normalize("NFD", name)
-    return unicodedata.normalize("NFD", decomposed.upper().casefold())
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).upper().casefold())
 
 
 class SafeNames:

@@ -221,14 +221,10 @@ def _count(items: tuple[Item, ...], own: JournalFiles, keep_folders: bool) -> in
         path = item.path if isinstance(item, FileToUpload) else FileToUpload(item).path
         folder = path is not None and _is_folder(path, own)
         if path is not None and folder:
-            total += _count_below(path, own, keep_folders)
+            total += sum(map(len, walk(path, own, keep_folders=keep_folders)))
         else:
             total += folder is not None
     return total
-
-
-def _count_below(folder: str, own: JournalFiles, keep_folders: bool = False) -> int:  # private
-    return sum(map(len, walk(folder, own, keep_folders=keep_folders)))
 
 
 def _is_folder(path: str, own: JournalFiles) -> bool | None:
@@ -271,7 +267,7 @@ def walk(
     while left:
         folder, names = left.pop()
         if reason := _refusal_of(names[-1]) if keep_folders and names else "":
-            if count := _count_below(folder, own):
+            if count := sum(map(len, walk(folder, own, keep_folders=False))):
                 reason += "; it contains " + ("1 file" if count == 1 else f"{count:,} files")
                 # One result for all files in it.
                 yield [(FileRefused(folder, reason, files=count), names[:-1])]
@@ -292,10 +288,8 @@ def walk(
 def _entries(folder: str, own: JournalFiles) -> tuple[list[str], list[str]]:
     """Return the paths of the files in a folder, and the names of the folders in it."""
     with os.scandir(folder) as entries:
-        shown = sorted(
-            (entry for entry in entries if not entry.name.startswith(".")),
-            key=lambda entry: entry.name,
-        )
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        shown.sort(key=lambda entry: entry.name)
         folders = [entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
         files = [entry.path for entry in shown if not _leads_to_folder(entry)]
     return own.removed_from(files), folders

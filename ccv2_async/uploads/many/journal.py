@@ -152,8 +152,7 @@ class JournalEntry(Entry):
 
 def storable(path: str) -> str:
     """Return a string for the path that a database accepts and that no other path has."""
-    escaped = path.replace("\\", "\\\\")
-    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
+    return path.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class JournalFiles:

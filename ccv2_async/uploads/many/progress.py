@@ -91,14 +91,12 @@ class Reporter:
     def __init__(
         self, session: Session, on_progress: OnBulkProgress | None, on_file: OnFileProgress | None
     ) -> None:
-        self._while_open = session.while_open
+        self._session = session
         self._clock = session.clock
-        self._budget = session.budget
-        self._outage = session.outage
         self._on_progress = on_progress
         self._on_file = on_file
         self.started: float = self._clock.monotonic()
-        self._calls_before = self._budget.used
+        self._calls_before = self._session.budget.used
         self._pace = Pace()
         self._reported_at = float("-inf")
         self._counts = self._reported = BulkProgress()
@@ -111,9 +109,9 @@ class Reporter:
         return attrs.evolve(
             counts,
             seconds_left=self._pace.seconds_left(counts, now),
-            calls=self._budget.used - self._calls_before,
-            remaining_today=self._budget.remaining_today,
-            outage=self._outage.seconds,
+            calls=self._session.budget.used - self._calls_before,
+            remaining_today=self._session.budget.remaining_today,
+            outage=self._session.outage.seconds,
         )
 
     def expect(self, total: int | None) -> None:
@@ -158,7 +156,7 @@ class Reporter:
     async def notify(self, *, last: bool = False) -> None:
         """Report the progress if it has changed and was not reported a moment ago."""
         now = self._clock.monotonic()
-        news = self._counts is not self._reported or self._outage.seconds is not None
+        news = self._counts is not self._reported or self._session.outage.seconds is not None
         early = now - self._reported_at < PROGRESS_EVERY or not news
         if self._on_progress is None or (early and not last):
             return
@@ -166,7 +164,7 @@ class Reporter:
         try:
             answer: Any = self._on_progress(self.progress)
             if inspect.isawaitable(answer):
-                async with self._while_open("on_progress"):
+                async with self._session.while_open("on_progress"):
                     await answer
         except Exception:
             logger.exception("on_progress of a bulk upload failed; the upload continues")
