@@ -264,8 +264,9 @@ class HandOver(RuleBasedStateMachine):
             limit = job.kind.deadline if waiting.limit is None else waiting.limit
             assert self.clock.now - waiting.began >= limit
             assert error.token
-        elif isinstance(error, errors.JobNotFound):
+        elif isinstance(error, errors.JobNotFound | errors.StatusUnreadable):
             assert job.state is State.LOST
+            assert (job.unreadable is None) is isinstance(error, errors.JobNotFound)
         elif isinstance(error, errors.JobError):
             assert job.state is State.FAILED
             assert error.status == job.status
