@@ -36,6 +36,7 @@ MOST_IN_A_ROUND = 1000
 LEFT_BEHIND_IN_A_ROUND = 200
 FIRST_PATIENCE = 300.0
 LONGEST_REST = 25 * 3600.0  # until the quota of the next day
+RESULT_WITHIN = 120.0  # as for any call: an activity may contradict the list, and still run
 
 
 @attrs.frozen
@@ -210,7 +211,10 @@ async def _outcome(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord
             return ended(record, poller.failure())
     if record.task == UPLOAD_TASK:
         return ended(record)
-    activities: list[Any] = [await poller.wait() for poller in pollers]
+    try:
+        activities: list[Any] = [await poller.wait(timeout=RESULT_WITHIN) for poller in pollers]
+    except errors.ActivityFailed as error:  # it contradicts the list of activities
+        return ended(attrs.evolve(record, status=error.status), error)
     return ended(attrs.evolve(record, result=counts(activities)))
 
 

@@ -20,19 +20,20 @@ from ccv2_async.clock import SystemClock
 from ccv2_async.errors import InvalidField
 from ccv2_async.transport.calls.circuit import FAILED_WRITES
 from ccv2_async.uploads.status import UPLOAD
-from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings, application
+from ccv2_async.workers import BulkState, JobRecord, Workers, WorkerSettings, application, sweeping
 from ccv2_async.workers.records import MOST_ATTEMPTS
 from ccv2_async.workers.sending import Lease, LeaseLost
 from ccv2_async.workers.stores import StoreUnavailable
 from ccv2_async.workers.sweeping import patience, worth_asking
 from tests.support.probes import nothing_left, until
-from tests.support.servers import unused_port
+from tests.support.servers import serving, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from ccv2_async.sandbox import Sandbox
+    from tests.support.servers import Request, Wire
 
 
 HOURS = 3600.0
@@ -614,6 +615,34 @@ async def test_an_activity_with_invalid_arguments_fails_with_their_names(
     assert answer["state"] == "failed"
     assert "list" in answer["error"]
     assert not sandbox.admin.requests()
+
+
+async def test_an_activity_that_contradicts_its_list_holds_up_no_round(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "RESULT_WITHIN", 0.2, raising=False)
+    ids, said = ["a1", "a2"], "RUNNING"
+
+    async def answer(wire: Wire, request: Request) -> None:
+        if request.method == "POST":
+            await wire.answer("201 Created", b"", f"Location: /v2/activities/{ids[0]}")
+            ids.append(ids.pop(0))
+        elif (name := request.target.partition("?")[0].rpartition("/")[2]) == "activities":
+            rows = [{"id": id_, "status": "COMPLETE"} for id_ in ids]
+            await wire.answer(body=json.dumps(rows).encode())
+        else:
+            await wire.answer(body=json.dumps({"id": name, "status": said}).encode())
+
+    async with serving(answer) as server:
+        workers = await start(base_url=server.base_url)
+        for key in ("a", "b"):
+            await answer_of(await workers.enqueue_activity("clear_lists", key=key, lists=["1"]))
+        workers._clock.shift += 60
+        assert (await asyncio.wait_for(workers.sweep(), 10)).settled == 0
+        said = "ERROR"
+        workers._clock.shift += 600
+        assert (await asyncio.wait_for(workers.sweep(), 10)).settled == 2
+        assert (await record_of(workers, "a")).error_type == "ActivityFailed"
 
 
 async def test_a_stuck_activity_ends_at_its_own_deadline(
