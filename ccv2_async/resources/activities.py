@@ -453,13 +453,16 @@ class Activities(Resource):
             cut: Makes portions of a file.
             requests: Makes requests of rows.
         """
-        threads = self._threads
-        async with self._session.starting("reading the contacts", self._session.call_limit()):
-            if isinstance(contacts, str | os.PathLike):
+        threads, limit = self._threads, self._session.call_limit()
+        starting = self._session.starting("reading the contacts", limit)
+        if isinstance(contacts, str | os.PathLike):
+            async with starting:
                 return await cut(contacts, lists=",".join(lists), options=options, threads=threads)
-            options.refuse()
-            reads = reads_rows(contacts)
-            rows = await threads.run(rows_of, contacts) if reads else rows_of(contacts)
+        options.refuse()
+        # A generator runs here, and its own exceptions pass, even a `TimeoutError`.
+        rows = [] if (reads := reads_rows(contacts)) else rows_of(contacts)
+        async with starting:
+            rows = await threads.run(rows_of, contacts) if reads else rows
             parts = await threads.run(requests, rows)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
         return f"{len(rows):,} contact{'s' * (len(rows) != 1)}", portions

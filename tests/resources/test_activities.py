@@ -19,7 +19,7 @@ from ccv2_async.transport.files.threads import FileThreads
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
@@ -57,6 +57,17 @@ async def content_of(body: object) -> bytes:
         return content
     finally:
         await attempt.aclose()
+
+
+async def test_an_exception_of_the_callers_generator_passes_before_a_deadline(
+    client: ConstantContact,
+) -> None:
+    def rows() -> Iterator[str]:
+        yield "ann@example.com"
+        raise TimeoutError("the database")
+
+    with client.deadline(60), pytest.raises(TimeoutError, match="the database"):
+        await client.activities.begin_add_contacts(rows(), lists=["1"])
 
 
 async def test_a_contact_file_is_imported_and_the_poller_returns_the_activity(
