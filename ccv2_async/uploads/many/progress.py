@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from ccv2_async.errors import ClientClosed
 from ccv2_async.uploads.ledger import BulkState
 from ccv2_async.uploads.many.results import BulkProgress, FileProgress
 
@@ -164,8 +165,9 @@ class Reporter:
         try:
             answer: Any = self._on_progress(self.progress)
             if inspect.isawaitable(answer):
-                async with self._session.while_open("on_progress"):
-                    await answer
+                with suppress(ClientClosed):  # the upload itself says so
+                    async with self._session.while_open("on_progress"):
+                        await answer
         except Exception:
             logger.exception("on_progress of a bulk upload failed; the upload continues")
 
