@@ -10,7 +10,7 @@ from ccv2_async.models.activities import ACTIVITY_OUTCOMES, Activity, activity_o
 from ccv2_async.models.base import Outcome
 from ccv2_async.models.convert import BadRow
 from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, UNIDENTIFIED, JobKind, Row, rows_of
-from ccv2_async.polling.look import is_of_one, read_resource, unreadable
+from ccv2_async.polling.look import is_of_one, unreadable
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
@@ -114,7 +114,8 @@ async def fetch(session: Session, job: Job) -> Activity:
     """Return the whole activity, with its row errors; the last look may have returned it."""
     if isinstance(job.detail, Activity):
         return job.detail
-    return await read_resource(session, _call(job.id, Lane.INTERACTIVE), Activity, job.id)
+    call = _call(job.id, Lane.INTERACTIVE)
+    return await session.read(call, lambda response: response.read(Activity, job.id))
 
 
 def first_error(activity: Activity, form: str) -> str:

@@ -11,7 +11,7 @@ from ccv2_async.backup.datasets import id_of, scope_key, with_nested
 from ccv2_async.errors import DecodeError
 from ccv2_async.models.convert import BadRow, raw_text, weight_of
 from ccv2_async.models.hooks import MOST_BAD_ROWS
-from ccv2_async.resources.base import require_id, served_path
+from ccv2_async.resources.base import served_path
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -93,7 +93,7 @@ def one(fields: Sequence[str], asked: str, response: Response) -> tuple[str, flo
     if not isinstance(found, dict) or all(found.get(name) is None for name in fields):
         raise DecodeError(f"{response.what}: the response has no {' or '.join(fields)}.")
     if asked:
-        require_id(response, asked, str(found[fields[0]]))
+        response.require_id(asked, str(found[fields[0]]))
     try:
         return _text_of(found), response.date
     except ValueError as why:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ccv2_async import errors
 from ccv2_async.observe import JobEnded, Polled, StatusChanged
@@ -15,13 +15,9 @@ from ccv2_async.polling.schedule import is_lost, next_look
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ccv2_async.models import Activity, LibraryFile
     from ccv2_async.polling.job import Job
     from ccv2_async.polling.queue import JobQueue, JobWaiter
-    from ccv2_async.transport.calls.call import Call, Response
     from ccv2_async.transport.calls.session import Session
-
-R = TypeVar("R", "Activity", "LibraryFile")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.polling")
 
@@ -50,23 +46,6 @@ def is_of_one(error: errors.ConstantContactError) -> bool:
 def unreadable(error: errors.ConstantContactError) -> Row:
     """Return the row of a job whose status cannot be read."""
     return Row(status="", unreadable=error.reason[:LONGEST_TEXT])
-
-
-async def read_resource(session: Session, call: Call, model: type[R], id_: str) -> R:
-    """Return the resource with this ID.
-
-    Raises:
-        DecodeError: The response is not that resource.
-    """
-
-    def read(response: Response) -> R:
-        found = response.read(model)
-        if found.id != id_:
-            named = f"the service returned the ID {found.id[:LONGEST_TEXT]} instead of {id_}"
-            raise errors.DecodeError.from_parts(call.what, named, where="id")
-        return found
-
-    return await session.read(call, read)
 
 
 class Looker:

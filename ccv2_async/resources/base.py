@@ -108,7 +108,7 @@ class Resource:
             DecodeError: Its ID is not the last of `ids`. Safe to try again: yes.
         """
         call = Call("GET", path, Effect.SAFE, what, query=validation.query_of(query))
-        return await self._session.read(call, lambda response: _own(response, model, *ids[-1:]))
+        return await self._session.read(call, lambda response: response.read(model, *ids[-1:]))
 
     async def _get_rows(
         self, model: type[T], path: str, *, what: str, on_bad_row: OnBadRow, query: Query = None
@@ -253,27 +253,6 @@ class Resource:
         return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
 
 
-def _own(response: Response, model: type[T], asked: object = "") -> T:
-    """Return the object from a response if it is the one with the ID that was asked for."""
-    found = response.read(model)
-    if asked and (own := getattr(found, "id", None)):
-        require_id(response, str(asked), str(own))
-    return found
-
-
-def require_id(response: Response, asked: str, own: str) -> None:
-    """Check that the ID in a response is the one that was asked for.
-
-    Raises:
-        DecodeError: It is another one.
-    """
-    # The UUID of the newer API may stand for a number, and case may differ.
-    is_uuid = asked.isdecimal() != own.isdecimal() and 36 in (len(asked), len(own))
-    if not is_uuid and asked.casefold() != own.casefold():
-        reason = f"the service returned another one, with the ID {response.redact(own, 80)!r}"
-        raise DecodeError.from_parts(response.what, reason, status=response.status)
-
-
 async def result_of(response: Response, model: type[T], own_id: object = "") -> T:
     """Return the resource that a call created or changed, from its response.
 
@@ -282,7 +261,7 @@ async def result_of(response: Response, model: type[T], own_id: object = "") -> 
             the call, and the message says so. Safe to try again: no.
     """
     with carried_out(response.status):
-        return await parsed(response, lambda response: _own(response, model, own_id))
+        return await parsed(response, lambda response: response.read(model, own_id))
 
 
 async def result_rows(response: Response, model: type[T], on_bad_row: OnBadRow) -> list[T]:

@@ -10,7 +10,7 @@ from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, JobKind, Row, rows_of
-from ccv2_async.polling.look import read_resource, unreadable
+from ccv2_async.polling.look import unreadable
 from ccv2_async.transport.calls.call import MAX_STATUS_RESPONSE, Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
@@ -63,7 +63,7 @@ async def fetch(session: Session, job: Job, lane: Lane = Lane.INTERACTIVE) -> Li
     """Return the library's record of a file that became Active."""
     path, what = f"/library/files/{segment(job.id)}", f"library file {job.id}"
     call = Call("GET", path, Effect.SAFE, what, lane=lane)
-    return await read_resource(session, call, LibraryFile, job.id)
+    return await session.read(call, lambda response: response.read(LibraryFile, job.id))
 
 
 async def find(session: Session, job: Job) -> Row | None:

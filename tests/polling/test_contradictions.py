@@ -114,7 +114,7 @@ async def test_the_resource_of_another_job_is_not_a_result(
         else:
             poller = client.resume_activity("7")
             poller._job.learn(Row("COMPLETE"), 0.0)
-        with pytest.raises(errors.DecodeError, match="ID 999 instead of 7") as caught:
+        with pytest.raises(errors.DecodeError, match="another one, with the ID '999'") as caught:
             await poller
         assert caught.value.safe_to_retry
         service.told = [{"status": "Active" if kind == "upload" else "COMPLETE"}]

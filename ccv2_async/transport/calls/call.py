@@ -102,13 +102,32 @@ class Response:
     # How many earlier attempts of the same call were sent in full and may have been carried out.
     doubtful: int = 0
 
-    def read(self, model: type[T]) -> T:
+    def read(self, model: type[T], asked: object = "") -> T:
         """Return the body as a model.
 
+        Args:
+            model: The model.
+            asked: The ID that was asked for, if any.
+
         Raises:
-            DecodeError: It does not fit the model; the message names the place.
+            DecodeError: It does not fit the model, or has another ID; the message names the place.
         """
-        return self._decoded(partial(decode, model))
+        found = self._decoded(partial(decode, model))
+        if asked and (own := getattr(found, "id", None)) is not None:
+            self.require_id(str(asked), str(own))
+        return found
+
+    def require_id(self, asked: str, own: str) -> None:
+        """Check that the ID in the body is the one that was asked for.
+
+        Raises:
+            DecodeError: It is another one.
+        """
+        # The UUID of the newer API may stand for a number, and case may differ.
+        is_uuid = asked.isdecimal() != own.isdecimal() and 36 in (len(asked), len(own))
+        if not is_uuid and asked.casefold() != own.casefold():
+            reason = f"the service returned another one, with the ID {self.redact(own, 80)!r}"
+            raise errors.DecodeError.from_parts(self.what, reason, where="id", status=self.status)
 
     def rows(self, model: type[T], *, paged: bool = False) -> Page[T | BadRow]:
         """Return the body as a list, with a `BadRow` for each row that cannot be read.

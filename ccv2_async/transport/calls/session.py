@@ -672,7 +672,6 @@ class Session:
         if decision is Decision.REFRESH:
             async with self.while_open(call.what), again():
                 await self._renewal.renew(failed)
-            async with again():
                 await self._take_turn(call)
             return
         hint = failed.hint

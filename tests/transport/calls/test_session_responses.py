@@ -79,9 +79,9 @@ async def test_a_response_to_a_write_with_many_values_is_decoded_in_a_thread(
     seen: list[threading.Thread] = []
     original = Response.read
 
-    def noted(answer: Response, model: type[Any]) -> object:
+    def noted(answer: Response, *of: Any) -> object:
         seen.append(threading.current_thread())
-        return original(answer, model)
+        return original(answer, *of)
 
     monkeypatch.setattr(Response, "read", noted)
     async with serving(gzipped(gzip.compress(b"[" + b"{}," * 100_000 + b"0]"))) as server:
