@@ -653,14 +653,17 @@ async def test_a_copy_of_a_file_that_was_sent_twice_and_then_changed_is_named_un
     assert stored(sandbox) == {"a.png": b"two"}
 
 
+# A UUID may stand for the number of any file.
+NUMBERED = b'{"id": "5d2b7d3c-0f2e-4a57-9a43-4c1b3a9d7e10", "name": "a(1).png", "description": ""}'
+
+
 async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
     client: ConstantContact, sandbox: Sandbox, tree: Tree
 ) -> None:
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
-    numbered = b'{"id": "", "name": "a(1).png", "description": ""}'
     taken = b'[{"error_key": "http.status.conflict", "error_message": "The name is taken."}]'
-    answers = [(400, taken), (409, taken), (200, numbered)]
+    answers = [(400, taken), (409, taken), (200, NUMBERED)]
     for version, (status, body) in enumerate(answers, start=1):
         tree({"a.png": str(version)})
         sandbox.admin.fault("answer", "PUT", status=status, body=body)
@@ -676,8 +679,7 @@ async def test_a_service_that_never_gives_the_name_is_reported(
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
     tree({"a.png": "1"})
-    numbered = b'{"id": "", "name": "a(1).png", "description": ""}'
-    sandbox.admin.fault("answer", "PUT", status=200, body=numbered, times=2)
+    sandbox.admin.fault("answer", "PUT", status=200, body=NUMBERED, times=2)
     (entry,) = (await client.library.mirror(root)).failed
     assert "a name other than a.png" in str(entry.error)
     assert stored(sandbox) == {"a(1).png": b"1"}
