@@ -233,11 +233,12 @@ class ConstantContact:
 
         Callers that wait for the quota, for a job, for the end of an outage, or to send a call
         again get `ClientClosed` immediately. A call that was sent may still be answered, and then
-        its connection closes. A call that still has to read its file or stream, and a download, end
-        with `ClientClosed`. Jobs continue on the server; keep their tokens. Closing a view closes
-        nothing.
+        its connection closes. A call that still has to read its file or stream, and a download to a
+        path or a writer, end with `ClientClosed`. Jobs continue on the server; keep their tokens.
+        Closing a view closes nothing.
 
-        If a disk or a file object hangs, this waits for it for a second. No thread can be ended:
+        If a disk or a file object hangs, this waits for it for a second; a backup, and an upload
+        with a journal, wait until their disk answers. No thread can be ended:
         the ones that hang stay, and the process cannot exit, until they are released.
 
         Raises:

@@ -90,7 +90,7 @@ _KNOWN = {
 
 
 def _bare(column: object) -> str:
-    return re.sub(r"[^a-z0-9]", "", str(column).casefold())
+    return re.sub(r"[^a-z0-9]", "", column.casefold()) if isinstance(column, str) else ""
 
 
 # The field for the value of each column, by the bare name of the column.
@@ -194,7 +194,7 @@ def _from_mapping(
             target = f"custom_field_{custom[1]}"
         if address_only and target != "email":
             continue
-        where = f"{place}[{column!r}]"
+        where = f"{place}[{column!r}]" if isinstance(column, str | None) else place
         if target is None:
             raise InvalidField(where, value, _unknown(column))
         text = _text_of(value, where)
@@ -204,8 +204,7 @@ def _from_mapping(
             raise InvalidField(where, value, f"another column has a different {target}")
     address = found.pop("email", "")
     if not address:
-        columns = [str(column) for column in row]
-        raise InvalidField(place, columns, "none of its columns has an email address")
+        raise InvalidField(place, list(row), "none of its columns has an email address")
     fields: dict[str, Any] = {name: found.pop(name) for name in _COLUMNS if name in found}
     parts: dict[str, Any] = {name: found.pop(name) for name in _ADDRESS_COLUMNS if name in found}
     return ImportData(

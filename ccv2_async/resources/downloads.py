@@ -76,8 +76,9 @@ class _Source:
         """Read the record once more, and return whether it names another URL."""
         if self._renewed:
             return False
-        call = Call("GET", path_to("/library/files/{}", self._file.id), Effect.SAFE, self.what)
-        file = await self._session.read(call, lambda response: response.read(LibraryFile))
+        id_ = self._file.id
+        call = Call("GET", path_to("/library/files/{}", id_), Effect.SAFE, self.what)
+        file = await self._session.read(call, lambda response: response.read(LibraryFile, id_))
         self._renewed, expired = True, self._link
         self._file, self._link = file, _link_of(file)
         return self._link != expired

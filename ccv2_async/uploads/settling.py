@@ -398,8 +398,8 @@ class Settler:
         """Return whether a file kept the name it was sent under, so that it is the first copy."""
         path, what = f"/library/files/{segment(file_id)}", f"library file {file_id}"
         call = Call("GET", path, Effect.SAFE, what, lane=upload.lane)
-        name = (await self._session.read(call, lambda response: response.read(LibraryFile))).name
-        return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", upload.name)
+        file = await self._session.read(call, lambda sent: sent.read(LibraryFile, file_id))
+        return unicodedata.normalize("NFC", file.name) == unicodedata.normalize("NFC", upload.name)
 
     async def _list_after(
         self, sending: Sending[Any], file_id: str, limit: Deadline | None

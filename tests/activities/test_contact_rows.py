@@ -311,3 +311,10 @@ def test_the_first_contact_of_each_request_needs_a_valid_address() -> None:
 def test_an_address_that_is_not_valid_text_is_refused_with_its_row(requests: Any) -> None:
     with pytest.raises(errors.InvalidField, match=r"^import_data\[1\] is .* Nothing was sent"):
         requests(["a@example.com", "b\ud800@example.com"], ["1"])
+
+
+def test_a_column_whose_number_is_too_long_to_be_written_is_refused() -> None:
+    with pytest.raises(errors.InvalidField, match="none of its columns has an email address"):
+        contacts_of([{10**5000: "x"}], address_only=True)
+    with pytest.raises(errors.InvalidField, match="contacts have no such column"):
+        contacts_of([{"Email Address": "a@b.cc", 10**5000: "x"}])

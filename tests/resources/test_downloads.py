@@ -191,6 +191,19 @@ async def test_an_expired_url_is_replaced_by_that_of_the_record(
     assert [entry.status for entry in sandbox.admin.downloads()] == [status, 200]
 
 
+async def test_an_expired_url_is_not_replaced_by_that_of_another_file(
+    client: ConstantContact, sandbox: Sandbox, file: LibraryFile, tmp_path: Path
+) -> None:
+    other = await client.library.upload(b"another", name="other.png")
+    record = {"id": other.id, "name": other.name, "url": other.url, "size": other.size}
+    sandbox.admin.expire_urls(403)
+    path, body = f"/library/files/{file.id}", json.dumps(record)
+    sandbox.admin.fault("answer", "GET", path, status=200, body=body, times=None)
+    with pytest.raises(errors.DecodeError, match=f"another one, with the ID '{other.id}'"):
+        await client.library.download(file, tmp_path / "a.png")
+    assert names(tmp_path) == []
+
+
 async def test_a_file_that_is_refused_for_good_costs_one_more_look_at_its_record(
     client: ConstantContact, sandbox: Sandbox, file: LibraryFile, tmp_path: Path
 ) -> None:

@@ -331,13 +331,17 @@ async def test_nothing_is_trashed_if_there_are_more_copies_than_were_sent(
     assert {poller.id, *poller.duplicates} == {file["id"] for file in stored}
 
 
+@pytest.mark.parametrize("record", ["its own", "that of another file"])
 async def test_a_second_copy_missing_from_listings_is_detected_by_its_numbered_name(
-    patient: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    patient: Callable[..., Any], caplog: pytest.LogCaptureFixture, record: str
 ) -> None:
     seen: list[Any] = []
     with Sandbox(mode="at_once", listing_lag=100.0) as sandbox:
         cc = await patient(sandbox, settle_time=0.1, on_event=seen.append)
         sandbox.admin.fault("lose_response", "POST")
+        if record != "its own":
+            other = '{"id": "1", "name": "menu.pdf", "size": 3}'
+            sandbox.admin.fault("answer", "GET", "/library/files/*", status=200, body=other)
         with caplog.at_level(logging.WARNING, "ccv2_async.uploads"):
             poller = await upload(cc)
         assert len(sandbox.admin.files()) == 2
