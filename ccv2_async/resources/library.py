@@ -232,8 +232,9 @@ class Library(Resource):
                 uses the journal. Nothing was changed.
             DecodeError: A row of a listing cannot be read, or a folder has no name. Nothing was
                 changed.
-            ConstantContactError: An error that concerns all files, such as a used-up quota. The
-                same call continues where it stopped. Errors of single files are in the result.
+            ConstantContactError: An error that concerns all files, such as a used-up quota, or a
+                folder that cannot be read, so that nobody knows where its files belong. The same
+                call continues where it stopped. Errors of single files are in the result.
         """
         from ccv2_async.uploads.many.items import Options  # noqa: PLC0415  # when first used
         from ccv2_async.uploads.many.run import Parts  # noqa: PLC0415

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -59,7 +59,6 @@ Places: TypeAlias = dict[str, Names | None]
 JOURNAL = ".ccv2-mirror.sqlite"
 """The name of the journal in the local folder. Hidden files are never uploaded."""
 
-_PAGE = 1000
 _AT_ONCE = 100
 _SYSTEM_LEVEL = 0
 _SENT = (MirrorAction.UPLOAD, MirrorAction.REPLACE)
@@ -158,8 +157,7 @@ class Mirror:
         for name, called in (("on_plan", self._on_plan), ("on_entry", self._on_entry)):
             if not is_plain_function(called):
                 raise errors.InvalidField(name, called, "it must be a plain function, or None")
-        folder_id = self._options.folder_id
-        self._base = ROOT if folder_id in ROOT_FOLDER_IDS else folder_id
+        self._base = ROOT if self._options.folder_id in ROOT_FOLDER_IDS else self._options.folder_id
         self._started = self._parts.session.clock.monotonic()
 
     async def run(self) -> MirrorResult:
@@ -198,7 +196,7 @@ class Mirror:
         if journal is not None:
             unfinished = await journal.take_up(self._uploads)
             known = journal.known
-        await self._list(folders)
+        await self._list(folders, {each.file_id for each in known.values()})
         known = {**known, **await self._find_missing(known, folders, unfinished)}
         for key in known.keys() & self._files.keys():
             file = self._files[key]
@@ -231,7 +229,7 @@ class Mirror:
                 raise errors.InvalidField("folder_id", self._base, rule)
             found = _Folders(base.level or 1, {ROOT: None, base.id: ()})
             found.add(base, None)
-        async for top in self._library.folders(limit=_PAGE):  # either listing may lack a folder
+        async for top in self._library.folders(limit=1000):  # either listing may lack a folder
             found.add(top, found.names[ROOT])
             if top.level == _SYSTEM_LEVEL and self._base == ROOT:
                 found.reserved.add(same_case(top.name))
@@ -288,14 +286,20 @@ class Mirror:
         entries = sorted(map(limited, plan.entries), key=lambda entry: entry.error is None)
         return attrs.evolve(plan, entries=tuple(entries))
 
-    async def _list(self, folders: _Folders) -> None:
-        """Find the files of the mirrored folder and those below it."""
+    async def _list(self, folders: _Folders, recorded: set[str]) -> None:
+        """Find the files of the mirrored folder and those below it.
+
+        If a folder cannot be read, a file in it may be any local one, unless the journal knows it.
+        """
         if self._base == ROOT:
             async for file in self._listed(ROOT):
                 try:
                     await self._place(file, folders, folders.names)
-                except _OF_ONE:
-                    folders.names[file.folder_id or ROOT] = None  # ask only once
+                except _OF_ONE as error:
+                    if isinstance(error, errors.NotFound) and error.is_from_service:
+                        folders.names[file.folder_id or ROOT] = None  # ask only once
+                    elif file.id not in recorded:
+                        raise
             return
         wanted = {key[0] for key in self._files} | {same_case("")}
         for folder_id, names in folders.names.items():
@@ -369,11 +373,9 @@ class Mirror:
 
     async def _digest(self, file: LocalFile) -> str:
         """Return the SHA-256 of a file; "" if it has changed since it was listed."""
-        try:
-            state, digest = await self._parts.threads.run(_digest_of, file.path)
-        except OSError:
-            return ""
-        return digest if state == FileState(file.size, file.written_ns) else ""
+        session = self._parts.session
+        async with session.starting(f"reading {file.path}", session.limit):
+            return await self._parts.threads.run(_digest_of, file)
 
     def _check_deletions(self, plan: MirrorResult) -> None:
         number = plan.count(MirrorAction.TRASH)
@@ -410,10 +412,9 @@ class Mirror:
 
     async def _adopt(self, entry: MirrorEntry, file_id: str, journal: MirrorJournal) -> None:
         """Record an upload that is done; then give the file its name and trash the old one."""
-        file = self._files[entry.key]
-        digest = await self._digest(file)
+        digest = await self._digest(self._files[entry.key])
         upload = await journal.find(self._uploads[entry.key].key)
-        assert upload is not None, file.path  # noqa: S101  # it is written before its result
+        assert upload is not None, entry.path  # noqa: S101  # it is written before its result
         known = await journal.adopt(upload, digest)
         if known.replaces:
             await self._finish(entry, file_id, journal)
@@ -502,8 +503,10 @@ class Mirror:
             self._on_entry(self._outcomes[entry])
 
 
-def _digest_of(path: str) -> tuple[FileState, str]:
-    """Return the state and the SHA-256 of a file; runs in a thread."""
-    with open_regular(path) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return state_in(os.fstat(file.fileno())), digest
+def _digest_of(file: LocalFile) -> str:
+    """Return what `_digest` does; runs in a thread."""
+    with suppress(OSError), open_regular(file.path) as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        if state_in(os.fstat(opened.fileno())) == FileState(file.size, file.written_ns):
+            return digest
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import os
 import threading
 import time
 from contextlib import nullcontext
@@ -228,6 +229,33 @@ async def test_a_mirror_of_a_folder_that_hangs_ends_with_its_client_or_deadline(
             with pytest.raises(expected):
                 await calling
             await cc.aclose()
+
+
+async def test_a_mirrored_file_that_hangs_ends_the_mirror_at_its_deadline(
+    stuck: Stuck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = stuck.directory / "pictures"
+    root.mkdir()
+    file = root / "a.png"
+    file.write_bytes(b"a")
+
+    def hang(*_: object) -> Any:
+        stuck.block()
+        raise OSError
+
+    with Sandbox(mode="at_once") as sandbox:
+        async with ConstantContact(**sandbox.client_options()) as cc:
+            await cc.library.mirror(root)
+            os.utime(file, (1, 1))  # only its digest shows whether it has changed
+            with monkeypatch.context() as patched:
+                patched.setattr(mirroring, "open_regular", hang)
+                async with asyncio.timeout(PATIENCE):
+                    with cc.deadline(5.0), pytest.raises(errors.DeadlineExceeded):
+                        await cc.library.mirror(root)
+            assert stuck.begun.is_set()
+            stuck.release.set()
+            await cc.library.mirror(root)
+            assert len(sandbox.admin.requests("POST", "/library/files")) == 1
 
 
 async def test_an_upload_that_was_sent_is_answered_after_its_client_is_closed(

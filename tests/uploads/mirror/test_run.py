@@ -1187,6 +1187,59 @@ async def test_a_file_in_a_folder_that_cannot_be_found_is_not_sent_again(
     assert len(sent(sandbox, "POST")) == 3
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(404, "<html>"), (404, ""), (400, "<html>"), (200, "<html>"), (200, "{}")],
+)
+async def test_an_unreadable_folder_of_a_file_without_a_record_stops_the_mirror(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    tree: Tree,
+    status: int,
+    answer: str,
+    *,
+    recorded: bool,
+) -> None:
+    root = tree({"sub/b.png": "b"})
+    await client.library.mirror(root)
+    own = row(sandbox.admin.files(), "b.png")["folder_id"]
+    if recorded:  # but not the other file of the folder
+        await client.library.upload(tree({"sub/c.png": "c"}) / "sub/c.png", folder_id=own)
+    else:
+        (root / JOURNAL).unlink()
+    incomplete(sandbox, "/library/folders", FOLDER_FLAWS["no row"])
+    facts: dict[str, Any] = {"status": status, "body": answer, "times": None}
+    sandbox.admin.fault("answer", "GET", f"/library/folders/{own}", **facts)
+    before = len(sandbox.admin.requests())
+
+    with pytest.raises(errors.ConstantContactError, match=f"library folder {own}"):
+        await client.library.mirror(root, delete=True, max_delete=None)
+
+    assert {entry.method for entry in sandbox.admin.requests()[before:]} == {"GET"}
+    sandbox.admin.clear_faults()
+    result = await client.library.mirror(root)
+    assert (result.entries, result.equal) == ((), 1 + recorded)
+
+
+async def test_a_file_in_a_folder_that_the_service_does_not_know_is_left_alone(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    other = await client.library.create_folder("sub")
+    root = tree({"a.png": "a"})
+    await client.library.upload(root / "a.png", folder_id=other.id)
+    incomplete(sandbox, "/library/folders", lambda rows: rows.remove(row(rows, "sub")))
+    body = json.dumps([{"error_key": "http.status.not_found", "error_message": "No folder."}])
+    facts: dict[str, Any] = {"status": 404, "body": body, "times": None}
+    facts["headers"] = {"Content-Type": "application/json"}
+    sandbox.admin.fault("answer", "GET", f"/library/folders/{other.id}", **facts)
+
+    result = await client.library.mirror(root, delete=True, max_delete=None)
+
+    assert told(result) == {"a.png": "upload"}
+    assert len(sandbox.admin.files()) == 2
+
+
 @pytest.mark.parametrize("answers", [True, False])
 async def test_a_file_whose_row_lacks_its_folder_is_requested(
     client: ConstantContact, sandbox: Sandbox, tree: Tree, *, answers: bool
