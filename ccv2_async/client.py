@@ -704,6 +704,10 @@ class ConstantContact:
     ) -> list[T] | list[T | ConstantContactError]:
         """Return the results of all jobs, in the order given.
 
+        Once all have ended, it fetches their results one after another. If the result of a job does
+        not show its end yet, it looks again: for 15 minutes (uploads) or 24 hours (activities) for
+        all of them together, and then once for each.
+
         Args:
             pollers: Any number of pollers.
             return_errors: Whether to return the exception of a job that failed, or whose result

@@ -247,7 +247,8 @@ class SplitJobs:
 class BulkPoller(ActivityPoller):
     """The poller of a call that started one bulk activity, or several for a larger job.
 
-    Use it like any other poller. The result of a call that was split is a `SplitActivity`. A resume
+    Use it like any other poller. The result of a call that was split is a `SplitActivity`. Awaiting
+    a call that was made with `strict=True` raises `PartialFailure` if rows failed. A resume
     token names one activity, so a split call has one for each activity: `tokens()`. Resume each
     separately, and `client.wait_all` waits for them together.
 
@@ -304,19 +305,8 @@ class BulkPoller(ActivityPoller):
             "token. Keep the list from tokens(), and wait for the resumed jobs with wait_all()."
         )
 
-    async def wait(self, *, timeout: float | None = None) -> Activity:
-        """Return the activity once it has ended. If the call was split, return all of them as one.
-
-        Args:
-            timeout: The maximum number of seconds to wait; 24 hours by default.
-
-        Raises:
-            PartialFailure: It is COMPLETE, rows failed, and the call was made with `strict=True`.
-            PollTimeout: The time ran out. The job continues, and waiting again is safe.
-            JobError: The job failed; the exception carries its last status and row errors.
-            ConstantContactError: The service refused the status request. Waiting again is safe.
-        """
-        activity = await super().wait(timeout=timeout)
+    async def _outcome(self, ends: float, until: dict[JobKind, float]) -> Activity:
+        activity = await super()._outcome(ends, until)
         failed = activity.failed_rows
         if self._strict and failed:
             raise self._partial(activity, failed)

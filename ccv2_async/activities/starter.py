@@ -120,9 +120,7 @@ class Starter:
 
     async def _send(self, call: Call, parts: Sequence[Part]) -> Response:
         """Send a call. If too many jobs are running, wait for one that was started before."""
-        with closing(JobSet(self._sweep, Until.END)) as waiting:
-            for part in parts:
-                waiting.add(part.job)
+        with closing(JobSet(self._sweep, Until.END, [part.job for part in parts])) as waiting:
             while True:
                 try:
                     return await self._session.send(call)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping
 
     from ccv2_async.models.activities import Activity
-    from ccv2_async.polling.job import Job, Update
+    from ccv2_async.polling.job import Job, JobKind, Update
     from ccv2_async.polling.sweep import Sweep
     from ccv2_async.transport.calls.responses import JobKindName
     from ccv2_async.transport.calls.session import Session
@@ -147,14 +147,9 @@ class Poller(Generic[Result_co]):
             raise errors.InvalidField("timeout", timeout, "it must be a number of seconds, or None")
         # Thousands of waiters hold this frame: each of its variables counts.
         timeout, waiter = self._limit(timeout), JobWaiter()
-        try:
-            if await self._sweep.wait(self._job, waiter, timeout) is not None:
-                return await self._outcome(waiter.deadline)
-        except errors.ConstantContactError:
-            raise
-        except TimeoutError:
-            pass
-        raise self.timed_out(timeout)
+        if await self._sweep.wait(self._job, waiter, timeout) is None:
+            raise self.timed_out(timeout)
+        return await self._result(waiter.deadline, timeout, {self._job.kind: math.inf})
 
     async def poll_once(self) -> Update | None:
         """Look once, now, and return the status. For workers that must not wait.
@@ -191,17 +186,30 @@ class Poller(Generic[Result_co]):
         """Return the seconds to wait: the timeout, or the rest of the client's deadline."""
         return self._session.within(self._job.kind.deadline if timeout is None else timeout)
 
-    async def _outcome(self, ends: float) -> Result_co:
-        """Return the result; `TimeoutError` if it does not arrive by a monotonic time."""
+    async def _result(self, ends: float, limit: float, until: dict[JobKind, float]) -> Result_co:
+        """Return the outcome; `PollTimeout` after `limit` seconds if it does not arrive in time."""
+        try:
+            return await self._outcome(ends, until)
+        except TimeoutError as error:
+            if isinstance(error, errors.ConstantContactError):
+                raise
+        raise self.timed_out(limit)
+
+    async def _outcome(self, ends: float, until: dict[JobKind, float]) -> Result_co:
+        """Return the result; `TimeoutError` if it does not arrive by a monotonic time.
+
+        While the job's own resource says that it has not ended, look again. `until` holds the end
+        of that for each kind of job; the first such look sets it if it is missing.
+        """
         job = self._job
         if job.state is State.SUCCEEDED and job.result is None:
-            await self._fetch(ends)
+            await self._fetch(ends, until)
         if job.state is not State.SUCCEEDED:
             raise self.failure()
         result: Result_co = job.result
         return result
 
-    async def _fetch(self, ends: float) -> None:
+    async def _fetch(self, ends: float, until: dict[JobKind, float]) -> None:
         """Fetch the job's resource; one waiter does it for all, and another if that one leaves."""
         job, clock, waiter = self._job, self._session.clock, Waiter()
         work = self._sweep.fetching.setdefault(job, SharedWork(clock))
@@ -212,7 +220,10 @@ class Poller(Generic[Result_co]):
                     result = await job.kind.fetch(self._session, job)
                 _, state = job.kind.read(str(result.status or job.status))
                 if state is State.PENDING:  # the list of jobs was ahead of the job itself
-                    await work.rest(next_look(job.age(clock.monotonic()), 0.5))
+                    now = clock.monotonic()
+                    if now > until.setdefault(job.kind, now + job.kind.deadline):
+                        raise TimeoutError
+                    await work.rest(next_look(job.age(now), 0.5))
                     return
             if state is not job.state:
                 self._sweep.learn(job, Row(str(result.status), detail=result))
@@ -299,13 +310,13 @@ class ActivityPoller(Poller["Activity"]):
 
     __slots__ = ()
 
-    async def _outcome(self, ends: float) -> Activity:
+    async def _outcome(self, ends: float, until: dict[JobKind, float]) -> Activity:
         # A summary of several activities lacks the row errors of one that failed.
         if self._job.state is State.FAILED and self._job.detail is None:
             with suppress(errors.ConstantContactError):
-                await self._fetch(ends)
+                await self._fetch(ends, until)
                 self._job.detail = self._job.result
-        return await super()._outcome(ends)
+        return await super()._outcome(ends, until)
 
 
 P = TypeVar("P", bound=Poller[Any])
@@ -323,9 +334,7 @@ async def as_they_end(
     most = session.time_left
     # Those whose time runs out first come last.
     slowest = sorted(by_job, key=lambda job: -job.kind.deadline)
-    with closing(JobSet(sweep, Until.END)) as waiting:
-        for job in by_job:
-            waiting.add(job)
+    with closing(JobSet(sweep, Until.END, by_job)) as waiting:
         while waiting:
             while slowest[-1] not in waiting:
                 slowest.pop()
@@ -350,11 +359,15 @@ async def outcomes(
     async with aclosing(as_they_end(listed, sweep, session)) as ended:
         late = {poller: overdue async for poller, overdue in ended if overdue is not None}
     results: list[T | errors.ConstantContactError] = []
+    # Results that are behind their jobs share one limit; otherwise each would take all of its own.
+    until: dict[JobKind, float] = {}
     for poller in listed:
         try:
             if poller in late:
                 raise late[poller]
-            results.append(await poller)
+            limit = poller._limit(None)  # noqa: SLF001  # one module
+            ends = session.clock.monotonic() + limit
+            results.append(await poller._result(ends, limit, until))  # noqa: SLF001
         except errors.ConstantContactError as error:
             if not return_errors or isinstance(error, _OF_ALL):
                 raise
@@ -376,9 +389,7 @@ async def statuses(
     trouble: errors.ConstantContactError | None = None
     listed = dict.fromkeys(jobs.values())
     failures, most = 0, 3 if sum(job.kind.name == "upload" for job in listed) > 1 else 1
-    with closing(JobSet(sweep, Until.LOOK)) as waiting:
-        for job in listed:
-            waiting.add(job)
+    with closing(JobSet(sweep, Until.LOOK, listed)) as waiting:
         while waiting and failures < most:
             try:
                 looked = await sweep.wait(waiting, timeout=session.time_left)

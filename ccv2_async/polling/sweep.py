@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import random
 from contextlib import suppress
-from operator import itemgetter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -24,7 +23,7 @@ from ccv2_async.polling.schedule import LONGEST_WAIT, first_look
 from ccv2_async.transport.quota.leader import SharedWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ccv2_async.polling.job import JobKind, Row
     from ccv2_async.transport.calls.session import Session
@@ -159,15 +158,11 @@ class Sweep:
     async def _step(self) -> None:
         """Look, or rest until the next look is due; the leader calls this."""
         now, budget = self._clock.monotonic(), self._session.budget
-        contended = budget.contended
-        at, queue = min(
-            (
-                (queue.next_look(budget.per_second, contended=contended), queue)
-                for queue in self._queues.values()
-            ),
-            key=itemgetter(0),
-            default=(math.inf, None),
-        )
+        at, queue = math.inf, None
+        for other in self._queues.values():
+            due = other.next_look(budget.per_second, contended=budget.contended)
+            if due < at:
+                at, queue = due, other
         if queue is None or at > now:
             await self._work.rest(min(at - now, LONGEST_REST))
         else:
@@ -179,16 +174,18 @@ class Sweep:
 class JobSet(JobWaiter):
     """Jobs that one caller waits for together, with `Sweep.wait`; close it afterwards.
 
-    Jobs may be added at any time, even while a caller waits for the set.
+    Jobs may also be added later, even while a caller waits for the set.
     """
 
     __slots__ = ("_jobs", "_ready", "_sweep")
 
-    def __init__(self, sweep: Sweep, until: Until) -> None:
+    def __init__(self, sweep: Sweep, until: Until, jobs: Iterable[Job] = ()) -> None:
         super().__init__(until)
         self._sweep = sweep
         self._jobs: set[Job] = set()
         self._ready: dict[Job, None] = {}
+        for job in jobs:
+            self.add(job)
 
     def __len__(self) -> int:
         return len(self._jobs)

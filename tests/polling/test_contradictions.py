@@ -46,7 +46,8 @@ class Ahead:
             parent = path.rpartition("/")[0] if "activities" in path else path
             await wire.answer("201 Created", b"", f"Location: {parent}/{6 + self.started}")
         elif "uploadstatus" in path:
-            await wire.answer(body=b'[{"file_id": "7", "status": "Active"}]')
+            rows = [{"file_id": str(6 + n), "status": "Active"} for n in range(1, self.started + 1)]
+            await wire.answer(body=json.dumps(rows).encode())
         elif name == "activities":
             rows = [{"id": id_, "status": "COMPLETE"} for id_ in ("7", "8")]
             await wire.answer(body=json.dumps(rows).encode())
@@ -68,24 +69,48 @@ async def test_a_file_whose_record_is_behind_is_fetched_until_it_is_active(
     assert service.asked == 4
 
 
+@pytest.mark.parametrize("seconds", [300, 1000])
 async def test_a_record_that_stays_behind_ends_the_wait_in_time(
-    connect: Callable[..., Any], manual_clock: ManualClock
+    connect: Callable[..., Any], manual_clock: ManualClock, seconds: int
 ) -> None:
     service = Ahead([{"status": "Processing"}])
     async with serving(service) as server:
         client = await connect(server, clock=manual_clock)
         poller = await client.library.begin_upload(PICTURE, name="a.png")
         before = manual_clock.now
-        waiting = asyncio.create_task(poller.wait(timeout=300))
+        waiting = asyncio.create_task(poller.wait(timeout=seconds))
         while not waiting.done():
             await manual_clock.advance(1.0)
             await asyncio.sleep(0.002)
         with pytest.raises(errors.PollTimeout):
             await waiting
-        assert manual_clock.now - before == pytest.approx(300, abs=2)
-        assert 20 < service.asked < 60
+        assert manual_clock.now - before == pytest.approx(seconds, abs=2)
+        assert 20 < service.asked < seconds / 5
         service.told = [{"status": "Active"}]
         assert (await poller).status == "Active"
+
+
+async def test_records_that_stay_behind_share_the_time_to_look_again(
+    connect: Callable[..., Any], manual_clock: ManualClock
+) -> None:
+    service = Ahead([{"status": "Processing"}])
+    async with serving(service) as server:
+        client = await connect(server, clock=manual_clock)
+        pollers = [
+            await client.library.begin_upload(PICTURE + bytes([n]), name=f"{n}.png")
+            for n in range(4)
+        ]
+        before = manual_clock.now
+        waiting = asyncio.create_task(client.wait_all(pollers, return_errors=True))
+        while not waiting.done():
+            if manual_clock.now > before + 890 and len(service.told) == 1:
+                service.told = [{"status": "Processing"}] * 4 + [{"status": "Active"}]
+            await manual_clock.advance(1.0)
+            await asyncio.sleep(0.002)
+        results = await waiting
+    assert manual_clock.now - before == pytest.approx(920, abs=25)
+    assert isinstance(results[0], errors.PollTimeout)
+    assert results[-1].status == "Active"  # each one had a look
 
 
 async def test_a_file_whose_record_says_that_it_failed_has_failed(
