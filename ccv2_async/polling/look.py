@@ -94,17 +94,16 @@ class Looker:
         gone = [j for j in jobs if j.id not in rows and is_lost(j.age(now), j.unknown + 1)]
         for job in jobs:
             if job not in gone:
-                self.learn_of(queue, job, rows.get(job.id))
+                self.learn_of(queue, job, rows.get(job.id), now)
         row = None
         for job in gone:
             if row is not NO_NEWS:  # after a failure, the others wait for the next look
                 row = await queue.kind.find(self._session, job)
-            self.learn_of(queue, job, row)
+            self.learn_of(queue, job, row, self._clock.monotonic())
 
-    def learn_of(self, queue: JobQueue, job: Job, row: Row | None) -> None:
-        """Learn from the row of one job; None if the service does not know it."""
-        now, last_look = self._clock.monotonic(), job.last_look
-        changed, age = job.learn(row, now), job.age(now)
+    def learn_of(self, queue: JobQueue, job: Job, row: Row | None, now: float) -> None:
+        """Learn from the row of one job at a monotonic time; None if it is not known."""
+        last_look, changed, age = job.last_look, job.learn(row, now), job.age(now)
         if changed:
             about = (job.kind.name, job.id, job.label, job.status, job.state.value)
             self._hook(StatusChanged(*about))
