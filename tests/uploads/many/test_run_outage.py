@@ -375,6 +375,7 @@ async def test_progress_says_how_long_the_outage_has_lasted(
     assert seen[-1] is None
 
 
+@pytest.mark.timeout(240)  # calls hang for half a minute in total, and a machine may be busy
 @pytest.mark.parametrize("is_long", [False, True], ids=["short", "long"])
 async def test_a_silent_service_is_an_outage_like_a_refusing_one(
     connect: Callable[..., Any],
