@@ -121,8 +121,7 @@ class Exports:
 
     def _vanished(self) -> Iterator[str]:
         for dataset in DATASETS:
-            records = self._journal.records(dataset.name, vanished=True)
-            for scope, own, text, noticed in records:
+            for scope, own, text, noticed in self._journal.records(dataset.name, vanished=True):
                 entry = self._journal.file(dataset.name, own)
                 row = {
                     "dataset": dataset.name,

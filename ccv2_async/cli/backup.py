@@ -59,8 +59,7 @@ async def run_backup(
         estimate = await run.client.backup(directory, trash=trash, full=full, dry_run=True)
         _show_estimate(estimate, output)
         return Exit.OK
-    shown = output.err.status("Starting") if output.live else nullcontext()
-    with shown as status:
+    with output.err.status("Starting") if output.live else nullcontext() as status:
         try:
             result = await run.client.backup(
                 directory, trash=trash, wait=wait, full=full, on_progress=_shower(status)

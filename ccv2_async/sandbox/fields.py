@@ -144,8 +144,7 @@ class Field:
         if self.type == "integer" and isinstance(value, float) and value.is_integer():
             value = int(value)
         _, types, wanted = _TYPES[self.type]
-        stray = isinstance(value, bool) and self.type != "boolean"
-        if stray or not isinstance(value, types):
+        if (isinstance(value, bool) and self.type != "boolean") or not isinstance(value, types):
             raise bad_field(name, f"{wanted} is expected.")
         if self.type == "datetime":
             return _read_date(name, value)

@@ -523,11 +523,12 @@ async def test_a_listing_that_is_not_found_fails_alone(
     assert again.rows == (await cc.backup(tmp_path / "other", trash=True)).rows
 
 
+@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("dataset", LISTINGS)
 async def test_a_listing_that_a_gateway_forbids_fails_alone(
-    demo: Sandbox, cc: ConstantContact, tmp_path: Path, dataset: str
+    demo: Sandbox, cc: ConstantContact, tmp_path: Path, dataset: str, status: int
 ) -> None:
-    demo.admin.fault("answer", "GET", LISTINGS[dataset], status=403, **PAGE, **ALWAYS)
+    demo.admin.fault("answer", "GET", LISTINGS[dataset], status=status, **PAGE, **ALWAYS)
     result = await cc.backup(tmp_path, trash=True)
     assert [(each.dataset, each.id) for each in result.failed] == [(dataset, "")]
     assert result.left_out == ()
@@ -536,6 +537,7 @@ async def test_a_listing_that_a_gateway_forbids_fails_alone(
 REFUSALS: list[dict[str, Any]] = [
     {"status": 400, "body": "[]"},
     {"status": 400, "body": RETIRED},
+    {"status": 401, **PAGE},
     {"status": 403, **PAGE},
     {"status": 403, "body": FORBIDDEN},
     {"status": 404, **PAGE},
