@@ -99,8 +99,7 @@ def file_fields(item: JobItem) -> dict[str, Any]:
 
 def show_files(items: Sequence[JobItem], output: Output) -> None:
     """Show a table of the files that were sent, and report those that got a different name."""
-    rows = [item for item in items if item.word != BulkState.PENDING.value]
-    show_table(rows, output)
+    show_table([item for item in items if item.word != BulkState.PENDING.value], output)
     _report_numbered(items, output)
 
 

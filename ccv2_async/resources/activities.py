@@ -411,8 +411,7 @@ class Activities(Resource):
         Source: "Export contacts" page of the service's documentation.
         """
         with self._session.deadline(validation.checked_seconds(deadline, "deadline")):
-            export = export_of(self._session, await self._read(activity))
-            return await self._saving.save(export, to)
+            return await self._saving.save(export_of(self._session, await self._read(activity)), to)
 
     @asynccontextmanager
     async def open_export(self, activity: Activity | str) -> AsyncIterator[AsyncIterator[bytes]]:

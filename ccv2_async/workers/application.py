@@ -208,9 +208,8 @@ class Workers:
             InvalidField: The service would refuse a value. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes; the key keeps the job from being done twice.
         """
-        return await self._submit(
-            self.upload_record(path_text(path), folder_id, name, description, key)
-        )
+        record = self.upload_record(path_text(path), folder_id, name, description, key)
+        return await self._submit(record)
 
     async def enqueue_activity(
         self, activity: str, *, key: str | None = None, **given: Any
@@ -228,9 +227,8 @@ class Workers:
             InvalidField: There is no such activity. Nothing was put on record.
             StoreUnavailable: Safe to try again: yes, with the same key.
         """
-        return await self._submit(
-            self._activity_record(activity, given, key or secrets.token_hex(16))
-        )
+        record = self._activity_record(activity, given, key or secrets.token_hex(16))
+        return await self._submit(record)
 
     async def record(self, key: str) -> JobRecord | None:
         """Return the record of a job; None if it was never submitted or is no longer kept."""

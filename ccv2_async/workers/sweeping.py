@@ -118,8 +118,7 @@ class Sweeper:
             await self.client.sweep(tokens)
         except errors.ConstantContactError as error:
             text = "The status of %d job(s) could not be read: %s The next round tries again."
-            event = {"ccv2_event": "sweep_failed"}
-            logger.warning(text, len(tokens), error.message, extra=event)
+            logger.warning(text, len(tokens), error.message, extra={"ccv2_event": "sweep_failed"})
             return False
         return True
 
@@ -130,6 +129,9 @@ class Sweeper:
         now = self.clock.time()
         age = now - (record.accepted if record.accepted is not None else record.created)
         if asked:
+            for poller in filter(_missing, pollers):
+                if is_lost(age, record.unknown + 1) and not await _is_found(poller):
+                    return ended(seen(record, pollers), poller.failure())
             record = seen(record, pollers)
             if all(poller.done for poller in pollers):
                 try:
@@ -142,8 +144,6 @@ class Sweeper:
         # If the service cannot be asked, the job may have succeeded, so it gets twice the time.
         if age >= (limit if asked else 2 * limit):
             return ended(record, pollers[0].timed_out(limit))
-        if record.unknown and is_lost(age, record.unknown):
-            return ended(record, next(filter(_missing, pollers), pollers[0]).failure())
         wait = min(next_look(age, self.jitter()), max(0.0, limit - age))
         tokens = tuple(poller.token() for poller in pollers)  # new ones hold the last status
         return attrs.evolve(record, tokens=tokens, attend_at=now + wait)
@@ -224,6 +224,15 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
     status = statuses[0] if len(statuses) == 1 else combined_status(statuses)
     unknown = record.unknown + 1 if any(map(_missing, pollers)) else 0
     return attrs.evolve(record, status=status, unknown=unknown, looks=record.looks + 1)
+
+
+async def _is_found(poller: AnyPoller) -> bool:
+    """Look up a job that several looks did not know; return False if it is lost."""
+    job, sweep = poller._job, poller._sweep  # noqa: SLF001  # all are ours
+    row = None if job.unreadable else await job.kind.find(poller._session, job)  # noqa: SLF001
+    if row is not None:
+        sweep.learn(job, row)
+    return row is not None and not job.unreadable
 
 
 def _missing(poller: AnyPoller) -> bool:

@@ -509,6 +509,41 @@ async def test_a_file_that_the_service_forgets_is_lost_after_several_looks(
     assert (await record_of(workers, asked.key)).error_type == "JobNotFound"
 
 
+RECORD: dict[str, Any] = {"kind": "answer", "status": 200, "times": None}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"),
+    [
+        (None, ""),
+        ({"kind": "unavailable", "times": 4}, ""),
+        (RECORD | {"status": 404, "body": "[]"}, "JobNotFound"),
+        (RECORD | {"body": '{"id": "1", "name": "a.png"}'}, "StatusUnreadable"),
+    ],
+)
+async def test_a_file_whose_status_is_forgotten_is_looked_up(
+    start: Callable[..., Any],
+    sandbox: Sandbox,
+    picture: Path,
+    fault: dict[str, Any] | None,
+    error_type: str,
+) -> None:
+    sandbox.admin.configure(mode="at_once")
+    workers = await start()
+    asked = await workers.enqueue_upload(picture)
+    await answer_of(asked)
+    forgotten: dict[str, Any] = {"path": "/library/files/uploadstatus/*", "body": "[]"}
+    sandbox.admin.fault("answer", "GET", status=200, times=None, **forgotten)
+    if fault:
+        sandbox.admin.fault(method="GET", path="/library/files/[0-9]*", **fault)
+    for _ in range(4):
+        workers._clock.shift += 50
+        await workers.sweep()
+    record = await record_of(workers, asked.key)
+    assert (record.state is BulkState.DONE, record.error_type) == (error_type == "", error_type)
+    assert record.status == (None if error_type else "Active")
+
+
 async def test_a_token_of_other_credentials_fails_only_its_job(
     start: Callable[..., Any], picture: Path
 ) -> None:

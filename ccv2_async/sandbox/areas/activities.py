@@ -141,8 +141,7 @@ def activity_add_contacts_multipart(call: Call) -> APIResponse:
     4,000,000 bytes.
     """
     file_name, lists, data = _form(call)
-    work = Work(lists, file=data, blanks=call.query["blanks_enabled"])
-    return _begin(call, ADD, work, file_name)
+    return _begin(call, ADD, Work(lists, file=data, blanks=call.query["blanks_enabled"]), file_name)
 
 
 @_starts("/activities/removefromlists", "RemoveContactsRequest")

@@ -174,8 +174,7 @@ def event_set_status(call: Call) -> dict[str, Any]:
 
     A DRAFT can become ACTIVE, and an ACTIVE event CANCELLED.
     """
-    status = call.body[0]["value"]
-    return _show(call.world.events.set_status(call.ids["eventId"], status, call.now))
+    return _show(call.world.events.set_status(call.ids["eventId"], call.body[0]["value"], call.now))
 
 
 def _total(row: Row) -> float:
