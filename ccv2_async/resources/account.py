@@ -67,12 +67,8 @@ class Account(Resource):
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
-        return await self._replace(
-            AccountInfo,
-            "/account/info",
-            checked_model(info, AccountInfo, "info"),
-            what="update of account information",
-        )
+        checked = checked_model(info, AccountInfo, "info")
+        return await self._replace(AccountInfo, INFO.path, checked, what=f"update of {INFO.name}")
 
     async def verified_emails(
         self, *, status: VerifiedEmailStatus | str | None = None, on_bad_row: OnBadRow = "raise"
@@ -106,13 +102,9 @@ class Account(Resource):
 
         Source: "Verified e-mail addresses", POST, of the service's documentation.
         """
-        response = await self._write(
-            "POST",
-            "/account/verifiedemailaddresses",
-            [VerifiedEmailAddress(checked_text(email_address, "email_address"))],
-            effect=Effect.ADDITIVE,
-            what=f"verification of {email_address}",
-        )
+        new = [VerifiedEmailAddress(checked_text(email_address, "email_address"))]
+        path, what = "/account/verifiedemailaddresses", f"verification of {email_address}"
+        response = await self._write("POST", path, new, effect=Effect.ADDITIVE, what=what)
         rows = await result_of(response, list[VerifiedEmailAddress])
         if not rows:
             raise DecodeError(

@@ -199,12 +199,9 @@ class Campaigns(Resource):
         if isinstance(email_addresses, str):
             email_addresses = (email_addresses,)
         addresses = checked_texts(email_addresses, "email_addresses")
-        return await self._create(
-            TestSend,
-            path_to("/emailmarketing/campaigns/{}/tests", campaign_id),
-            TestSend(addresses, format, personal_message),
-            what=f"test of campaign {campaign_id}",
-        )
+        path = path_to("/emailmarketing/campaigns/{}/tests", campaign_id)
+        new, what = TestSend(addresses, format, personal_message), f"test of campaign {campaign_id}"
+        return await self._create(TestSend, path, new, what=what)
 
     async def schedules(
         self, campaign_id: str, *, on_bad_row: OnBadRow = "raise"

@@ -138,13 +138,9 @@ class Contacts(Resource):
         Source: "Contacts collection", POST, of the service's documentation.
         """
         _check_addresses(checked_model(contact, ContactWrite, "contact").addresses or ())
-        return await self._create(
-            Contact,
-            "/contacts",
-            contact,
-            what="creation of a contact",
-            query={"action_by": one_of("action_by", action_by, ActionBy)},
-        )
+        query = {"action_by": one_of("action_by", action_by, ActionBy)}
+        what = "creation of a contact"
+        return await self._create(Contact, "/contacts", contact, what=what, query=query)
 
     async def update(
         self,
@@ -275,14 +271,8 @@ class Contacts(Resource):
         if after == found and found.status in SUBSCRIBED:
             return found
         what = f"update of contact {found.id}"
-        written = await self._replace(
-            Contact,
-            served_path(what, "/contacts/{}", found.id),
-            after,
-            what=what,
-            query={"action_by": action_by},
-            checked=True,
-        )
+        path, query = served_path(what, "/contacts/{}", found.id), {"action_by": action_by}
+        written = await self._replace(Contact, path, after, what=what, query=query, checked=True)
         if _has_opted_out(written):
             raise _opted_out(written, "The lists were updated, but the contact stays opted out.")
         if not added:
@@ -349,12 +339,8 @@ class Contacts(Resource):
 
         Source: The official SDKs; the service's documentation does not describe it.
         """
-        return await self._create(
-            SignupForm,
-            "/signupform",
-            checked_model(form, SignupFormWrite, "form"),
-            what="creation of a sign-up form",
-        )
+        checked, what = checked_model(form, SignupFormWrite, "form"), "creation of a sign-up form"
+        return await self._create(SignupForm, "/signupform", checked, what=what)
 
 
 # The locks of addresses that `upsert` is writing. They live as long as a call holds or awaits them.

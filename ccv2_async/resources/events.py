@@ -520,13 +520,9 @@ class Events(EventSales):
         Source: "Individual events", PATCH, of the service's documentation.
         """
         word = one_of("status", status, PATCHABLE)
-        response = await self._write(
-            "PATCH",
-            path_to(EVENT, event_id),
-            [EventStatusPatch(str(word))],
-            effect=Effect.IDEMPOTENT,
-            what=f"setting event {event_id} to {word}",
-        )
+        path, what = path_to(EVENT, event_id), f"setting event {event_id} to {word}"
+        patch = [EventStatusPatch(str(word))]
+        response = await self._write("PATCH", path, patch, effect=Effect.IDEMPOTENT, what=what)
         return await result_of(response, Event, event_id)
 
     async def publish(self, event_id: str) -> Event:

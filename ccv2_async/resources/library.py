@@ -530,13 +530,9 @@ class Library(Resource):
         """
         checked_on_bad_row(on_bad_row)
         ids = list(validation.checked_ids(file_ids, "file_ids"))
-        response = await self._write(
-            "PUT",
-            path_to("/library/folders/{}/files", folder_id),
-            ids,
-            effect=Effect.IDEMPOTENT,
-            what=f"moving {len(ids)} file{'s' * (len(ids) > 1)} to folder {folder_id}",
-        )
+        path = path_to("/library/folders/{}/files", folder_id)
+        what = f"moving {len(ids)} file{'s' * (len(ids) > 1)} to folder {folder_id}"
+        response = await self._write("PUT", path, ids, effect=Effect.IDEMPOTENT, what=what)
         return await result_rows(response, MoveResult, on_bad_row)
 
     def folders(

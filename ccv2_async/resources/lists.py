@@ -123,11 +123,6 @@ class Lists(Resource):
 
         Source: "Contact list membership collection" page of the service's documentation.
         """
-        return self._list(
-            Contact,
-            path_to("/lists/{}/contacts", list_id),
-            what=f"contacts of list {list_id}",
-            limit=limit,
-            query={"modified_since": modified_since},
-            on_bad_row=on_bad_row,
-        )
+        path, what = path_to("/lists/{}/contacts", list_id), f"contacts of list {list_id}"
+        query = {"modified_since": modified_since}
+        return self._list(Contact, path, what=what, limit=limit, query=query, on_bad_row=on_bad_row)
