@@ -21,7 +21,6 @@ from ccv2_async.sandbox import Sandbox
 from tests.contract.ear import Ear
 from tests.contract.stock import Stock
 from tests.support.clocks import ManualClock, SkippingClock
-from tests.support.hangs import ShowAtOnce, ended_if_it_hangs, prepare
 from tests.support.servers import unused_port
 from tests.support.skips import judged
 
@@ -55,19 +54,6 @@ def draw_once(_: None) -> None:
     """Let Hypothesis draw one example."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Prepare for tests that hang."""
-    prepare(config)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Where nobody watches, show each failure at once."""
-    plugins = session.config.pluginmanager
-    terminal = plugins.get_plugin("terminalreporter")
-    if terminal is not None and not sys.stdout.isatty():  # the workers of xdist have none
-        plugins.register(ShowAtOnce(terminal))
-
-
 def pytest_collection_finish() -> None:
     """Leave thousands of collected tests out of every garbage collection from here on."""
     draw_once()  # Hypothesis asks the collector about its random source before the first example
@@ -89,20 +75,6 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     judged(report)
     return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """End the process if a test does not end within its time-out; see `hangs`."""
-    with ended_if_it_hangs(item):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """The same for the teardown, which has no time-out after a test has failed."""
-    with ended_if_it_hangs(item):
-        return (yield)
 
 
 @pytest.fixture(autouse=True)

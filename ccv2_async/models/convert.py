@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import attrs
 
 from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
-from ccv2_async.models.hooks import Misread, converter, reader_of, rows, rows_apart, text
+from ccv2_async.models.hooks import WHOLE, Misread, converter, reader_of, rows, rows_apart, text
 from ccv2_async.text import described, one_line
 
 if TYPE_CHECKING:
@@ -86,6 +86,16 @@ def decode(model: type[T], content: bytes, *, what: str = "", redact: Redact | N
     return _read(model, decode_plain(content, what, redact), "", what, redact)
 
 
+def decode_whole(model: type[T], content: bytes, *, what: str, redact: Redact | None) -> T:
+    """Return the model that a response of the service describes.
+
+    Raises:
+        DecodeError: As for `decode`; or it is an object with unknown fields only, such as an error
+            of a gateway.
+    """
+    return _read(model, decode_plain(content, what, redact), None, what, redact)
+
+
 def decode_rows(
     model: type[T], content: bytes, *, paged: bool, what: str = "", redact: Redact | None = None
 ) -> Page[T | BadRow]:
@@ -103,7 +113,7 @@ def decode_rows(
     """
     data, mended = _parsed_leniently(content, what, redact)
     hook = reader_of(model)
-    read = (lambda row, kind: hook(_checked_text(row), kind)) if mended else hook
+    read = (lambda row, whole: hook(_checked_text(row), whole)) if mended else hook
 
     def bad(index: int, row: Any, problem: Exception) -> BadRow:
         misread = _misread(problem, row).under(index)
@@ -130,7 +140,7 @@ def decode_one(
     """
     data = decode_plain(content, what, redact)
     try:
-        return cast("T", _reader(cast("Hashable", model))(data, model))
+        return cast("T", _reader(cast("Hashable", model))(data, WHOLE))
     except UNREADABLE as problem:
         return BadRow(0, data, _misread(problem, data), what, redact)
 
@@ -354,11 +364,12 @@ def _dumped(value: object, *, request: bool) -> bytes:
         ) from None
 
 
-def _read(model: type[T], data: object, where: str, what: str, redact: Redact | None) -> T:
+def _read(model: type[T], data: object, where: str | None, what: str, redact: Redact | None) -> T:
+    whole = WHOLE if where is None else None
     try:
-        return cast("T", _reader(cast("Hashable", model))(data, model))
+        return cast("T", _reader(cast("Hashable", model))(data, whole))
     except UNREADABLE as problem:
-        raise _misfit(_misread(problem, data).under(where), what, redact) from None
+        raise _misfit(_misread(problem, data).under(where or ""), what, redact) from None
 
 
 @cache
@@ -377,12 +388,12 @@ def _reader(model: Hashable) -> Reader:
 def _one_of_list_reader(read: Reader) -> Reader:
     """Return the hook for a resource that the service may wrap in a list of one."""
 
-    def unwrapped(data: Any, _: Any) -> Any:
+    def unwrapped(data: Any, whole: Any) -> Any:
         if not isinstance(data, list):
-            return read(data, None)
+            return read(data, whole)
         if not data:
             raise Misread("an object, or an array that holds one", data)
-        return read(data[0], None)
+        return read(data[0], whole)
 
     return unwrapped
 

@@ -40,6 +40,13 @@ DEPTH_LIMIT = 64
 MOST_BAD_ROWS = 1000
 """The maximum number of unreadable rows in one response: each takes 100 times its size."""
 
+WHOLE = object()
+"""What the reader of an object that was asked for gets, and of a row, but not of a part of one.
+
+Such an object, unless it is empty, has at least one field of its model. An error of a gateway has
+none, although every field may be absent.
+"""
+
 ID_NAME = re.compile(r"(?:.*_)?ids?")
 """The names of fields that hold IDs, which the service accepts only as text."""
 
@@ -247,7 +254,7 @@ def rows_apart(value: object, read: Reader, bad: Callable[[int, Any, Exception],
     while True:
         try:
             for index, row in numbered:  # noqa: B007  # the place of an unreadable one
-                out.append(read(row, None))
+                out.append(read(row, WHOLE))
         except (Misread, RecursionError, OverflowError, ValueError) as problem:
             bad_rows += 1
             if bad_rows > MOST_BAD_ROWS:
@@ -317,12 +324,12 @@ def make_reader(model: type[Any]) -> Reader:
     # Each field that the service also sends under another name, with that name.
     renamed = [(a.name, alias) for a in _fields(model) for alias in _aliases(a)]
 
-    def read(data: Any, _: Any) -> Any:
+    def read(data: Any, whole: Any) -> Any:
         if data.__class__ is not dict:
             raise Misread("an object", data)
         extra: dict[str, Any] = {}
         if not known.issuperset(data):
-            data, extra = _with_aliases(data, known, renamed)
+            data, extra = _with_aliases(data, known, renamed, whole)
         get = data.get
         values = []
         for key, usual, absent, required, read_field in table:
@@ -396,11 +403,14 @@ def reader_of(kind: Any) -> Reader:
 
 
 def _with_aliases(
-    data: dict[str, Any], known: frozenset[str], renamed: list[tuple[str, str]]
+    data: dict[str, Any], known: frozenset[str], renamed: list[tuple[str, str]], whole: object
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return `data` with the values that came under another name, and the unknown fields.
 
     The unknown fields remember the other names.
+
+    Raises:
+        Misread: It is a whole object, and none of its fields is known.
     """
     extra = {key: data[key] for key in data if key not in known}
     bounded(extra)
@@ -411,6 +421,8 @@ def _with_aliases(
             else:
                 # Both names are present: keep both unchanged.
                 extra.setdefault(key, data[key])
+    if whole is WHOLE and known.isdisjoint(data):
+        raise Misread("an object with a known field", data)
     return data, extra
 
 
@@ -552,11 +564,9 @@ def _element_writer(key: str, s: Shape, writer_of: Callable[[type[Any]], Writer]
         return lambda value: utc_text(value, key)
     if attrs.has(s.kind):
         write = writer_of(s.kind)
-        return (
-            (lambda value: value if value.__class__ is str else write(value))
-            if s.text_too
-            else write
-        )
+        if not s.text_too:
+            return write
+        return lambda value: value if value.__class__ is str else write(value)
     if s.kind is not object and issubclass(s.kind, StrEnum):
         # A word in another case is sent in the service's spelling.
         words = {word: str(member) for word, member in spellings(s.kind).items()}

@@ -58,6 +58,51 @@ async def test_a_page_does_not_end_a_change_and_the_change_is_safe_to_repeat(
     assert "carried out" not in str(caught.value)
 
 
+ERRORS = [
+    '{"error": "access_denied", "error_description": "Log in first"}',
+    '{"message": "Forbidden"}',
+    '{"fault": {"faultstring": "Invalid access token"}}',
+    '{"errors": ["Forbidden"], "id": "request-7"}',
+    '[{"error_key": "http.status.bad_request", "error_message": "No."}]',
+    '"Forbidden"',
+]
+
+
+@pytest.mark.parametrize("body", ERRORS)
+@pytest.mark.parametrize(
+    "change", [*DELETIONS.values(), *REPLACEMENTS.values()], ids=[*DELETIONS, *REPLACEMENTS]
+)
+async def test_an_error_in_json_with_a_status_of_success_does_not_end_a_change(
+    client: ConstantContact, sandbox: Sandbox, change: Change, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    with pytest.raises(errors.DecodeError, match=WHO) as caught:
+        await change(client)
+    assert caught.value.safe_to_retry
+    assert caught.value.status == 200
+    assert "carried out" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ERRORS)
+@pytest.mark.parametrize("change", ADDITIONS.values(), ids=[*ADDITIONS])
+async def test_after_an_error_in_json_it_is_unknown_whether_something_was_added(
+    client: ConstantContact, sandbox: Sandbox, change: Change, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    with pytest.raises(errors.OutcomeUnknown, match=WHO):
+        await change(client)
+
+
+async def test_an_error_in_json_is_named_without_the_token(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    body = '{"error": "denied", "message": "Unknown token sandbox-token"}'
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    with pytest.raises(errors.DecodeError, match="denied: Unknown token") as caught:
+        await client.lists.delete("7")
+    assert "sandbox-token" not in str(caught.value)
+
+
 @pytest.mark.parametrize("headers", [HTML, JSON, {}], ids=["HTML", "JSON", "no type"])
 @pytest.mark.parametrize("change", ADDITIONS.values(), ids=[*ADDITIONS])
 async def test_after_a_page_it_is_unknown_whether_something_was_added(
@@ -87,10 +132,57 @@ async def test_a_deletion_is_not_done_if_the_body_is_not_json(
 
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
-    [(204, "", {}), (200, "", HTML), (200, "\r\n", JSON), (200, "{}", JSON), (202, "[]", JSON)],
+    [
+        (204, "", {}),
+        (200, "", HTML),
+        (200, "\r\n", JSON),
+        (200, "{}", JSON),
+        (202, "[]", JSON),
+        (200, '{"id": "7", "status": "REMOVED"}', JSON),
+        (200, '{"error": null, "errors": [], "message": ""}', JSON),
+    ],
 )
 async def test_a_deletion_is_done_if_the_body_is_empty_or_json(
     client: ConstantContact, sandbox: Sandbox, status: int, body: str, headers: dict[str, str]
 ) -> None:
     sandbox.admin.fault("answer", status=status, body=body, headers=headers)
     await client.lists.delete("7")
+
+
+READS: dict[str, Change] = {
+    "account": lambda cc: cc.account.info(),
+    "update of the account": lambda cc: cc.account.update_info(website="https://example.com"),
+    "library": lambda cc: cc.library.info(),
+    "preview": lambda cc: cc.campaigns.preview("7"),
+    "tracking of a campaign": lambda cc: cc.tracking.campaign_summary("7"),
+    "tracking of a contact": lambda cc: cc.tracking.contact_summary("7"),
+}
+
+
+@pytest.mark.parametrize("body", ['{"error": "access_denied"}', '{"login": "/sso", "code": 7}'])
+@pytest.mark.parametrize("read", READS.values(), ids=[*READS])
+async def test_an_object_without_a_single_field_of_what_was_asked_for_is_not_believed(
+    client: ConstantContact, sandbox: Sandbox, read: Change, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON, times=3)
+    with pytest.raises(errors.DecodeError, match="is not an object with a known field") as caught:
+        await read(client)
+    assert caught.value.safe_to_retry
+    assert not sandbox.admin.requests("PUT")
+
+
+async def test_a_row_without_a_single_field_of_its_model_is_not_believed(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    body = '[{"error_key": "http.status.bad_request", "error_message": "No."}]'
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    with pytest.raises(errors.UnreadableRow, match="not an object with a known field"):
+        await client.tracking.contact_summary_by_campaign("7")
+
+
+@pytest.mark.parametrize("body", ["{}", '{"website": null, "login": 1}', '{"website": "", "a": 1}'])
+async def test_an_object_with_a_field_of_its_model_or_nothing_at_all_is_read(
+    client: ConstantContact, sandbox: Sandbox, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    assert not (await client.account.info()).email

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode, decode_one, decode_plain, decode_rows, weight_of
+from ccv2_async.models.convert import decode_one, decode_plain, decode_rows, decode_whole, weight_of
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
-from ccv2_async.transport.calls.responses import time_of
+from ccv2_async.transport.calls.responses import is_error, parse_errors, refusal, time_of
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
@@ -110,9 +110,10 @@ class Response:
             asked: The ID that was asked for, if any.
 
         Raises:
-            DecodeError: It does not fit the model, or has another ID; the message names the place.
+            DecodeError: It does not fit the model, has none of its fields, or has another ID; the
+                message names the place.
         """
-        found = self._decoded(partial(decode, model))
+        found = self._decoded(partial(decode_whole, model))
         if asked and (own := getattr(found, "id", None)) is not None:
             self.require_id(str(asked), str(own))
         return found
@@ -161,9 +162,10 @@ class Response:
         return self._decoded(decode_plain)
 
     def from_service(self, effect: Effect) -> Response:
-        """Return the response to a change if the service sent it: JSON or nothing, and not a page.
+        """Return the response to a change if the service sent it: JSON or nothing.
 
-        If it names what was added in a header, its body does not matter.
+        A page is not, and neither is an error with a status of success. If the response names what
+        was added in a header, its body does not matter.
 
         Raises:
             DecodeError: Something else answered a PUT or DELETE. Safe to try again: yes.
@@ -174,9 +176,13 @@ class Response:
         start = self.content.lstrip()[:1]
         is_page = start == b"<" or self._not_json() is not None
         try:
-            if start and (is_page or not adds) and not (adds and named):
-                self._decoded(decode_plain)
+            if start and not (adds and named) and is_error(self._decoded(decode_plain)):
+                found = parse_errors(self.content, {}, self.redact)
+                reason = refusal(self.status, found, self.what).reason
+                raise errors.DecodeError.from_parts(self.what, reason, status=self.status)
         except errors.DecodeError as page:
+            if adds and not is_page and page.excerpt:  # cut off; its reader says what that means
+                return self
             page.extend("Something other than the service answered, such as a login page.")
             if adds:
                 advice = f"{page.message} Check the account before you send the call again."

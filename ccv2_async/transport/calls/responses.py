@@ -62,6 +62,8 @@ _ADVICE = {
 MAX_REFUSAL = 256 * 1024
 """The largest response in bytes, unpacked, that is read when the service refuses a call."""
 
+_ERROR_FIELDS = ("error", "errors", "error_key", "error_code", "error_message", "message", "fault")
+
 JobKindName = Literal["upload", "activity"]
 _Errors: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -114,6 +116,18 @@ def parse_errors(
     return tuple(
         (one_line(redact(key, MAX_TEXT))[:MAX_TEXT], one_line(redact(message, MAX_TEXT))[:MAX_TEXT])
         for key, message in found
+    )
+
+
+def is_error(document: object) -> bool:
+    """Return whether JSON is an error: an object with one, an array of them, or text.
+
+    No response of the service to a change has the field of an error at its top.
+    """
+    rows = document if isinstance(document, list) else [document]
+    return bool(rows) and all(
+        any(map(row.get, _ERROR_FIELDS)) if isinstance(row, dict) else isinstance(row, str)
+        for row in rows
     )
 
 
