@@ -12,7 +12,7 @@ import json
 import math
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -218,6 +218,23 @@ def raw_text(value: object, redact: Redact | None) -> str:
 def weight_of(content: bytes) -> int:
     """Return an upper bound for the number of values in JSON; an array or object counts as four."""
     return content.count(b",") + 4 * (content.count(b"[") + content.count(b"{"))
+
+
+def is_heavy(value: object, most: int, longest: int) -> bool:
+    """Return whether a model or JSON has more than `most` values, or more text than `longest`."""
+    left, parts = most, list[Any]([value])
+    while parts and left >= 0 <= longest:
+        part = parts.pop()
+        left -= 1
+        if isinstance(part, str):
+            longest -= len(part)
+        elif isinstance(part, Mapping):
+            parts += [*part, *part.values()]
+        elif isinstance(part, list | tuple):
+            parts += part
+        elif attrs.has(type(part)):
+            parts += [getattr(part, a.name) for a in attrs.fields(type(part))]
+    return left < 0 or longest < 0
 
 
 def decode_plain(content: bytes, what: str, redact: Redact | None) -> Any:

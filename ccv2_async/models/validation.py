@@ -409,10 +409,16 @@ _PARAMETERS = {
 }
 
 
-def checked_model(value: object, model: type[T], field: str) -> T:
+def checked_model(value: object, model: type[T], field: str, *, written: bool = False) -> T:
     """Return the model if it is an instance with values of the right types.
 
     Its limits are checked when it is sent.
+
+    Args:
+        value: The argument.
+        model: The model.
+        field: The argument's name, for the message.
+        written: Whether it will be sent. Its unknown fields, which may be many, are checked then.
 
     Raises:
         InvalidField: It is not an instance of the model, or a value has the wrong type. Nothing was
@@ -420,7 +426,8 @@ def checked_model(value: object, model: type[T], field: str) -> T:
     """
     if not isinstance(value, model):
         raise InvalidField(field, value, f"{a_model(model)}, not {type(value).__name__}")
-    check_kinds(attrs.asdict(cast("Any", value), recurse=False), model)
+    names = [a.name for a in attrs.fields(cast("Any", model)) if not written or a.name != "extra"]
+    check_kinds({name: getattr(value, name) for name in names}, model)
     return value
 
 

@@ -67,7 +67,7 @@ class Account(Resource):
 
         Source: "Account summary information", PUT, of the service's documentation.
         """
-        checked = checked_model(info, AccountInfo, "info")
+        checked = checked_model(info, AccountInfo, "info", written=True)
         return await self._replace(AccountInfo, INFO.path, checked, what=f"update of {INFO.name}")
 
     async def verified_emails(
@@ -81,12 +81,10 @@ class Account(Resource):
 
         Source: "Verified e-mail addresses", GET, of the service's documentation.
         """
+        path, what = "/account/verifiedemailaddresses", "verified email addresses"
+        query = {"status": one_of("status", status, ("ALL", *VerifiedEmailStatus))}
         return await self._get_rows(
-            VerifiedEmailAddress,
-            "/account/verifiedemailaddresses",
-            what="verified email addresses",
-            query={"status": one_of("status", status, ("ALL", *VerifiedEmailStatus))},
-            on_bad_row=on_bad_row,
+            VerifiedEmailAddress, path, what=what, query=query, on_bad_row=on_bad_row
         )
 
     async def add_verified_email(self, email_address: str) -> VerifiedEmailAddress:

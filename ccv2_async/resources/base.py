@@ -23,7 +23,7 @@ from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError,
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import Call, carried_out, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, off_loop, parsed
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -81,7 +81,7 @@ class Endpoint(Generic[T]):
         Raises:
             InvalidField: It is not an instance of the model. Nothing was sent.
         """
-        checked = validation.checked_model(value, model, self.argument)
+        checked = validation.checked_model(value, model, self.argument, written=True)
         return self.sendable(checked) if self.sendable else checked
 
 
@@ -143,10 +143,14 @@ class Resource:
             DecodeError: Something other than the service answered; see `from_service`.
             OutcomeUnknown: The same, for a call that adds something.
         """
-        for part in body if isinstance(body, list) else (body,):
-            if attrs.has(type(part)) and not checked:
-                validation.check(part)
-        encoded = BytesBody(encode_body(body)) if body is not None else None
+
+        def encode(body: object) -> BytesBody:
+            for part in body if isinstance(body, list) else (body,):
+                if attrs.has(type(part)) and not checked:
+                    validation.check(part)
+            return BytesBody(encode_body(body))
+
+        encoded = await off_loop(encode, body) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
         return await parsed(await self._session.send(call), lambda sent: sent.from_service(effect))
 

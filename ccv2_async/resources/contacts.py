@@ -293,7 +293,7 @@ class Contacts(Resource):
 
         Source: "Contacts resource", PUT, of the service's documentation.
         """
-        _check_addresses(checked_model(contact, Contact, "contact").addresses or ())
+        _check_addresses(checked_model(contact, Contact, "contact", written=True).addresses or ())
         query = {"action_by": one_of("action_by", action_by, ActionBy)}
         return await self._replace_one(CONTACTS, contact, query=query)
 

@@ -485,15 +485,12 @@ class Library(Resource):
         Source: "File resource", PUT, of the service's documentation.
         """
         validation.checked_flag(include_payload, "include_payload")
-        if validation.checked_model(file, LibraryFile, "file").description is None:
+        if validation.checked_model(file, LibraryFile, "file", written=True).description is None:
             file = attrs.evolve(file, description="")
+        path, what = path_to("/library/files/{}", file.id), f"update of library file {file.id}"
+        query = {"include_payload": str(include_payload).upper()}
         response = await self._write(
-            "PUT",
-            path_to("/library/files/{}", file.id),
-            file,
-            effect=Effect.IDEMPOTENT,
-            what=f"update of library file {file.id}",
-            query={"include_payload": str(include_payload).upper()},
+            "PUT", path, file, effect=Effect.IDEMPOTENT, what=what, query=query
         )
         return await result_of(response, LibraryFile, file.id) if include_payload else None
 

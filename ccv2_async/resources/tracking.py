@@ -252,12 +252,9 @@ class Tracking(Resource):
 
         Source: "Contact tracking summary by campaign" page of the service's documentation.
         """
-        return await self._get_rows(
-            ContactCampaignSummary,
-            path_to(CONTACT + "/reports/summaryByCampaign", contact_id),
-            what=f"tracking summary of contact {contact_id} by campaign",
-            on_bad_row=on_bad_row,
-        )
+        path = path_to(CONTACT + "/reports/summaryByCampaign", contact_id)
+        what = f"tracking summary of contact {contact_id} by campaign"
+        return await self._get_rows(ContactCampaignSummary, path, what=what, on_bad_row=on_bad_row)
 
     @_by_contact
     def contact_activities(self) -> Report[TrackingActivity]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import decode_one, decode_plain, decode_rows, decode_whole, weight_of
+from ccv2_async.models.convert import (
+    decode_one,
+    decode_plain,
+    decode_rows,
+    decode_whole,
+    is_heavy,
+    weight_of,
+)
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.calls.responses import is_error, parse_errors, refusal, time_of
@@ -238,6 +245,14 @@ def carried_out(status: int) -> Iterator[None]:
         )
         error.safe_to_retry = False
         raise
+
+
+async def off_loop(work: Callable[[T], R], value: T) -> R:
+    """Return `work(value)`, computed in a thread if the model or JSON is large.
+
+    An object that is written back is as large as the service sent it.
+    """
+    return await in_thread(work, value) if is_heavy(value, _LIGHT, _SMALL) else work(value)
 
 
 async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
