@@ -70,7 +70,10 @@ async def get(
     for id_ in dict.fromkeys(ids or ()):
         try:
             found.append(await run.client.library.get_file(id_))
-        except _OF_ONE as error:
+        except errors.ConstantContactError as error:
+            is_blocked = isinstance(error, errors.Forbidden) and not error.is_from_service
+            if not (is_blocked or isinstance(error, _OF_ONE)):
+                raise
             bad(error)
     if not ids:
         found = await files_of(run, folder)(limit=PAGE, on_bad_row=bad).collect()

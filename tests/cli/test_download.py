@@ -168,6 +168,33 @@ def test_an_id_without_a_readable_record_does_not_stop_the_others(
     assert "2 of 2 files in" in ran.err
 
 
+@pytest.mark.parametrize("by_service", [False, True])
+def test_a_page_that_blocks_one_id_does_not_stop_the_others(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    tmp_path: Path,
+    ids: dict[str, str],
+    by_service: bool,
+) -> None:
+    body = '[{"error_key": "mashery.not.authorized.inactive", "error_message": "No."}]'
+    service.admin.fault(
+        "answer",
+        path=f"/library/files/{ids['b.png']}",
+        status=403,
+        body=body if by_service else "<html>Blocked</html>",
+        headers={"content-type": "application/json" if by_service else "text/html"},
+        times=None,
+    )
+    given = (ids["a.png"], ids["b.png"], ids["c.pdf"])
+    ran = ccv2("files", "get", *given, "--to", tmp_path / "out")
+    assert "the service returned 403" in ran.err
+    if by_service:
+        assert not (tmp_path / "out").exists()
+    else:
+        assert (ran.code, names(tmp_path / "out")) == (Exit.SOME_FAILED, ["a.png", "c.pdf"])
+        assert "2 of 2 files in" in ran.err
+
+
 def test_wrong_choices_are_reported_in_one_sentence(
     ccv2: Callable[..., Ran], service: Sandbox, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
