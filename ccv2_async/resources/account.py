@@ -50,9 +50,10 @@ class Account(Resource):
     async def update_info(self, **changes: Unpack[AccountChanges]) -> AccountInfo:
         """Change fields of the account information, and return the result.
 
-        A field that is not given keeps its value, and None erases it. This makes two calls: it
-        reads the information and sends it back with the changes. If you have read it yourself,
-        `replace_info` makes one call.
+        A field that is not given keeps its value. One that is None is left out of the request; the
+        service's documentation does not say whether that erases it, and the sandbox keeps the old
+        value. This makes two calls: it reads the information and sends it back with the changes. If
+        you have read it yourself, `replace_info` makes one call.
 
         Args:
             changes: The new values, by the field names of `AccountInfo`. `organization_addresses`

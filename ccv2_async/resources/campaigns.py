@@ -131,9 +131,9 @@ class Campaigns(Resource):
     async def update(self, campaign_id: str, **changes: Unpack[CampaignChanges]) -> Campaign:
         """Change fields of a campaign, and return the result.
 
-        A field that is not given keeps its value, and None erases it. This makes two calls: it
-        reads the campaign and sends it back with the changes. If you have read it yourself,
-        `replace` makes one call.
+        A field that is not given keeps its value, and None erases it; the sandbox then sets
+        `email_content_format` to HTML. This makes two calls: it reads the campaign and sends it
+        back with the changes. If you have read it yourself, `replace` makes one call.
 
         Args:
             campaign_id: The campaign.

@@ -485,9 +485,10 @@ class Events(EventSales):
     async def update(self, event_id: str, **changes: Unpack[EventChanges]) -> Event:
         """Change fields of an event, and return the result.
 
-        A field that is not given keeps its value, and None erases it. This makes two calls: it
-        reads the event and sends it back with the changes. If you have read it yourself, `replace`
-        makes one call.
+        A field that is not given keeps its value, and None erases it. `currency_type` and
+        `theme_name` go back to their defaults, USD and Default. This makes two calls: it reads the
+        event and sends it back with the changes. If you have read it yourself, `replace` makes one
+        call.
 
         Args:
             event_id: The event.
