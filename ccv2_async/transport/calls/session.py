@@ -481,7 +481,7 @@ class Session:
                     yield
                     return
         reason = f"the call could not start within {limit.seconds:g} s"
-        advice, sent = "Nothing was sent; try again with more time.", "nothing"
+        advice, sent = "It sent nothing; try again with more time.", "nothing"
         if failed is not None:
             reason, sent = failed.error.reason, getattr(failed.error, "sent", sent)
             sent = "wholly" if failed.kind in MAY_HAVE_BEEN_CARRIED_OUT else sent
@@ -555,7 +555,7 @@ class Session:
                 if call.body is not None:
                     async with self.while_open(call.what):
                         attempt = await call.body.attempt(tries.doubtful)
-                    attempt.guard = partial(self.while_open, call.what)
+                    attempt.guard = partial(self.while_open, call.what, "It was not sent in full.")
                     await keep_turn()
                 response = await self._engine.send(
                     self._requests.make(call, attempt, connected=keep_turn, resend=tries.number > 1)

@@ -232,9 +232,24 @@ async def test_a_mirror_of_a_folder_that_hangs_ends_with_its_client_or_deadline(
             await cc.aclose()
         expected = errors.ClientClosed if ending == "close" else errors.DeadlineExceeded
         async with asyncio.timeout(PATIENCE):
-            with pytest.raises(expected):
+            with pytest.raises(
+                expected, match="closed" if ending == "close" else "It sent nothing"
+            ):
                 await calling
             await cc.aclose()
+
+
+async def test_a_stream_that_is_stopped_after_its_first_piece_was_not_sent_in_full(
+    stuck: Stuck,
+) -> None:
+    with Sandbox() as sandbox:
+        cc = ConstantContact(**sandbox.client_options())
+        await cc.open()
+        calling = asyncio.create_task(upload(cc, stuck.stream(SIZE), length=2 * SIZE))
+        await until(lambda: stuck.begun.is_set() or calling.done())
+        await cc.aclose()
+        with pytest.raises(errors.ClientClosed, match="It was not sent in full"):
+            await calling
 
 
 async def test_a_mirrored_file_that_hangs_ends_the_mirror_at_its_deadline(
