@@ -12,7 +12,7 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "ccv2_async"
-LINES = 29_684
+LINES = 29_682
 MODULES = 206
 """Limits that only go down, except by what a new operation of the API costs.
 
