@@ -75,8 +75,7 @@ def anniversary_problem(text: str, year: int) -> str | None:
         found_year = date(*map(int, found.group("y", "m", "d") if found else ())).year
     except (TypeError, ValueError):
         return f"{text} is not a date."
-    within = 1900 < found_year <= year + 10
-    return None if within else f"{text} is outside the accepted years."
+    return None if 1900 < found_year <= year + 10 else f"{text} is outside the accepted years."
 
 
 def json_columns(row: Mapping[str, Any]) -> dict[str, str]:

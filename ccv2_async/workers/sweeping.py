@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import random
@@ -97,7 +98,7 @@ class Sweeper:
             except errors.TokenError as error:
                 learned.append(ended(record, error))
         asked = await self._ask([token for record, _ in followed for token in record.tokens])
-        learned += [await self._learn(record, polled, asked=asked) for record, polled in followed]
+        learned += await asyncio.gather(*(self._learn(*each, asked=asked) for each in followed))
         for record in learned:
             await self.store.save(record)
         return len(jobs), sum(record.settled for record in learned)

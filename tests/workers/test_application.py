@@ -680,6 +680,34 @@ async def test_an_activity_that_contradicts_its_list_holds_up_no_round(
         assert (await record_of(workers, "a")).error_type == "ActivityFailed"
 
 
+async def test_results_of_activities_that_contradict_their_list_are_awaited_together(
+    start: Callable[..., Any],
+) -> None:
+    ids, asked = ["a1", "a2", "a3"], set[str]()
+
+    async def answer(wire: Wire, request: Request) -> None:
+        name = request.target.partition("?")[0].rpartition("/")[2]
+        if request.method == "POST":
+            await wire.answer("201 Created", b"", f"Location: /v2/activities/{ids[0]}")
+            ids.append(ids.pop(0))
+        elif name == "activities":
+            rows = [{"id": id_, "status": "COMPLETE"} for id_ in ids]
+            await wire.answer(body=json.dumps(rows).encode())
+        else:
+            asked.add(name)
+            await wire.answer(body=json.dumps({"id": name, "status": "RUNNING"}).encode())
+
+    async with serving(answer) as server:
+        workers = await start(base_url=server.base_url)
+        for key in ids.copy():
+            await answer_of(await workers.enqueue_activity("clear_lists", key=key, lists=["1"]))
+        workers._clock.shift += 60
+        sweep = asyncio.create_task(workers.sweep())
+        await asyncio.wait_for(until(lambda: asked == set(ids)), 60)
+        sweep.cancel()
+        await asyncio.wait([sweep])
+
+
 async def test_a_stuck_activity_ends_at_its_own_deadline(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:
