@@ -10,7 +10,7 @@ from ccv2_async.models import FileUploadStatus, LibraryFile
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.library import FILE_OUTCOMES
 from ccv2_async.polling.job import LONGEST_TEXT, NO_NEWS, JobKind, Row, rows_of
-from ccv2_async.polling.look import unreadable
+from ccv2_async.polling.look import is_of_one, unreadable
 from ccv2_async.transport.calls.call import MAX_STATUS_RESPONSE, Call
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
@@ -72,10 +72,8 @@ async def find(session: Session, job: Job) -> Row | None:
         file = await fetch(session, job, Lane.POLL)
     except errors.NotFound:
         return None
-    except errors.DecodeError as error:
-        return unreadable(error)
-    except errors.ConstantContactError:
-        return NO_NEWS
+    except errors.ConstantContactError as error:
+        return unreadable(error) if is_of_one(error) else NO_NEWS
     return _row(FileUploadStatus(file_id=job.id, status=str(file.status or "")))[1]
 
 

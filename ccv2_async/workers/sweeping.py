@@ -130,8 +130,9 @@ class Sweeper:
         now = self.clock.time()
         age = now - (record.accepted if record.accepted is not None else record.created)
         if asked:
-            for poller in filter(_missing, pollers):
-                if is_lost(age, record.unknown + 1) and not await _is_found(poller):
+            would_be_lost = is_lost(age, record.unknown + 1)
+            for poller in pollers if would_be_lost else ():
+                if poller._job.unknown and not await _is_found(poller):  # noqa: SLF001  # ours
                     return ended(seen(record, pollers), poller.failure())
             record = seen(record, pollers)
             if all(poller.done for poller in pollers):
@@ -223,23 +224,18 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
     """Return the record after a look at its jobs."""
     statuses = [poller.status for poller in pollers]
     status = statuses[0] if len(statuses) == 1 else combined_status(statuses)
-    unknown = record.unknown + 1 if any(map(_missing, pollers)) else 0
+    jobs = [poller._job for poller in pollers]  # noqa: SLF001  # ours
+    unknown = record.unknown + 1 if any(job.unknown for job in jobs) else 0
     return attrs.evolve(record, status=status, unknown=unknown, looks=record.looks + 1)
 
 
 async def _is_found(poller: AnyPoller) -> bool:
     """Look up a job that several looks did not know; return False if it is lost."""
     job, sweep = poller._job, poller._sweep  # noqa: SLF001  # all are ours
-    row = None if job.unreadable else await job.kind.find(poller._session, job)  # noqa: SLF001
+    row = await job.kind.find(poller._session, job)  # noqa: SLF001
     if row is not None:
         sweep.learn(job, row)
-    return row is not None and not job.unreadable
-
-
-def _missing(poller: AnyPoller) -> bool:
-    """Return whether the last look gave no usable response for the job."""
-    job = poller._job  # noqa: SLF001  # all are ours
-    return bool(job.unknown or job.unreadable)
+    return row is not None
 
 
 def counts(activities: Sequence[Any]) -> dict[str, Any]:

@@ -518,7 +518,6 @@ RECORD: dict[str, Any] = {"kind": "answer", "status": 200, "times": None}
         (None, ""),
         ({"kind": "unavailable", "times": 4}, ""),
         (RECORD | {"status": 404, "body": "[]"}, "JobNotFound"),
-        (RECORD | {"body": '{"id": "1", "name": "a.png"}'}, "StatusUnreadable"),
     ],
 )
 async def test_a_file_whose_status_is_forgotten_is_looked_up(
