@@ -217,8 +217,7 @@ class Board:
     def draw(self) -> RenderableType:
         """Return the board as it is now."""
         width, height = self._output.err.size
-        room = max(1, height - 5)
-        listed, hidden = self._chosen(room)
+        listed, hidden = self._chosen(max(1, height - 5))
         table = Table.grid(padding=(0, 1), expand=True)
         for name, options in _columns(width):
             own = {"width": _name_width(width, self._longest)} if name == "name" else options
@@ -231,8 +230,7 @@ class Board:
             parts.append(Text(f"and {hidden:,} more on the server", style="dim"))
         words = self._overall(width)
         texts = [part.cell_len for part in (*parts, *words) if isinstance(part, Text)]
-        full = len(listed) + 1  # the rows and the bar of all
-        self._drawn = (width, [*texts, *[width] * full])
+        self._drawn = (width, [*texts, *[width] * (len(listed) + 1)])  # the rows and the bar of all
         return Group(*parts, *words)
 
     def _chosen(self, room: int) -> tuple[list[JobItem], int]:

@@ -87,8 +87,7 @@ async def sync(
     with ExitStack() as stack:
         if run.sandbox and journal is None:
             # A journal of this sandbox would be of no use after the command.
-            temporary = stack.enter_context(tempfile.TemporaryDirectory())
-            journal = f"{temporary}/journal.sqlite"
+            journal = stack.enter_context(tempfile.TemporaryDirectory()) + "/journal.sqlite"
         return await _Sync(run.client, run.output).carry_out(local, journal=journal, **how)
 
 

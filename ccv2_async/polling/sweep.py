@@ -117,8 +117,7 @@ class Sweep:
 
     def learn(self, job: Job, row: Row) -> None:
         """Take a status from outside of a look into account."""
-        now = self._clock.monotonic()
-        self._looker.learn_of(self._queue(job.kind), job, row, now)
+        self._looker.learn_of(self._queue(job.kind), job, row, self._clock.monotonic())
 
     def close(self) -> None:
         """End every wait with `ClientClosed`, immediately; the jobs continue on the server."""

@@ -124,8 +124,7 @@ def read_column(contact: Contact, column: str) -> str:
     if column in _FIELDS:
         return str(contact.fields.get(_FIELDS[column], ""))
     if column in _ADDRESS_FIELDS:
-        addresses = contact.fields.get("addresses") or [{}]
-        return str(addresses[0].get(_ADDRESS_FIELDS[column], ""))
+        return str((contact.fields.get("addresses") or [{}])[0].get(_ADDRESS_FIELDS[column], ""))
     name = f"CustomField{column.rpartition(' ')[2]}"
     rows = contact.fields.get("custom_fields", [])
     return next((str(row["value"]) for row in rows if row["name"] == name), "")

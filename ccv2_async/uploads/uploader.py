@@ -183,8 +183,7 @@ class Uploader:
 
     async def _checked(self, sending: Sending[E], file_id: str) -> Job:
         """Return the job of a file that was accepted before, after looking for copies of it."""
-        limit = self._limit(sending)
-        accepted = await self._settler.check_for_doubles(sending, file_id, limit)
+        accepted = await self._settler.check_for_doubles(sending, file_id, self._limit(sending))
         return await self._accepted(sending, accepted)
 
     async def _accepted(self, sending: Sending[E], accepted: Accepted) -> Job:

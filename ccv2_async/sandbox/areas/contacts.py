@@ -153,8 +153,7 @@ def contacts_list(call: Call) -> dict[str, Any]:
         rows = [] if found is None else [found]
     else:
         rows = list(contacts.contacts.values())
-    status = query["status"]
-    rows = [row for row in modified_since(call, rows) if status in ("ALL", row.status)]
+    rows = [row for row in modified_since(call, rows) if query["status"] in ("ALL", row.status)]
 
     def shown(row: Contact) -> dict[str, Any]:
         extra = {"contact_id": _uuid(f"contact:{row.id}")} if query["include_contact_id"] else {}

@@ -295,8 +295,7 @@ class Part:
     def create(self, call: Call) -> APIResponse:
         """Add one."""
         rows = self.rows(call)
-        given = self._checked(call, rows, 409)
-        row = {"id": call.world.events.new_id(), **given}
+        row = {"id": call.world.events.new_id(), **self._checked(call, rows, 409)}
         rows.append(row)
         return call.created(self.shown(row))
 

@@ -253,5 +253,4 @@ class RetryAllowance:
 
     def succeeded(self, retries: int) -> None:
         """Give back the cost of a call that succeeded after this many retries."""
-        back = self.cost if retries else self.refund
-        self.left = min(self.capacity, self.left + back)
+        self.left = min(self.capacity, self.left + (self.cost if retries else self.refund))

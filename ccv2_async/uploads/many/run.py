@@ -557,8 +557,7 @@ class Run:
         if pending:
             self._resume(file, entry)
         else:
-            result = result_of(entry)
-            self._end(file, attrs.evolve(result, earlier=True, existing=True), entry)
+            self._end(file, attrs.evolve(result_of(entry), earlier=True, existing=True), entry)
 
     def _try_another(self, task: asyncio.Task[None] | None) -> None:
         """Let another file show whether the service fails only that of a task."""
