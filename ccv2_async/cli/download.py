@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ccv2_async.cli.jobs import Display
     from ccv2_async.models import LibraryFile
 
-_OF_ONE = (errors.BadRequest, errors.DecodeError, errors.NotFound, errors.ServerError)
 _OTHER_SIZE = "a file with a different size already exists; use --overwrite to replace it"
 
 _Jobs = Annotated[int, between("--jobs", 1, 100, "it must be from 1 to 100")]
@@ -71,8 +70,8 @@ async def get(
         try:
             found.append(await run.client.library.get_file(id_))
         except errors.ConstantContactError as error:
-            is_blocked = isinstance(error, errors.Forbidden) and not error.is_from_service
-            if not (is_blocked or isinstance(error, _OF_ONE)):
+            of_all = isinstance(error, (*errors.AFFECTS_EVERY_CALL, errors.Forbidden))
+            if of_all and getattr(error, "is_from_service", True):  # a firewall may block one
                 raise
             bad(error)
     if not ids:

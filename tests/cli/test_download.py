@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -168,31 +168,54 @@ def test_an_id_without_a_readable_record_does_not_stop_the_others(
     assert "2 of 2 files in" in ran.err
 
 
+@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("by_service", [False, True])
-def test_a_page_that_blocks_one_id_does_not_stop_the_others(
+def test_a_page_that_blocks_one_id_does_not_stop_the_others(  # noqa: PLR0917  # fixtures
     ccv2: Callable[..., Ran],
     service: Sandbox,
     tmp_path: Path,
     ids: dict[str, str],
     by_service: bool,
+    status: int,
 ) -> None:
     body = '[{"error_key": "mashery.not.authorized.inactive", "error_message": "No."}]'
     service.admin.fault(
         "answer",
         path=f"/library/files/{ids['b.png']}",
-        status=403,
+        status=status,
         body=body if by_service else "<html>Blocked</html>",
         headers={"content-type": "application/json" if by_service else "text/html"},
         times=None,
     )
     given = (ids["a.png"], ids["b.png"], ids["c.pdf"])
     ran = ccv2("files", "get", *given, "--to", tmp_path / "out")
-    assert "the service returned 403" in ran.err
+    assert f"the service returned {status}" in ran.err
     if by_service:
         assert not (tmp_path / "out").exists()
     else:
         assert (ran.code, names(tmp_path / "out")) == (Exit.SOME_FAILED, ["a.png", "c.pdf"])
         assert "2 of 2 files in" in ran.err
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "answer", "status": 302, "headers": {"location": "https://sso.example/login"}},
+        {"kind": "answer", "status": 409, "body": "<html>"},
+        {"kind": "reset"},
+    ],
+)
+def test_one_id_without_a_usable_response_does_not_stop_the_others(
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    tmp_path: Path,
+    ids: dict[str, str],
+    fault: dict[str, Any],
+) -> None:
+    service.admin.fault(path=f"/library/files/{ids['b.png']}", times=None, **fault)
+    given = (ids["a.png"], ids["b.png"], ids["c.pdf"])
+    ran = ccv2("files", "get", *given, "--to", tmp_path / "out")
+    assert (ran.code, names(tmp_path / "out")) == (Exit.SOME_FAILED, ["a.png", "c.pdf"])
 
 
 def test_wrong_choices_are_reported_in_one_sentence(
