@@ -144,7 +144,9 @@ async def started_id(response: Response) -> str:
         OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
     """
     try:
-        named = (await parsed(response, lambda response: response.read(Activity))).id
+        activity = await parsed(response, lambda response: response.read(Activity))
+        # An error of a gateway may have an ID, and `errors` is also a field of an activity.
+        named = "" if activity.errors and not activity.type else activity.id
     except (errors.DecodeError, errors.OutcomeUnknown):
         named = ""
     found = named if is_id(named) else job_id("activity", response.headers.get("location"))

@@ -47,6 +47,10 @@ Such an object, unless it is empty, has at least one field of its model. An erro
 none, although every field may be absent.
 """
 
+_ERROR_NAME = re.compile(
+    r"errors?([_-]?(key|code|message))?|message|fault|exception", re.IGNORECASE
+)
+
 ID_NAME = re.compile(r"(?:.*_)?ids?")
 """The names of fields that hold IDs, which the service accepts only as text."""
 
@@ -410,7 +414,7 @@ def _with_aliases(
     The unknown fields remember the other names.
 
     Raises:
-        Misread: It is a whole object, and none of its fields is known.
+        Misread: It is a whole object, and none of its fields is known, or one names an error.
     """
     extra = {key: data[key] for key in data if key not in known}
     bounded(extra)
@@ -421,9 +425,14 @@ def _with_aliases(
             else:
                 # Both names are present: keep both unchanged.
                 extra.setdefault(key, data[key])
-    if whole is WHOLE and known.isdisjoint(data):
-        raise Misread("an object with a known field", data)
+    if whole is WHOLE and (known.isdisjoint(data) or names_error(extra)):
+        raise Misread("an object with a known field and without an error", data)
     return data, extra
+
+
+def names_error(fields: dict[str, Any]) -> bool:
+    """Return whether one of the fields is an error, in any common spelling, and not empty."""
+    return any(value and _ERROR_NAME.fullmatch(name) for name, value in fields.items())
 
 
 def _keep(value: Any, key: str, extra: dict[str, Any], owner: type[Any] | None) -> None:

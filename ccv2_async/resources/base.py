@@ -16,6 +16,7 @@ from typing import (
     Unpack,
     cast,
 )
+from urllib.parse import unquote
 
 import attrs
 
@@ -133,10 +134,12 @@ class Resource:
         what: str,
         query: Query = None,
         checked: bool = False,
+        bare: bool = False,
     ) -> Response:
         """Make a call that changes something, and return the response.
 
-        `body` is a model or plain JSON. Models are validated before they are sent.
+        `body` is a model or plain JSON. Models are validated before they are sent. The service
+        answers a `bare` call with an empty body.
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
@@ -152,7 +155,8 @@ class Resource:
 
         encoded = await off_loop(encode, body) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
-        return await parsed(await self._session.send(call), lambda sent: sent.from_service(effect))
+        response = await self._session.send(call)
+        return await parsed(response, lambda sent: sent.from_service(effect, bare=bare))
 
     async def _create(
         self, model: type[T], path: str, body: object, **options: Unpack[_Writing]
@@ -169,7 +173,7 @@ class Resource:
     ) -> T:
         """Replace something by PUT, and return what the service stored."""
         response = await self._write("PUT", path, body, effect=Effect.IDEMPOTENT, **options)
-        return await result_of(response, model, getattr(body, "id", ""))
+        return await result_of(response, model, unquote(path.rpartition("/")[2]))
 
     # `ids` are the IDs of a resource's parents, then its own ID.
 
@@ -238,7 +242,7 @@ class Resource:
 
     async def _delete(self, path: str, *, what: str) -> None:
         """Delete something. The response is empty."""
-        await self._write("DELETE", path, effect=Effect.IDEMPOTENT, what=what)
+        await self._write("DELETE", path, effect=Effect.IDEMPOTENT, what=what, bare=True)
 
     def _list(
         self,

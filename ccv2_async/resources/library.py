@@ -489,8 +489,9 @@ class Library(Resource):
             file = attrs.evolve(file, description="")
         path, what = path_to("/library/files/{}", file.id), f"update of library file {file.id}"
         query = {"include_payload": str(include_payload).upper()}
+        bare, effect = not include_payload, Effect.IDEMPOTENT
         response = await self._write(
-            "PUT", path, file, effect=Effect.IDEMPOTENT, what=what, query=query
+            "PUT", path, file, effect=effect, what=what, query=query, bare=bare
         )
         return await result_of(response, LibraryFile, file.id) if include_payload else None
 

@@ -478,7 +478,7 @@ class Settler:
         call = Call("DELETE", path, Effect.IDEMPOTENT, what, lane=upload.lane)
         try:
             with self._session.deadline(None if limit is None else max(0.0, limit.left)):
-                (await self._session.send(call)).from_service(call.effect)
+                (await self._session.send(call)).from_service(call.effect, bare=True)
         except errors.ConstantContactError as error:
             logger.warning("%s", error)
             return ()

@@ -582,11 +582,20 @@ async def test_the_id_comes_from_the_body_or_else_from_location(
         await cc.aclose()
 
 
-async def test_a_login_page_starts_no_activity_and_starting_it_again_is_safe(
-    client: ConstantContact, sandbox: Sandbox
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>Log in</html>",
+        '{"error": "access_denied", "id": "request-7"}',
+        '{"errors": ["Forbidden"], "id": "3f2a8c1e-7a11-4b52-9c6e-0a1b2c3d4e5f"}',
+    ],
+)
+async def test_a_login_page_or_error_starts_no_activity_and_starting_it_again_is_safe(
+    client: ConstantContact, sandbox: Sandbox, body: str
 ) -> None:
-    page: dict[str, Any] = {"status": 200, "headers": {"content-type": "text/html"}}
-    sandbox.admin.fault("answer", "POST", "/activities/*", body="<html>Log in</html>", **page)
+    kind = "text/html" if body.startswith("<") else "application/json"
+    page: dict[str, Any] = {"status": 200, "headers": {"content-type": kind}}
+    sandbox.admin.fault("answer", "POST", "/activities/*", body=body, **page)
     with pytest.raises(errors.DecodeError, match="such as a login page") as caught:
         await client.activities.begin_clear_lists(["1"])
     assert caught.value.safe_to_retry

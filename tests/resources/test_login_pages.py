@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -65,7 +67,18 @@ ERRORS = [
     '{"errors": ["Forbidden"], "id": "request-7"}',
     '[{"error_key": "http.status.bad_request", "error_message": "No."}]',
     '"Forbidden"',
+    '{"Message": "User is not authorized", "id": "7"}',
+    '{"errorMessage": "timeout", "name": "Guests"}',
 ]
+ERRORS_IN_PLACE_OF_NOTHING = [
+    '{"success": false, "code": 403}',
+    '{"detail": "Not authenticated"}',
+    '{"title": "Forbidden", "status": 403}',
+    "false",
+    "403",
+]
+PROBLEM = {"content-type": "application/problem+json"}
+"""The type of an error according to RFC 9457."""
 
 
 @pytest.mark.parametrize("body", ERRORS)
@@ -81,6 +94,26 @@ async def test_an_error_in_json_with_a_status_of_success_does_not_end_a_change(
     assert caught.value.safe_to_retry
     assert caught.value.status == 200
     assert "carried out" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ERRORS_IN_PLACE_OF_NOTHING)
+@pytest.mark.parametrize("change", DELETIONS.values(), ids=DELETIONS)
+async def test_a_deletion_is_not_done_if_json_of_a_gateway_answers(
+    client: ConstantContact, sandbox: Sandbox, change: Change, body: str
+) -> None:
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
+    with pytest.raises(errors.DecodeError, match=WHO) as caught:
+        await change(client)
+    assert caught.value.safe_to_retry
+
+
+@pytest.mark.parametrize("change", DELETIONS.values(), ids=DELETIONS)
+async def test_a_deletion_is_not_done_if_the_body_is_declared_as_an_error(
+    client: ConstantContact, sandbox: Sandbox, change: Change
+) -> None:
+    sandbox.admin.fault("answer", status=200, body='{"id": "7"}', headers=PROBLEM)
+    with pytest.raises(errors.DecodeError, match=WHO):
+        await change(client)
 
 
 @pytest.mark.parametrize("body", ERRORS)
@@ -186,3 +219,40 @@ async def test_an_object_with_a_field_of_its_model_or_nothing_at_all_is_read(
 ) -> None:
     sandbox.admin.fault("answer", status=200, body=body, headers=JSON)
     assert not (await client.account.info()).email
+
+
+@pytest.mark.parametrize("own_id", ["7", "3f2a8c1e-7a11-4b52-9c6e-0a1b2c3d4e5f", "x" * 36])
+async def test_an_error_with_an_id_or_a_known_field_is_not_written_back(
+    client: ConstantContact, sandbox: Sandbox, own_id: str
+) -> None:
+    about = {"id": own_id, "status": "ACTIVE", "name": "Forbidden", "email": "it@example.com"}
+    body = json.dumps({"message": "Blocked", **about})
+    sandbox.admin.fault("answer", "GET", status=200, body=body, headers=JSON, times=None)
+    for update in (
+        client.contacts.update("7", first_name="Ann"),
+        client.lists.update("7", name="Guests"),
+        client.library.update_folder("7", name="Menus"),
+        client.account.update_info(website="https://example.com"),
+    ):
+        with pytest.raises(errors.DecodeError, match="without an error"):
+            await update
+    assert not sandbox.admin.requests("PUT")
+
+
+@pytest.mark.parametrize("own_id", ["3f2a8c1e-7a11-4b52-9c6e-0a1b2c3d4e5f", "x" * 36])
+async def test_an_object_with_a_long_id_in_place_of_a_number_is_not_believed(
+    client: ConstantContact, sandbox: Sandbox, own_id: str
+) -> None:
+    body = json.dumps({"id": own_id, "status": "ACTIVE"})
+    sandbox.admin.fault("answer", "GET", status=200, body=body, headers=JSON, times=None)
+    with pytest.raises(errors.DecodeError, match="another one, with the ID"):
+        await client.contacts.update("7", first_name="Ann")
+    assert not sandbox.admin.requests("PUT")
+
+
+async def test_the_schedule_of_another_campaign_is_not_returned_by_an_update(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("answer", "PUT", status=200, body='{"id": "999"}', headers=JSON)
+    with pytest.raises(errors.DecodeError, match="another one, with the ID '999'"):
+        await client.campaigns.update_schedule("5", "7", datetime(2030, 1, 1, tzinfo=UTC))

@@ -19,7 +19,7 @@ from ccv2_async.models.convert import (
 )
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
-from ccv2_async.transport.calls.responses import is_error, parse_errors, refusal, time_of
+from ccv2_async.transport.calls.responses import from_elsewhere, parse_errors, refusal, time_of
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota import Lane
 
@@ -131,8 +131,8 @@ class Response:
         Raises:
             DecodeError: It is another one.
         """
-        # The UUID of the newer API may stand for a number, and case may differ.
-        is_uuid = asked.isdecimal() != own.isdecimal() and 36 in (len(asked), len(own))
+        # Whoever asks with the UUID of the newer API may get the number of the same object.
+        is_uuid = len(asked) == 36 and own.isdecimal()
         if not is_uuid and asked.casefold() != own.casefold():
             reason = f"the service returned another one, with the ID {self.redact(own, 80)!r}"
             raise errors.DecodeError.from_parts(self.what, reason, where="id", status=self.status)
@@ -168,11 +168,16 @@ class Response:
             return None
         return self._decoded(decode_plain)
 
-    def from_service(self, effect: Effect) -> Response:
+    def from_service(self, effect: Effect, *, bare: bool = False) -> Response:
         """Return the response to a change if the service sent it: JSON or nothing.
 
         A page is not, and neither is an error with a status of success. If the response names what
         was added in a header, its body does not matter.
+
+        Args:
+            effect: What the call does.
+            bare: Whether the service answers it with an empty body. Then no JSON of a gateway, such
+                as `{"success": false}`, counts.
 
         Raises:
             DecodeError: Something else answered a PUT or DELETE. Safe to try again: yes.
@@ -183,7 +188,8 @@ class Response:
         start = self.content.lstrip()[:1]
         is_page = start == b"<" or self._not_json() is not None
         try:
-            if start and not (adds and named) and is_error(self._decoded(decode_plain)):
+            document = self._decoded(decode_plain) if start and not (adds and named) else []
+            if from_elsewhere(document, bare=bare):
                 found = parse_errors(self.content, {}, self.redact)
                 reason = refusal(self.status, found, self.what).reason
                 raise errors.DecodeError.from_parts(self.what, reason, status=self.status)
@@ -220,7 +226,8 @@ class Response:
 
     def _not_json(self) -> errors.DecodeError | None:
         kind = self.headers.get("content-type", "")
-        if not self.content or not kind or "json" in kind.lower():
+        is_json = "json" in kind.lower() and "problem" not in kind.lower()  # RFC 9457: an error
+        if not self.content or not kind or is_json:
             return None
         text = self.content[:LONGEST_EXCERPT].decode("utf-8", "replace")
         excerpt = one_line(self.redact(text, 80))

@@ -15,6 +15,7 @@ import attrs
 import orjson
 
 from ccv2_async import errors
+from ccv2_async.models.hooks import names_error
 from ccv2_async.text import one_line
 from ccv2_async.transport.calls.retry import FailureKind, parse_retry_after
 
@@ -61,8 +62,6 @@ _ADVICE = {
 
 MAX_REFUSAL = 256 * 1024
 """The largest response in bytes, unpacked, that is read when the service refuses a call."""
-
-_ERROR_FIELDS = ("error", "errors", "error_key", "error_code", "error_message", "message", "fault")
 
 JobKindName = Literal["upload", "activity"]
 _Errors: TypeAlias = tuple[tuple[str, str], ...]
@@ -119,16 +118,25 @@ def parse_errors(
     )
 
 
-def is_error(document: object) -> bool:
-    """Return whether JSON is an error: an object with one, an array of them, or text.
+def from_elsewhere(document: object, *, bare: bool) -> bool:
+    """Return whether JSON in response to a change is an error: an object with one, or text.
 
     No response of the service to a change has the field of an error at its top.
+
+    Args:
+        document: The JSON.
+        bare: Whether the service answers with an empty body. Then all but an empty object, and one
+            with an ID, comes from elsewhere.
     """
     rows = document if isinstance(document, list) else [document]
-    return bool(rows) and all(
-        any(map(row.get, _ERROR_FIELDS)) if isinstance(row, dict) else isinstance(row, str)
-        for row in rows
-    )
+
+    def is_foreign(row: object) -> bool:
+        if not isinstance(row, dict):
+            return isinstance(row, str) or (bare and row is not None)
+        is_full = any(value not in (None, "", [], {}) for value in row.values())
+        return names_error(row) or (bare and is_full and "id" not in row)
+
+    return bool(rows) and all(map(is_foreign, rows))
 
 
 def _first(row: dict[str, Any], *names: str) -> str:
