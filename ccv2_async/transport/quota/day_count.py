@@ -28,7 +28,10 @@ _PATIENCE = 2.0
 """Seconds to wait for another process that holds the lock; normally it takes a millisecond."""
 
 _LARGEST = 1024 * 1024
-"""The size in bytes of the largest file that is read. An entry takes about 70."""
+"""The size in bytes of the largest file that is read. An entry takes about 60."""
+
+_MOST_OTHERS = 100
+"""The most entries of days other than that of the call that stay in the file: the newest."""
 
 
 def path_of_day_count() -> Path:
@@ -60,7 +63,8 @@ class DayCount:
     """How many calls were made today (UTC) with one API key, by all processes of one user.
 
     Pass it to `Budget.remember`. Its own thread writes each call within moments. If the file cannot
-    be used, one warning is logged, and calls are counted for this process only.
+    be used, one warning is logged, and calls are counted for this process only. Each day has its
+    own entry, so a process whose clock is wrong does not disturb the count of the others.
 
     Args:
         api_key: The application's key. The file gets a digest of it, never the key.
@@ -134,18 +138,16 @@ class DayCount:
     def _write(self, day: int) -> None:
         with self._lock:
             pending, self._unwritten, self._scheduled = self._unwritten, {}, False
-        day = max([day, *pending])  # it may have begun while this waited
-        calls = pending.get(day, 0)
-        try:
-            total = self._add(day, calls)
-        except OSError as error:
-            self._problem = f"cannot be used ({error.strerror or type(error).__name__})"
-            with self._lock:
-                self._unwritten[day] = self._unwritten.get(day, 0) + calls
-        else:
-            written = self._written.get(day, 0) + calls
-            # Counts of earlier days are no longer needed.
-            self._written, self._others = {day: written}, {day: max(0, total - written)}
+        for noted, calls in ({day: 0} | pending).items():  # two days at midnight
+            try:
+                total = self._add(noted, calls)
+            except OSError as error:
+                self._problem = f"cannot be used ({error.strerror or type(error).__name__})"
+                with self._lock:
+                    self._unwritten[noted] = self._unwritten.get(noted, 0) + calls
+            else:
+                written = self._written[noted] = self._written.get(noted, 0) + calls
+                self._others[noted] = max(0, total - written)
 
     def _add(self, day: int, calls: int) -> int:
         """Add calls to the count in the file, and return the new count."""
@@ -154,14 +156,15 @@ class DayCount:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         with os.fdopen(descriptor, "r+b") as file, _locked(descriptor):
             days = self._days_in(file.read(_LARGEST + 1))
-            known = days.get(self._entry, [day, 0])
-            if known[0] > day:  # midnight has passed since these calls were made
-                return calls
-            total = max(0, calls + (known[1] if known[0] == day else 0))
+            entry = f"{self._entry}-{day}"
+            total = max(0, calls + days.pop(entry, [day, 0])[1])
             if not calls:
                 return total
-            days = {entry: found for entry, found in days.items() if found[0] >= day}
-            days[self._entry] = [day, total]
+            # A clock may be wrong, so another day's entries are dropped only if they are too many.
+            others = [name for name, found in days.items() if found[0] != day]
+            for name in others[:-_MOST_OTHERS]:
+                del days[name]
+            days[entry] = [day, total]
             content = json.dumps(days).encode()
             file.seek(0)
             file.write(content)
@@ -169,19 +172,14 @@ class DayCount:
             return total
 
     def _days_in(self, content: bytes) -> dict[str, list[int]]:
-        if not content:
-            return {}
-        try:
-            found = json.loads(content)
-            sound = len(content) <= _LARGEST and all(
-                [type(number) for number in entry] == [int, int] for entry in found.values()
-            )
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            sound = False
-        if not sound:
-            self._problem = "is damaged, so today's count starts over"
-            return {}
-        return dict(found)
+        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+            days: dict[str, list[int]] = json.loads(content or b"{}")
+            if len(content) <= _LARGEST and all(
+                [type(number) for number in entry] == [int, int] for entry in days.values()
+            ):
+                return days
+        self._problem = "is damaged, so today's count starts over"
+        return {}
 
     def _warn(self) -> None:
         """Log a problem with the file, once, in the thread of the event loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from ccv2_async.errors import DailyQuotaExceeded, InvalidField
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import DAY, Budget
 from ccv2_async.transport.quota.day_count import DayCount, path_of_day_count
-from tests.support.clocks import ManualClock
+from tests.support.clocks import NOON, ManualClock
 from tests.support.exposure import texts_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,54 @@ async def test_calls_of_a_day_that_begins_before_the_file_is_written_count(tmp_p
     free.set()
     await budget._day_count.flush()
     assert (await budget_on(path, clock)).remaining_today == 99
+
+
+@pytest.mark.parametrize("ahead", [DAY, 365 * DAY, -DAY])
+async def test_a_process_with_a_wrong_clock_leaves_the_counts_of_today(
+    ahead: float, tmp_path: Path
+) -> None:
+    path, right, wrong = tmp_path / "calls.json", ManualClock(), ManualClock(epoch=NOON + ahead)
+    other = Budget(None, 100, clock=right)
+    await other.remember(DayCount("other", path=path))
+    await use(other, 4)
+    await use(await budget_on(path, right), 6)
+    for calls in (1, 2):
+        await use(await budget_on(path, wrong), calls)
+        await use(await budget_on(path, right), calls)
+    assert (await budget_on(path, right)).remaining_today == 91
+    assert (await budget_on(path, wrong)).remaining_today == 97
+    again = Budget(None, 100, clock=right)
+    await again.remember(DayCount("other", path=path))
+    assert again.remaining_today == 96
+
+
+async def test_a_clock_that_is_ahead_for_a_moment_loses_no_count(tmp_path: Path) -> None:
+    path, clock, free = tmp_path / "calls.json", ManualClock(), threading.Event()
+    await use(await budget_on(path, clock), 5)
+    budget = await budget_on(path, clock)
+    await use(budget, 3)
+    assert budget._day_count is not None
+    budget._day_count._executor.submit(free.wait, 10)  # as if another process held the lock
+    await budget.acquire(Lane.BULK)
+    clock.suspend(365 * DAY)
+    await budget.acquire(Lane.BULK)
+    clock.suspend(-365 * DAY)
+    await budget.acquire(Lane.BULK)
+    free.set()
+    await budget._day_count.flush()
+    assert budget.remaining_today == 90
+    assert (await budget_on(path, clock)).remaining_today == 90
+
+
+async def test_entries_of_other_days_are_dropped_once_they_are_many(tmp_path: Path) -> None:
+    path, clock = tmp_path / "calls.json", ManualClock()
+    budget = await budget_on(path, clock)
+    for _ in range(110):
+        await use(budget, 1)
+        await clock.advance(DAY)
+    await use(budget, 1)
+    days = sorted(day for day, _ in json.loads(path.read_text("utf-8")).values())
+    assert days == [*range(days[-1] - 100, days[-1] + 1)]
 
 
 COUNTING = """
