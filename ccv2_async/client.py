@@ -789,7 +789,8 @@ class ConstantContact:
             path: The path below the base URL, such as "/contacts", with or without a query. A full
                 URL below the base URL, such as those in responses, is accepted too.
             query: Names and values to add to the query; None leaves one out.
-            json: The body: a model, or plain lists and dicts.
+            json: The body: a model, or plain lists and dicts. Do not change it before the call
+                returns.
             lane: The priority while calls wait for the quota.
 
         Raises:

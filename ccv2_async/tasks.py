@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from ccv2_async.errors import UsageError
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
 T = TypeVar("T")
+
+_MOST_THREADS = 40
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("_limiter")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -55,7 +59,10 @@ def ends_task(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
 
 
 async def in_thread(work: Callable[..., T], *args: object) -> T:
-    """Return `work(*args)`, computed in a thread, or here if the system starts no more threads."""
+    """Return `work(*args)`, computed in a thread, or here if the system starts no more threads.
+
+    The threads are limited apart from anyio's own, all of which the application may use for long.
+    """
     has_begun = False
 
     def begin() -> T:
@@ -63,8 +70,11 @@ async def in_thread(work: Callable[..., T], *args: object) -> T:
         has_begun = True
         return work(*args)
 
+    limiter = _limiter.get(None)
+    if limiter is None:
+        _limiter.set(limiter := anyio.CapacityLimiter(_MOST_THREADS))
     try:
-        return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True, limiter=limiter)
     except RuntimeError:
         if has_begun:
             raise

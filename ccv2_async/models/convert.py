@@ -37,6 +37,12 @@ Redact = Callable[[str, int], str]
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 EXCERPT_LIMIT = 80
+SMALL = 64 * 1024
+"""The bytes or characters that the event loop handles within a few milliseconds."""
+
+_LIGHT = 4000
+"""The same for values."""
+
 MAX_WEIGHT = 1_000_000
 """The maximum number of values in a document: about 60 MB. An array or object counts as four."""
 
@@ -220,9 +226,14 @@ def weight_of(content: bytes) -> int:
     return content.count(b",") + 4 * (content.count(b"[") + content.count(b"{"))
 
 
-def is_heavy(value: object, most: int, longest: int) -> bool:
-    """Return whether a model or JSON has more than `most` values, or more text than `longest`."""
-    left, parts = most, list[Any]([value])
+def is_large(content: bytes) -> bool:
+    """Return whether reading JSON would block the event loop."""
+    return len(content) > SMALL or weight_of(content) > _LIGHT
+
+
+def is_heavy(value: object) -> bool:
+    """Return whether encoding a model or JSON would block the event loop."""
+    left, longest, parts = _LIGHT, SMALL, list[Any]([value])
     while parts and left >= 0 <= longest:
         part = parts.pop()
         left -= 1

@@ -12,6 +12,7 @@ import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import cache
@@ -21,6 +22,7 @@ import attrs
 
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.hooks import DEPTH_LIMIT, ID_NAME, shapes, utc_text
+from ccv2_async.text import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -407,6 +409,20 @@ _PARAMETERS = {
     **dict.fromkeys(("include_list_id", "include_contact_id"), bool),
     **dict.fromkeys(("updateSummary", "blanks_enabled"), bool),
 }
+
+
+@contextmanager
+def unchanged(field: str, value: object) -> Iterator[None]:
+    """Guard a block in which a thread reads an argument, which another task may change meanwhile.
+
+    Raises:
+        InvalidField: It was changed, so that it could not be read. Nothing was sent.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # a dict cannot be read while it grows or shrinks
+        rule = f"it must stay as it is until the call returns ({described(error)})"
+        raise InvalidField(field, type(value), rule) from None
 
 
 def checked_model(value: object, model: type[T], field: str, *, written: bool = False) -> T:

@@ -462,7 +462,8 @@ class Activities(Resource):
         rows = [] if (reads := reads_rows(contacts)) else rows_of(contacts)
         async with starting:
             rows = await threads.run(rows_of, contacts) if reads else rows
-            parts = await threads.run(requests, rows)
+            with validation.unchanged("contacts", contacts):
+                parts = await threads.run(requests, rows)
         portions = [Portion(BytesBody(part.content), Lines(first=part.first)) for part in parts]
         return f"{len(rows):,} contact{'s' * (len(rows) != 1)}", portions
 

@@ -24,7 +24,7 @@ from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError,
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import Call, carried_out, off_loop, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, parsed
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -153,7 +153,7 @@ class Resource:
                     validation.check(part)
             return BytesBody(encode_body(body))
 
-        encoded = await off_loop(encode, body) if body is not None else None
+        encoded = await self._session.encoded(encode, body, what) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
         response = await self._session.send(call)
         return await parsed(response, lambda sent: sent.from_service(effect, bare=bare))
@@ -202,14 +202,9 @@ class Resource:
         checked = validation.checked_changes(changes, endpoint.written)
         before: Any = await self._get(endpoint.model, path, ids, what=what)
         after = attrs.evolve(before, **checked)
-        return await self._replace(
-            endpoint.model,
-            path,
-            endpoint.sendable(after) if endpoint.sendable else after,
-            what=f"update of {what}",
-            query=query,
-            checked=True,
-        )
+        body = endpoint.sendable(after) if endpoint.sendable else after
+        what = f"update of {what}"
+        return await self._replace(endpoint.model, path, body, what=what, query=query, checked=True)
 
     async def _create_one(self, endpoint: Endpoint[T], new: object, *ids: str) -> T:
         """Create a resource under the parents that its path names, and return it.

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 import pytest
 
+from ccv2_async.errors import InvalidField
 from ccv2_async.models import AccountInfo, validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources import base
 from ccv2_async.transport.calls import raw
+from tests.support.probes import until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
     from ccv2_async import ConstantContact
     from ccv2_async.sandbox import Sandbox
 
@@ -78,3 +84,66 @@ async def test_a_small_object_is_written_back_without_a_thread(
     await client.account.replace_info(info)
     await client.request("PUT", "/account/info", json=info.to_dict())
     assert set(threads) == {IN_LOOP}
+
+
+class Changing(dict[str, Any]):
+    """A dict that grows while a thread reads it."""
+
+    def items(self) -> Any:
+        def pairs() -> Iterator[tuple[str, Any]]:
+            for pair in super(Changing, self).items():
+                yield pair
+                grown = threading.Thread(target=lambda: self.setdefault("another", 1))
+                grown.start()
+                grown.join()
+
+        return pairs()
+
+
+CHANGING: dict[str, Callable[[ConstantContact], Awaitable[object]]] = {
+    "raw": lambda cc: cc.request("PUT", "/account/info", json=Changing(LARGE["many values"])),
+    "model": lambda cc: cc.account.replace_info(
+        AccountInfo(website="x" * 100_000, extra=Changing(a=1, b=2))
+    ),
+    "rows": lambda cc: cc.activities.begin_add_contacts(
+        [Changing(email="a@example.com", first_name="A")], lists=["1"]
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CHANGING.values(), ids=[*CHANGING])
+async def test_a_body_that_is_changed_while_a_thread_reads_it_is_refused(
+    client: ConstantContact,
+    sandbox: Sandbox,
+    call: Callable[[ConstantContact], Awaitable[object]],
+) -> None:
+    with pytest.raises(InvalidField, match=r"must stay as it is until .*Nothing was sent"):
+        await call(client)
+    assert sandbox.admin.requests("PUT") + sandbox.admin.requests("POST") == []
+
+
+@pytest.fixture
+async def busy_application() -> AsyncIterator[None]:
+    """Work of the application hangs in all threads that it may use."""
+    free = threading.Event()
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    works = [
+        asyncio.create_task(anyio.to_thread.run_sync(free.wait, 60))
+        for _ in range(int(limiter.total_tokens))
+    ]
+    await until(lambda: not limiter.available_tokens)
+    yield
+    free.set()
+    await asyncio.gather(*works)
+
+
+@pytest.mark.usefixtures("busy_application")
+async def test_a_busy_application_holds_up_no_large_object(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    body = json.dumps(LARGE["many values"])
+    sandbox.admin.fault("answer", status=200, body=body, headers=JSON, times=3)
+    async with asyncio.timeout(20):
+        info = await client.account.update_info(organization_name="Cafe")
+        assert info.website == "x"
+        await client.request("PUT", "/account/info", json=LARGE["many values"])

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from ccv2_async import errors
-from ccv2_async.models.convert import (
-    decode_one,
-    decode_plain,
-    decode_rows,
-    decode_whole,
-    is_heavy,
-    weight_of,
-)
+from ccv2_async.models.convert import decode_one, decode_plain, decode_rows, decode_whole, is_large
 from ccv2_async.tasks import in_thread
 from ccv2_async.text import described, one_line
 from ccv2_async.transport.calls.responses import from_elsewhere, parse_errors, refusal, time_of
@@ -38,10 +31,6 @@ MAX_STATUS_RESPONSE = 1024 * 1024
 CALL_DEADLINE = 120.0
 UPLOAD_DEADLINE = 900.0
 LONGEST_EXCERPT = 4096
-
-# The event loop handles this much within a few milliseconds.
-_SMALL = 64 * 1024
-_LIGHT = 4000
 
 
 @attrs.frozen
@@ -205,11 +194,6 @@ class Response:
             raise
         return self
 
-    @property
-    def is_large(self) -> bool:
-        """Whether reading it would block the event loop."""
-        return len(self.content) > _SMALL or weight_of(self.content) > _LIGHT
-
     def _decoded(self, decoding: Callable[..., R]) -> R:
         if self.flaw:
             raise errors.OutcomeUnknown(
@@ -254,14 +238,6 @@ def carried_out(status: int) -> Iterator[None]:
         raise
 
 
-async def off_loop(work: Callable[[T], R], value: T) -> R:
-    """Return `work(value)`, computed in a thread if the model or JSON is large.
-
-    An object that is written back is as large as the service sent it.
-    """
-    return await in_thread(work, value) if is_heavy(value, _LIGHT, _SMALL) else work(value)
-
-
 async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     """Return `parse(answer)`, computed in a thread if the response is large.
 
@@ -269,14 +245,11 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
         DecodeError: The response has a shape that `parse` does not know.
     """
     try:
-        return await in_thread(parse, response) if response.is_large else parse(response)
+        return await in_thread(parse, response) if is_large(response.content) else parse(response)
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
         odd = described(error)
     odd = response.redact(odd, 200)
-    raise errors.DecodeError.from_parts(
-        response.what,
-        f"the service returned {response.status} in an unknown format ({odd})",
-        status=response.status,
-    )
+    reason = f"the service returned {response.status} in an unknown format ({odd})"
+    raise errors.DecodeError.from_parts(response.what, reason, status=response.status)

@@ -10,7 +10,7 @@ import httpx
 from ccv2_async.errors import InvalidField
 from ccv2_async.models.convert import encode_body
 from ccv2_async.models.validation import one_of, query_of
-from ccv2_async.transport.calls.call import Call, carried_out, off_loop, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, parsed
 from ccv2_async.transport.calls.download import target_of
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -66,7 +66,7 @@ async def send_raw(
         raise InvalidField("json", json, "leave it out; a GET has no body")
     below, pairs = _checked_path(path, session.base_url)
     what, pairs = f"{verb} {below}", pairs + query_of(query)
-    body = None if json is None else BytesBody(await off_loop(encode_body, json))
+    body = None if json is None else BytesBody(await session.encoded(encode_body, json, what))
     call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=checked_lane(lane))
     if call.effect is Effect.SAFE:
         return await session.read(call, _response)

@@ -17,6 +17,8 @@ import attrs
 import httpx
 
 from ccv2_async import errors
+from ccv2_async.models.convert import SMALL, is_heavy
+from ccv2_async.models.validation import unchanged
 from ccv2_async.observe import Hook, Throttled
 from ccv2_async.tasks import in_thread, running_loop
 from ccv2_async.transport.calls import deadline, responses
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from ccv2_async.transport.http.engine import Engine
     from ccv2_async.transport.quota.budget import Budget
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ccv2_async.transport")
@@ -74,9 +77,6 @@ LATE = 0.1
 
 REFUSED_WITHIN = 5.0
 """Seconds to wait for the reason of a refusal, once its status is known."""
-
-# The maximum number of bytes to search for secrets without blocking the event loop.
-_SMALL = 64 * 1024
 
 
 @attrs.define(eq=False)
@@ -336,6 +336,28 @@ class Session:
         finally:
             self._shared.waits.discard(wait)
         self._require_open(what, advice)
+
+    async def encoded(self, encode: Callable[[T], R], body: T, what: str) -> R:
+        """Return `encode(body)`, computed in a thread if the model or JSON is large.
+
+        An object that is written back is as large as the service sent it.
+
+        Args:
+            encode: Validates and encodes.
+            body: What is to be sent.
+            what: The call, for messages.
+
+        Raises:
+            InvalidField: Another task changed the body meanwhile. Nothing was sent.
+            DeadlineExceeded: The deadline passed first. Nothing was sent.
+            ClientClosed: The client was closed. Nothing was sent.
+        """
+        if not is_heavy(body):
+            return encode(body)
+        self.require_loop(what)
+        with unchanged("request body", body):
+            async with self.while_open(what), self.starting(what, self.call_limit()):
+                return await in_thread(encode, body)
 
     async def sleep(self, seconds: float, what: str) -> None:
         """Wait before a call, for as long as the client is open.
@@ -633,16 +655,12 @@ class Session:
     async def _without_secrets(self, content: bytes) -> bytes:
         """Return the body of a response without secrets; redact a large one in a thread."""
         redact = self.credentials.redact_content
-        return redact(content) if len(content) <= _SMALL else await in_thread(redact, content)
+        return redact(content) if len(content) <= SMALL else await in_thread(redact, content)
 
     def _broke_off(self, call: Call, failure: Exception) -> errors.ConnectionLost:
         why = self._judge.described(failure)
-        return errors.ConnectionLost.from_parts(
-            call.what,
-            f"the connection broke while the response was being read ({why})",
-            "Try again.",
-            sent="wholly",
-        )
+        reason = f"the connection broke while the response was being read ({why})"
+        return errors.ConnectionLost.from_parts(call.what, reason, "Try again.", sent="wholly")
 
     async def _refused(
         self, call: Call, response: httpx.Response, token: int, number: int

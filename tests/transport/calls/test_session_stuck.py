@@ -73,6 +73,16 @@ class Stuck:
         (self.directory / name).write_bytes(content)
         return self.directory / name
 
+    def body(self) -> object:
+        stuck = self
+
+        class Body(dict[str, object]):
+            def items(self) -> Any:
+                stuck.block()
+                return super().items()
+
+        return Body({"website": "x" * 100_000})
+
     def rows(self) -> Iterator[str]:
         yield "Email"
         self.block()
@@ -148,6 +158,7 @@ CALLS: dict[str, Callable[[ConstantContact, Stuck], Awaitable[object]]] = {
     "many files": lambda cc, stuck: upload_many(cc, stuck.path("menu.pdf", b"a" * SIZE)),
     "import": lambda cc, stuck: import_(cc, stuck.path("all.csv", b"Email\na@example.com\n")),
     "rows": lambda cc, stuck: import_(cc, csv.DictReader(stuck.rows())),
+    "large body": lambda cc, stuck: cc.request("POST", "/lists", json=stuck.body()),
     "download": lambda cc, stuck: download(cc, Writer(stuck)),
     "download progress": lambda cc, stuck: download(
         cc, stuck.directory / "copy", on_progress=stuck.wait
