@@ -111,11 +111,17 @@ class _Folders:
 
 def _below(above: Names | None, folder: LibraryFolder) -> Names | None:
     """Return the names that lead to a folder from those of the one above it."""
-    if above is None or (not above and folder.level == _SYSTEM_LEVEL):
+    if above is None or (not above and _required(folder, "level") == _SYSTEM_LEVEL):
         return None
-    if not folder.name:
-        raise errors.DecodeError(f"library folder {folder.id}: it has no name.", safe_to_retry=True)
-    return (*above, folder.name)
+    return (*above, _required(folder, "name"))
+
+
+def _required(folder: LibraryFolder, name: str) -> Any:
+    """Return a field of a folder: its name, or its level, which alone tells whose folder it is."""
+    if (value := getattr(folder, name)) in {None, ""}:
+        text = f"library folder {folder.id}: it has no {name}."
+        raise errors.DecodeError(text, safe_to_retry=True)
+    return value
 
 
 @attrs.define(eq=False, repr=False)
@@ -224,7 +230,7 @@ class Mirror:
         found = _Folders(0, {ROOT: ()})
         if self._base != ROOT:
             base = await self._library.get_folder(self._base)
-            if base.level == _SYSTEM_LEVEL:
+            if _required(base, "level") == _SYSTEM_LEVEL:
                 rule = "it must be a folder of your own; the service's own folders are not mirrored"
                 raise errors.InvalidField("folder_id", self._base, rule)
             found = _Folders(base.level or 1, {ROOT: None, base.id: ()})

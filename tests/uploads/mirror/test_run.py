@@ -653,8 +653,10 @@ async def test_a_copy_of_a_file_that_was_sent_twice_and_then_changed_is_named_un
     assert stored(sandbox) == {"a.png": b"two"}
 
 
-# A UUID may stand for the number of any file.
-NUMBERED = b'{"id": "5d2b7d3c-0f2e-4a57-9a43-4c1b3a9d7e10", "name": "a(1).png", "description": ""}'
+def numbered(sandbox: Sandbox) -> bytes:
+    """The record of the next file, with a number in its name; the sandbox counts its IDs up."""
+    next_id = max(int(file["id"]) for file in sandbox.admin.files()) + 1
+    return json.dumps({"id": str(next_id), "name": "a(1).png", "description": ""}).encode()
 
 
 async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
@@ -663,9 +665,9 @@ async def test_if_the_service_refuses_a_taken_name_the_old_file_goes_first(
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
     taken = b'[{"error_key": "http.status.conflict", "error_message": "The name is taken."}]'
-    answers = [(400, taken), (409, taken), (200, NUMBERED)]
-    for version, (status, body) in enumerate(answers, start=1):
+    for version, status in enumerate((400, 409, 200), start=1):
         tree({"a.png": str(version)})
+        body = numbered(sandbox) if status == 200 else taken
         sandbox.admin.fault("answer", "PUT", status=status, body=body)
         puts = len(sent(sandbox, "PUT"))
         assert not (await client.library.mirror(root)).failed
@@ -679,7 +681,7 @@ async def test_a_service_that_never_gives_the_name_is_reported(
     root = tree({"a.png": "0"})
     await client.library.mirror(root)
     tree({"a.png": "1"})
-    sandbox.admin.fault("answer", "PUT", status=200, body=NUMBERED, times=2)
+    sandbox.admin.fault("answer", "PUT", status=200, body=numbered(sandbox), times=2)
     (entry,) = (await client.library.mirror(root)).failed
     assert "a name other than a.png" in str(entry.error)
     assert stored(sandbox) == {"a(1).png": b"1"}
@@ -1148,16 +1150,36 @@ async def test_a_folder_that_a_listing_lacks_is_requested(
     assert (result.entries, result.equal) == ((), 3)
 
 
-async def test_a_folder_without_a_name_stops_the_mirror(
-    client: ConstantContact, sandbox: Sandbox, tree: Tree
+FOLDER_LACKS: dict[str, tuple[str, Callable[[list[Any]], object]]] = {
+    "an empty name": ("no name", lambda rows: row(rows, "sub").update(name="")),
+    "no level": ("no level", lambda rows: row(rows, "sub").pop("level")),
+    "no level of the service's own": ("no level", lambda rows: row(rows, "Images").pop("level")),
+}
+
+
+@pytest.mark.parametrize("lacking", FOLDER_LACKS)
+async def test_a_folder_without_a_name_or_level_stops_the_mirror(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree, lacking: str
 ) -> None:
     root = tree({"sub/b.png": "b"})
     await client.library.mirror(root)
-    incomplete(sandbox, "/library/folders", lambda rows: row(rows, "sub").update(name=""))
+    reason, change = FOLDER_LACKS[lacking]
+    incomplete(sandbox, "/library/folders", change)
     before = len(sandbox.admin.requests())
-    with pytest.raises(errors.DecodeError, match="it has no name"):
+    with pytest.raises(errors.DecodeError, match=f"it has {reason}"):
         await client.library.mirror(root, delete=True, max_delete=None)
     assert {entry.method for entry in sandbox.admin.requests()[before:]} == {"GET"}
+
+
+async def test_a_mirrored_folder_without_a_level_stops_the_mirror(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    folder = await client.library.create_folder("Top")
+    body = json.dumps({"id": folder.id, "name": "Top", "children": []})
+    sandbox.admin.fault("answer", "GET", f"/library/folders/{folder.id}", status=200, body=body)
+    with pytest.raises(errors.DecodeError, match="it has no level"):
+        await client.library.mirror(tree({"a.png": "a"}), folder_id=folder.id)
+    assert not sandbox.admin.requests("POST", "/library/files")
 
 
 @pytest.mark.parametrize(
