@@ -96,9 +96,9 @@ class Looker:
             if job not in gone:
                 self.learn_of(queue, job, rows.get(job.id), now)
         row = None
-        for job in gone:
-            if row is not NO_NEWS:  # after a failure, the others wait for the next look
-                row = await queue.kind.find(self._session, job)
+        for job in gone:  # after a failure, the others wait for the next look
+            is_usable = row is None or row.status
+            row = await queue.kind.find(self._session, job) if is_usable else NO_NEWS
             self.learn_of(queue, job, row, self._clock.monotonic())
 
     def learn_of(self, queue: JobQueue, job: Job, row: Row | None, now: float) -> None:

@@ -14,7 +14,7 @@ from ccv2_async import errors
 from ccv2_async.activities.split import combined_status
 from ccv2_async.models.activities import Activity
 from ccv2_async.polling.job import State
-from ccv2_async.polling.schedule import LONGEST_WAIT, is_lost, next_look
+from ccv2_async.polling.schedule import LONGEST_WAIT, next_look
 from ccv2_async.uploads.ledger import BulkState, after_end
 from ccv2_async.workers.records import UPLOAD_TASK
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.client import ConstantContact
     from ccv2_async.clock import Clock
+    from ccv2_async.polling.job import Job
     from ccv2_async.polling.poller import ActivityPoller, UploadPoller
     from ccv2_async.workers.records import JobRecord
     from ccv2_async.workers.settings import WorkerSettings
@@ -109,7 +110,10 @@ class Sweeper:
                 f"The record of job {record.key} has no resume token, so it cannot be followed. "
                 "The service accepted the job; look for it in the account."
             )
-        return [self.client.resume(token) for token in record.tokens]
+        pollers = [self.client.resume(token) for token in record.tokens]
+        for job in map(job_of, pollers):
+            job.unknown = max(job.unknown, record.unknown)  # the client looks up a forgotten job
+        return pollers
 
     async def _ask(self, tokens: Sequence[str]) -> bool:
         """Ask for the status of the jobs with these tokens; return whether that was possible."""
@@ -130,10 +134,6 @@ class Sweeper:
         now = self.clock.time()
         age = now - (record.accepted if record.accepted is not None else record.created)
         if asked:
-            would_be_lost = is_lost(age, record.unknown + 1)
-            for poller in pollers if would_be_lost else ():
-                if poller._job.unknown and not await _is_found(poller):  # noqa: SLF001  # ours
-                    return ended(seen(record, pollers), poller.failure())
             record = seen(record, pollers)
             if all(poller.done for poller in pollers):
                 try:
@@ -224,18 +224,13 @@ def seen(record: JobRecord, pollers: Sequence[AnyPoller]) -> JobRecord:
     """Return the record after a look at its jobs."""
     statuses = [poller.status for poller in pollers]
     status = statuses[0] if len(statuses) == 1 else combined_status(statuses)
-    jobs = [poller._job for poller in pollers]  # noqa: SLF001  # ours
-    unknown = record.unknown + 1 if any(job.unknown for job in jobs) else 0
+    unknown = max(job.unknown for job in map(job_of, pollers))
     return attrs.evolve(record, status=status, unknown=unknown, looks=record.looks + 1)
 
 
-async def _is_found(poller: AnyPoller) -> bool:
-    """Look up a job that several looks did not know; return False if it is lost."""
-    job, sweep = poller._job, poller._sweep  # noqa: SLF001  # all are ours
-    row = await job.kind.find(poller._session, job)  # noqa: SLF001
-    if row is not None:
-        sweep.learn(job, row)
-    return row is not None
+def job_of(poller: AnyPoller) -> Job:
+    """Return the job that a poller follows."""
+    return poller._job  # noqa: SLF001  # ours
 
 
 def counts(activities: Sequence[Any]) -> dict[str, Any]:
