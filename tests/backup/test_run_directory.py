@@ -181,6 +181,17 @@ async def test_a_damaged_journal_ends_the_run_with_a_plain_error(
         await cc.backup(tmp_path)
 
 
+async def test_a_journal_with_a_damaged_name_of_a_table_cannot_be_opened(
+    cc: ConstantContact, tmp_path: Path
+) -> None:
+    Journal.open(str(tmp_path)).close()
+    whole = (tmp_path / NAME).read_bytes()
+    assert b"tableabout" in whole
+    (tmp_path / NAME).write_bytes(whole.replace(b"tableabout", b"tableab\xffut", 1))
+    with pytest.raises(errors.UsageError, match="the name of a table is damaged"):
+        await cc.backup(tmp_path)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

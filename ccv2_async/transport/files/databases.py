@@ -107,7 +107,7 @@ def connect(path: str, *, to_read: bool = False) -> sqlite3.Connection:
     if to_read and not has_more:
         try:
             connection.execute("SELECT 1 FROM sqlite_master")
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             connection = connected(f"{address}&immutable=1")
     return connection
@@ -254,6 +254,8 @@ def explained(path: str, what: str, instead: str) -> Iterator[None]:
 
     try:
         yield
+    except UnicodeDecodeError:  # SQLite's message quotes the name of a table
+        raise unopened(path, ValueError("the name of a table is damaged")) from None
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR, SQLITE_NOTADB
             raise unopened(path, error) from None

@@ -1313,3 +1313,20 @@ async def test_a_damaged_byte_in_the_key_of_a_row_never_leads_to_a_second_upload
         refused += 1
     assert refused > 1
     assert len(sandbox.admin.requests(*POSTS)) == 2
+
+
+@pytest.mark.parametrize("byte", [b"x", b"\xff"])
+async def test_a_damaged_name_of_a_table_is_a_plain_error_and_nothing_is_sent(
+    client: ConstantContact, sandbox: Sandbox, journal: Path, pictures: Pictures, byte: bytes
+) -> None:
+    files = pictures("a.png")
+    await run(client, files, journal)
+    whole = journal.read_bytes()
+    assert b"tableabout" in whole
+    journal.write_bytes(whole.replace(b"tableabout", b"tableab" + byte + b"ut", 1))
+    for options in ({"dry_run": True}, {}):
+        with pytest.raises(errors.UsageError, match="the journal cannot be opened"):
+            await run(client, files, journal, **options)
+    with pytest.raises(errors.UsageError, match="the journal cannot be read"):
+        await anext(read_journal(journal))
+    assert len(sandbox.admin.requests(*POSTS)) == 1
