@@ -64,11 +64,10 @@ def combined_status(statuses: Sequence[str | None]) -> str | None:
     if all(status in _ENDED for status in statuses):
         worst = next(word for word in _ENDED if word in statuses)
         return str(ActivityStatus.ERROR if worst in _WITHOUT_RESULT else worst)
-    known = [status for status in statuses if status is not None]
-    if any(status in _ENDED for status in known):
+    if any(status in _ENDED for status in statuses):
         return str(ActivityStatus.RUNNING)
-    furthest = next((str(word) for word in _GOING_ON if word in known), None)
-    return furthest or next(iter(known), None)
+    furthest = next((str(word) for word in _GOING_ON if word in statuses), None)
+    return furthest or next((status for status in statuses if status is not None), None)
 
 
 @attrs.frozen
@@ -136,10 +135,16 @@ class _Split:
     """The known states of the activities of one job.
 
     Their own pollers share other `Job` objects, which learn from their own looks.
+
+    Attributes:
+        lines: The place of the lines of each.
+        jobs: The activities.
+        strict: Whether the result must say of each how many rows failed.
     """
 
     lines: tuple[Lines, ...]
     jobs: tuple[Job, ...]
+    strict: bool
 
     @property
     def id(self) -> str:
@@ -207,11 +212,10 @@ class SplitJobs:
             ACTIVITY, path="/activities", ask=self._ask, fetch=self._fetch
         )
 
-    def add(self, parts: Sequence[Part]) -> _Split:
+    def add(self, parts: Sequence[Part], *, strict: bool = False) -> _Split:
         """Return the shared state of these activities, which their poller holds."""
-        split = _Split(
-            tuple(part.lines for part in parts), tuple(attrs.evolve(part.job) for part in parts)
-        )
+        jobs = tuple(attrs.evolve(part.job) for part in parts)
+        split = _Split(tuple(part.lines for part in parts), jobs, strict)
         return self._splits.setdefault(split.id, split)
 
     async def _ask(self, session: Session, ids: Sequence[str]) -> Mapping[str, Row]:
@@ -226,21 +230,29 @@ class SplitJobs:
         return combined
 
     async def _fetch(self, session: Session, job: Job) -> SplitActivity:
-        split = self._splits[job.id]
+        split, unknown = self._splits[job.id], None
         for part in split.jobs:
             if part.state is State.LOST:
                 continue
             try:
                 activity = await ACTIVITY.fetch(session, part)
             except _OF_ONE as error:
-                if not (is_of_one(error) or getattr(error, "is_from_service", False)):
+                # Without this activity's ID, it may be an error of a gateway.
+                is_own = is_of_one(error) and getattr(error, "where", "") != "id"
+                if not (is_own or getattr(error, "is_from_service", False)):
                     raise
+                if split.strict:
+                    unknown = error
+                    continue
                 # Its status is known, and the others have results. Only its counts are unknown.
                 logger.warning("The result of activity %s is left out: %s", part.id, error.message)
                 activity = Activity(id=part.id, status=part.status)
             # It may contradict the list of activities, which had the status.
             row = Row(str(activity.status or part.status), detail=activity)
             part.learn(row, session.clock.monotonic())
+        if unknown is not None:
+            unknown.extend("It is not known whether rows of this activity failed.")
+            raise unknown
         return split.combined()
 
 
@@ -248,8 +260,9 @@ class BulkPoller(ActivityPoller):
     """The poller of a call that started one bulk activity, or several for a larger job.
 
     Use it like any other poller. The result of a call that was split is a `SplitActivity`. Awaiting
-    a call that was made with `strict=True` raises `PartialFailure` if rows failed. A resume
-    token names one activity, so a split call has one for each activity: `tokens()`. Resume each
+    a call that was made with `strict=True` raises `PartialFailure` if rows failed, and another
+    error if the result of an activity is unknown; awaiting it again asks again. A resume token
+    names one activity, so a split call has one for each activity: `tokens()`. Resume each
     separately, and `client.wait_all` waits for them together.
 
     Source: "Bulk activities" pages of the service's documentation.
@@ -270,7 +283,7 @@ class BulkPoller(ActivityPoller):
         self._parts = tuple(parts)
         job = self._parts[0].job
         if len(self._parts) > 1:
-            self._split = jobs.add(self._parts)
+            self._split = jobs.add(self._parts, strict=strict)
             job = sweep.start(jobs.kind, self._split.id, label=label)
         super().__init__(session, sweep, job)
 
@@ -307,9 +320,8 @@ class BulkPoller(ActivityPoller):
 
     async def _outcome(self, ends: float, until: dict[JobKind, float]) -> Activity:
         activity = await super()._outcome(ends, until)
-        failed = activity.failed_rows
-        if self._strict and failed:
-            raise self._partial(activity, failed)
+        if self._strict and activity.failed_rows:
+            raise self._partial(activity)
         return activity
 
     def failure(self) -> errors.JobError:
@@ -332,12 +344,13 @@ class BulkPoller(ActivityPoller):
             activity=activity,
         )
 
-    def _partial(self, activity: Activity, failed: int) -> errors.PartialFailure:
+    def _partial(self, activity: Activity) -> errors.PartialFailure:
         of = f" of {activity.contact_count:,}" if activity.contact_count else ""
         first = first_error(activity, "; the first: {}")
         return errors.PartialFailure(
-            f"activity {self._job.label} (ID {self.id}) is COMPLETE, but rows failed ({failed:,}"
-            f"{of}{first}). The others were carried out. Correct the failed rows and send them.",
+            f"activity {self._job.label} (ID {self.id}) is COMPLETE, but rows failed "
+            f"({activity.failed_rows:,}{of}{first}). The others were carried out. "
+            "Correct the failed rows and send them.",
             id=self.id,
             status=str(activity.status),
             token=self._only_token,

@@ -124,10 +124,8 @@ class Starter:
             while True:
                 try:
                     return await self._session.send(call)
-                except errors.DailyQuotaExceeded:
-                    raise
                 except errors.QuotaExceeded as error:
-                    if not len(waiting):
+                    if isinstance(error, errors.DailyQuotaExceeded) or not len(waiting):
                         raise
                     refused = error
                 # Every wait for a job ends eventually, so this loop does too.

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from tests.support.servers import Wire
 
 
+JSON = {"content-type": "application/json"}
+
+
 def addresses(count: int) -> list[str]:
     return [f"person{number}@example.com" for number in range(1, count + 1)]
 
@@ -286,6 +289,56 @@ async def test_a_page_in_place_of_the_result_of_a_part_loses_no_counts(
     result = await poller
     assert isinstance(result, SplitActivity)
     assert [part.contact_count for part in result.parts] == [20_000, 20_000, 5_000]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": 403, "message": "Forbidden"},
+        {"type": "about:blank", "title": "Forbidden", "status": 403},
+        {"id": "3f2a8c1e-7a11-4b52-9c6e-0a1b2c3d4e5f", "errors": ["Forbidden"]},
+        {"id": "a9", "status": "COMPLETE"},
+        {"errors": "Forbidden"},
+    ],
+)
+async def test_json_of_a_gateway_in_place_of_the_result_of_a_part_loses_no_failed_rows(
+    client: ConstantContact, sandbox: Sandbox, gone: Path, body: dict[str, Any], *, strict: bool
+) -> None:
+    poller = await client.activities.begin_remove_contacts(gone, lists=["1"], strict=strict)
+    error: dict[str, Any] = {"status": 200, "body": json.dumps(body), "headers": JSON}
+    sandbox.admin.fault("answer", "GET", f"/activities/{poller.ids[1]}", times=None, **error)
+    for _ in range(2):
+        with pytest.raises(errors.DecodeError, match=f"activity {poller.ids[1]}"):
+            await poller
+    sandbox.admin.clear_faults()
+    if strict:
+        with pytest.raises(errors.PartialFailure, match=r"rows failed \(45,000 of 45,000"):
+            await poller
+    else:
+        assert (await poller).contact_count == 45_000
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, '[{"error_key": "http.status.not_found", "error_message": "no"}]'), (200, "{")],
+)
+async def test_strict_counts_no_unknown_result_of_a_part_as_free_of_failed_rows(
+    client: ConstantContact, sandbox: Sandbox, gone: Path, status: int, body: str
+) -> None:
+    poller = await client.activities.begin_remove_contacts(gone, lists=["1"], strict=True)
+    refused: dict[str, Any] = {"status": status, "headers": JSON, "body": body}
+    sandbox.admin.fault("answer", "GET", f"/activities/{poller.ids[1]}", times=None, **refused)
+    for _ in range(2):
+        with pytest.raises(
+            (errors.NotFound, errors.DecodeError), match="not known whether rows of this activity"
+        ):
+            await poller
+    asked = [request.path for request in sandbox.admin.requests("GET", "/activities/*")]
+    assert sum(poller.ids[2] in path for path in asked) == 1
+    sandbox.admin.clear_faults()
+    with pytest.raises(errors.PartialFailure, match=r"rows failed \(45,000 of 45,000"):
+        await poller
 
 
 async def test_the_error_of_a_split_call_that_was_started_has_all_tokens(
