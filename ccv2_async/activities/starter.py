@@ -14,7 +14,7 @@ from ccv2_async.activities.status import ACTIVITY
 from ccv2_async.models import Activity
 from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
-from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, parsed
+from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call, confirmed, parsed
 from ccv2_async.transport.calls.responses import is_id, job_id, without_id
 from ccv2_async.transport.calls.retry import Effect
 
@@ -149,7 +149,7 @@ async def started_id(response: Response) -> str:
         named = ""
     found = named if is_id(named) else job_id("activity", response.headers.get("location"))
     if found is None:
-        response.from_service(Effect.CONVERGENT)
+        await confirmed(response, Effect.CONVERGENT)
         raise errors.OutcomeUnknown(
             f"{response.what}: the service accepted it ({response.status}) but "
             f"{without_id(response.headers)}. It was not sent again; find it in the list of "

@@ -24,7 +24,7 @@ from ccv2_async.errors import ActivityFailed, ConstantContactError, DecodeError,
 from ccv2_async.models import validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources.listing import Listing, checked_on_bad_row, good_rows
-from ccv2_async.transport.calls.call import Call, carried_out, parsed
+from ccv2_async.transport.calls.call import Call, carried_out, confirmed, parsed
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.files.body import BytesBody
@@ -143,7 +143,7 @@ class Resource:
 
         Raises:
             InvalidField: The service would refuse a value. Nothing was sent.
-            DecodeError: Something other than the service answered; see `from_service`.
+            DecodeError: Something other than the service answered; see `confirmed`.
             OutcomeUnknown: The same, for a call that adds something.
         """
 
@@ -155,8 +155,7 @@ class Resource:
 
         encoded = await self._session.encoded(encode, body, what) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
-        response = await self._session.send(call)
-        return await parsed(response, lambda sent: sent.from_service(effect, bare=bare))
+        return await confirmed(await self._session.send(call), effect, bare=bare)
 
     async def _create(
         self, model: type[T], path: str, body: object, **options: Unpack[_Writing]
@@ -226,9 +225,8 @@ class Resource:
         """Replace one thing by PUT, and return what the service stored."""
         body = endpoint.checked(whole, endpoint.model)
         path, what = endpoint.place(*ids, whole.id)
-        return await self._replace(
-            endpoint.model, path, body, what=f"update of {what}", query=query
-        )
+        what = f"update of {what}"
+        return await self._replace(endpoint.model, path, body, what=what, query=query)
 
     async def _delete_one(self, endpoint: Endpoint[Any], *ids: str) -> None:
         """Delete one thing."""

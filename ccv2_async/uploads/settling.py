@@ -20,7 +20,7 @@ from ccv2_async.models.base import Outcome
 from ccv2_async.models.library import ROOT_FOLDER_IDS, file_outcome
 from ccv2_async.observe import DuplicateUpload, UploadFound
 from ccv2_async.polling.poller import UploadPoller
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.call import Call, confirmed
 from ccv2_async.transport.calls.responses import segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.uploads.ledger import Entry, NoStore, advance
@@ -478,7 +478,7 @@ class Settler:
         call = Call("DELETE", path, Effect.IDEMPOTENT, what, lane=upload.lane)
         try:
             with self._session.deadline(None if limit is None else max(0.0, limit.left)):
-                (await self._session.send(call)).from_service(call.effect, bare=True)
+                await confirmed(await self._session.send(call), call.effect, bare=True)
         except errors.ConstantContactError as error:
             logger.warning("%s", error)
             return ()

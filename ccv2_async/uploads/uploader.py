@@ -17,7 +17,7 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.tasks import uninterrupted
-from ccv2_async.transport.calls.call import Call
+from ccv2_async.transport.calls.call import Call, confirmed
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.responses import job_id, without_id
 from ccv2_async.transport.calls.retry import Effect
@@ -131,7 +131,7 @@ class Uploader:
                 call = attrs.evolve(call, deadline=None if limit is None else limit.left)
             sends_left -= 1
             try:
-                response = (await self._session.send(call)).from_service(call.effect)
+                response = await confirmed(await self._session.send(call), call.effect)
             except errors.OutcomeUnknown as unknown:
                 sending.raise_trouble()
                 lost = unknown.reason

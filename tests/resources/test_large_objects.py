@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import pytest
 
-from ccv2_async.errors import InvalidField
+from ccv2_async.errors import ConstantContactError, InvalidField
 from ccv2_async.models import AccountInfo, validation
 from ccv2_async.models.convert import encode_body
 from ccv2_async.resources import base
 from ccv2_async.transport.calls import raw
+from ccv2_async.transport.calls.call import Response
 from tests.support.probes import until
 
 if TYPE_CHECKING:
@@ -84,6 +86,31 @@ async def test_a_small_object_is_written_back_without_a_thread(
     await client.account.replace_info(info)
     await client.request("PUT", "/account/info", json=info.to_dict())
     assert set(threads) == {IN_LOOP}
+
+
+@pytest.mark.parametrize("body", [["e"] * 5000, [{"id": "7"}] * 2000, {"error": "e" * 100_000}])
+async def test_a_large_response_to_any_change_is_read_in_a_thread(
+    client: ConstantContact, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, body: object
+) -> None:
+    found: list[threading.Thread] = []
+    from_service = Response.from_service
+
+    def read(response: Response, *args: Any, **options: Any) -> Response:
+        found.append(threading.current_thread())
+        return from_service(response, *args, **options)
+
+    monkeypatch.setattr(Response, "from_service", read)
+    sandbox.admin.fault("answer", status=200, body=json.dumps(body), headers=JSON, times=None)
+    for change in (
+        client.library.begin_upload(b"abc", name="menu.pdf", on_ambiguous="raise"),
+        client.activities.begin_clear_lists(["1"]),
+        client.lists.delete("7"),
+    ):
+        before = len(found)
+        with suppress(ConstantContactError):
+            await change
+        assert len(found) > before
+    assert IN_LOOP not in found
 
 
 class Changing(dict[str, Any]):

@@ -238,6 +238,14 @@ def carried_out(status: int) -> Iterator[None]:
         raise
 
 
+async def confirmed(response: Response, effect: Effect, *, bare: bool = False) -> Response:
+    """Return the response to a change if the service sent it, without blocking the event loop.
+
+    For the arguments and errors, see `Response.from_service`.
+    """
+    return await parsed(response, lambda sent: sent.from_service(effect, bare=bare))
+
+
 async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     """Return `parse(answer)`, computed in a thread if the response is large.
 
