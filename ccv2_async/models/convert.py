@@ -461,11 +461,9 @@ def _misfit(problem: Misread, what: str, redact: Redact | None) -> DecodeError:
     where, expected, value = problem.where, problem.expected, problem.value
     excerpt = _excerpt(_shown(value, redact))
     subject = what or "the response"
-    found = (
-        f"{where} of {subject} is missing"
-        if expected == "there"
-        else (f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}")
-    )
+    found = f"{where or subject}{f' of {subject}' if where else ''} is not {expected}: {excerpt}"
+    if expected == "there":
+        found = f"{where} of {subject} is missing"
     return DecodeError(f"{found}. None of it was used.", reason=found, where=where, excerpt=excerpt)
 
 
