@@ -120,7 +120,7 @@ class Response:
         Raises:
             DecodeError: It is another one.
         """
-        # Whoever asks with the UUID of the newer API may get the number of the same object.
+        # A call with the UUID of the newer API may get the number of the same object.
         is_uuid = len(asked) == 36 and own.isdecimal()
         if not is_uuid and asked.casefold() != own.casefold():
             reason = f"the service returned another one, with the ID {self.redact(own, 80)!r}"
