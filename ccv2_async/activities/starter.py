@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -141,12 +141,11 @@ async def started_id(response: Response) -> str:
         DecodeError: Something other than the service answered. Safe to try again: yes.
         OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
     """
-    try:
+    named = ""
+    with suppress(errors.DecodeError, errors.OutcomeUnknown):
         activity = await parsed(response, lambda response: response.read(Activity))
         # An error of a gateway may have an ID, and `errors` is also a field of an activity.
         named = "" if activity.errors and not activity.type else activity.id
-    except (errors.DecodeError, errors.OutcomeUnknown):
-        named = ""
     found = named if is_id(named) else job_id("activity", response.headers.get("location"))
     if found is None:
         await confirmed(response, Effect.CONVERGENT)

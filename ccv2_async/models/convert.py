@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import attrs
 
 from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow
+from ccv2_async.models import hooks
 from ccv2_async.models.hooks import WHOLE, Misread, converter, reader_of, rows, rows_apart, text
 from ccv2_async.text import described, one_line
 
@@ -427,8 +428,8 @@ def _one_of_list_reader(read: Reader) -> Reader:
 
 
 def _page(data: Any, read_rows: Callable[[Any], list[T]]) -> Page[T]:
-    if not isinstance(data, dict):
-        raise Misread("a page", data)
+    if not isinstance(data, dict) or hooks.names_error(data):
+        raise Misread("a page without an error", data)
     if "results" not in data:
         raise Misread("there", None).under("results")
     results = data["results"]

@@ -95,6 +95,23 @@ def test_a_document_that_is_not_a_page_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "flaw", [{"error": "upstream timed out"}, {"errors": ["x"]}, {"Message": "Forbidden"}]
+)
+@pytest.mark.parametrize("results", [None, [], [FILE]])
+def test_a_page_with_an_error_is_refused(results: Any, flaw: dict[str, Any]) -> None:
+    content = json.dumps({"results": results, **flaw}).encode()
+    with pytest.raises(errors.DecodeError, match="is not a page without an error"):
+        decode_rows(LibraryFile, content, paged=True)
+    assert "is not a page without an error" in str(refused(Page[LibraryFile], content))
+
+
+def test_a_page_may_have_empty_fields_of_an_error() -> None:
+    fields = {"results": [FILE], "error": None, "errors": [], "message": "", "more": 1}
+    page = decode(Page[LibraryFile], json.dumps(fields).encode())
+    assert [row.id for row in page.results] == ["4"]
+
+
+@pytest.mark.parametrize(
     ("meta", "where"), [('"x"', "meta"), ('{"pagination":[]}', "meta.pagination")]
 )
 def test_an_error_in_meta_names_its_path(meta: str, where: str) -> None:

@@ -165,6 +165,22 @@ async def test_an_upload_is_ambiguous_if_looking_fails(
     assert sends(sandbox) == 1
 
 
+@pytest.mark.parametrize(
+    "listing", ['{"results": null, "error": "timed out"}', '{"results": [], "errors": ["x"]}']
+)
+async def test_an_upload_is_not_resent_because_an_error_looks_like_an_empty_folder(
+    cc: ConstantContact, sandbox: Sandbox, listing: str
+) -> None:
+    sandbox.admin.fault("lose_response", "POST", "/library/files")
+    kind = {"content-type": "application/json"}
+    sandbox.admin.fault(
+        "answer", "GET", "/library/files", times=None, status=200, body=listing, headers=kind
+    )
+    with pytest.raises(errors.AmbiguousUpload, match=r"and looking for it failed: "):
+        await cc.library.begin_upload(b"abc", name="menu.pdf")
+    assert len(sandbox.admin.requests("POST", "/library/files")) == 1
+
+
 async def test_a_stream_that_cannot_be_repeated_is_not_resent(
     cc: ConstantContact, sandbox: Sandbox
 ) -> None:
