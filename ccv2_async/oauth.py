@@ -23,7 +23,7 @@ import httpx
 from ccv2_async import errors
 from ccv2_async.client_options import check_options, checked_origin
 from ccv2_async.models.account import AccessToken, TokenInfo
-from ccv2_async.models.convert import decode
+from ccv2_async.models.convert import decode, decode_whole
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import responses
@@ -125,10 +125,8 @@ class OAuthFlow:
             "redirect_uri": self.redirect_uri,
             "state": state,
         }
-        if sign_up:
-            query["oauthSignup"] = "true"
-        if new_user:
-            query["newUser"] = "true"
+        pages = {"oauthSignup": sign_up, "newUser": new_user}
+        query |= {name: "true" for name, is_wanted in pages.items() if is_wanted}
         return f"{self.base_url}/oauth/siteowner/authorize?{urlencode(query)}"
 
     async def exchange_code(self, redirect: Mapping[str, str | None], *, state: str) -> AccessToken:
@@ -198,8 +196,10 @@ class OAuthFlow:
             if unclear and form.once:
                 raise _unanswered(form, self.base_url, f"status {status}")
             raise _refusal(form.what, status, key, said, unclear=unclear)
+        # A token with an error beside it is used: the code is spent.
+        decoding = decode if form.once else decode_whole
         try:
-            return decode(model, response.content)
+            return decoding(model, response.content, what=form.what, redact=None)
         except errors.DecodeError as error:
             names = {field.name for field in attrs.fields(cast("Any", model))}
             where = error.where if error.where in names else ""
@@ -210,6 +210,7 @@ class OAuthFlow:
             f"expected JSON{place}. {form.advice}",
             where=where,
             status=status,
+            safe_to_retry=not form.once,
         )
 
     async def _post(self, path: str, form: _Form) -> _Response:

@@ -159,6 +159,24 @@ async def test_token_info_is_returned() -> None:
     assert parse_qs(seen[0].body.decode()) == {"access_token": [TOKEN]}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "invalid_token"},
+        {"message": "Forbidden"},
+        {"login": "/sso"},
+        {"type": "about:blank", "title": "Forbidden", "status": 403},
+        {"expires_in": 60, "error": "invalid_token"},
+        [{"error_key": "http.status.bad_request"}],
+    ],
+)
+async def test_an_error_in_json_is_no_token_info(body: Any) -> None:
+    async with serving(answering("200 OK", body)) as server:
+        with pytest.raises(errors.DecodeError, match="but not the expected JSON") as caught:
+            await flow_at(server).token_info(TOKEN)
+    assert caught.value.safe_to_retry
+
+
 @pytest.mark.parametrize("library", [httpx, httpx2])
 async def test_a_custom_http_client_is_used_and_stays_open(library: Any) -> None:
     answer = answering("200 OK", {"client_id": "the-key"})
