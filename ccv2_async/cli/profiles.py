@@ -188,8 +188,7 @@ def store(name: str | None, **settings: str) -> Path:
     if not _NAME.fullmatch(name):
         raise InvalidField("--profile", name, "use only letters, digits, hyphens, and underscores")
     known = load().get(name, Profile())
-    text = path().read_text("utf-8") if path().exists() else ""
-    text = _changed(text, name, settings)
+    text = _changed(path().read_text("utf-8") if path().exists() else "", name, settings)
     changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
     expected = attrs.evolve(known, **changes)
     try:

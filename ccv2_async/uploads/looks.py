@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 import anyio
@@ -18,9 +18,10 @@ import attrs
 from ccv2_async import errors
 from ccv2_async.models import LibraryFile
 from ccv2_async.models.convert import BadRow
+from ccv2_async.models.hooks import Misread
 from ccv2_async.models.library import ROOT_FOLDER_IDS
 from ccv2_async.transport.calls.call import UPLOAD_DEADLINE, Call
-from ccv2_async.transport.calls.responses import Cursors, cursor, segment
+from ccv2_async.transport.calls.responses import Cursors, cursor, is_id, segment
 from ccv2_async.transport.calls.retry import Effect
 from ccv2_async.transport.quota.leader import SharedWork, Waiter
 from ccv2_async.uploads.settle import Evidence
@@ -28,12 +29,15 @@ from ccv2_async.uploads.settle import Evidence
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ccv2_async.models.convert import Page
     from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.deadline import Deadline
     from ccv2_async.transport.calls.session import Session
     from ccv2_async.transport.files.sources import OpenSource, Source
     from ccv2_async.transport.files.threads import FileThreads
     from ccv2_async.transport.quota import Lane
+
+Query: TypeAlias = "tuple[tuple[str, str], ...]"
 
 ROWS = 500
 PAGES = 20
@@ -56,10 +60,7 @@ class Look:
     clock_offset: float | None = None
     taken: float = 0.0
     _pages: list[list[LibraryFile]] = attrs.field(factory=list)
-    _query: tuple[tuple[str, str], ...] | None = (
-        ("limit", str(ROWS)),
-        ("sort_by", "CREATED_DATE_DESC"),
-    )
+    _query: Query | None = (("limit", str(ROWS)), ("sort_by", "CREATED_DATE_DESC"))
     _failure: errors.ConstantContactError | None = None
 
     async def page(self, number: int, session: Session, lane: Lane) -> list[LibraryFile] | None:
@@ -81,16 +82,15 @@ class Look:
                 raise
         return self._pages[number] if number < len(self._pages) else None
 
-    async def _fetch(
-        self, query: tuple[tuple[str, str], ...], session: Session, lane: Lane
-    ) -> None:
+    async def _fetch(self, query: Query, session: Session, lane: Lane) -> None:
         if len(self._pages) == PAGES or sum(map(len, self._pages)) >= PAGES * ROWS:
             raise errors.PaginationError(
                 f"{self.what}: only the {PAGES * ROWS:,} newest files were checked. Check the "
                 "others yourself."
             )
-        what = self.what
-        call = Call("GET", self.path, Effect.SAFE, what, query, lane=lane, max_response=_MAX_PAGE)
+        call = Call(
+            "GET", self.path, Effect.SAFE, self.what, query, lane=lane, max_response=_MAX_PAGE
+        )
         files, next_link, theirs = await session.read(call, _page_of)
         try:
             following = cursor(next_link)
@@ -186,10 +186,21 @@ def _page_of(response: Response) -> tuple[list[LibraryFile], str | None, float |
 
     All pages of a look are kept, so unknown fields are left out.
     """
-    page = response.rows(LibraryFile, paged=True)
+    page = _rows(response)
     files = [_stand_in(row) if isinstance(row, BadRow) else row for row in page.results]
     slim = [attrs.evolve(file, extra={}) if file.extra else file for file in files]
     return slim, page.next_link, response.date
+
+
+def _rows(response: Response) -> Page[LibraryFile | BadRow]:
+    """Return a page; a row with an ID that no file can have, or without a name, is a `BadRow`."""
+    page = response.rows(LibraryFile, paged=True)
+    for at, file in enumerate(page.results):
+        if isinstance(file, LibraryFile) and not (is_id(file.id) and file.name):
+            field, kind = ("name", "a name") if is_id(file.id) else ("id", "the ID of a file")
+            flaw = Misread(kind, getattr(file, field)).under(field).under(at).under("results")
+            page.results[at] = BadRow(at, attrs.asdict(file), flaw, response.what, response.redact)
+    return page
 
 
 def _stand_in(row: BadRow) -> LibraryFile:
@@ -197,7 +208,7 @@ def _stand_in(row: BadRow) -> LibraryFile:
     fields = row.row if isinstance(row.row, dict) else {}
     name, size = fields.get("name"), fields.get("size")
     return LibraryFile(
-        id=row.id("id") or f"in row {row.index}",
+        id=id_ if is_id(id_ := row.id("id")) else f"in row {row.index}",
         name=name if isinstance(name, str) else "",
         size=size if type(size) is int else None,
         folder_id=folder if isinstance(folder := fields.get("folder_id"), str) else None,
@@ -218,27 +229,21 @@ async def every_file(
     at_root = folder_id in ROOT_FOLDER_IDS
     what = "library files" if at_root else f"files of folder {folder_id}"
     path, cursors, before = _path_of("0" if at_root else folder_id), Cursors(what), 0
-    query: tuple[tuple[str, str], ...] = (("limit", "1000"),)
+    query: Query = (("limit", "1000"),)
     while True:
-        call = Call("GET", path, Effect.SAFE, what, query)
-        page = await session.read(call, lambda response: response.rows(LibraryFile, paged=True))
+        page = await session.read(Call("GET", path, Effect.SAFE, what, query), _rows)
         for row in page.results:
-            if not isinstance(row, BadRow):
-                yield row
-            elif _is_identified(row):
-                yield _stand_in(row)
+            file = _stand_in(row) if isinstance(row, BadRow) else row
+            if isinstance(row, LibraryFile) or (
+                is_id(file.id) and file.name and isinstance(row.row.get("folder_id"), str | None)
+            ):
+                yield file
             else:
                 yield row.error(before, stops=False)
         before += len(page.results)
         if (following := cursors.after(page.results, page.next_link)) is None:
             return
         query = (("next", following),)
-
-
-def _is_identified(row: BadRow) -> bool:
-    """Return whether a row has the ID and the name of its file, and says where it is."""
-    has_name = row.id("id") != "" != _stand_in(row).name
-    return has_name and isinstance(row.row.get("folder_id"), str | None)
 
 
 async def compare(
@@ -346,12 +351,11 @@ class DigestedSource:
 
 class _Digested:
     def __init__(self, source: DigestedSource, opened: OpenSource, threads: FileThreads) -> None:
-        self.length = opened.length
+        self.length = self._left = opened.length
         self._source = source
         self._opened = opened
         self._threads = threads
         self._hash = blake2b()
-        self._left = opened.length
 
     async def read(self) -> bytes:
         block = await self._opened.read()

@@ -331,6 +331,44 @@ async def test_the_readable_parts_of_a_bad_row_are_kept(open_session: Callable[.
     ]
 
 
+@pytest.mark.parametrize("id_", ["", "x,y", "a/b", "..", " "])
+@pytest.mark.parametrize("flaw", [{}, {"thumbnail": 5}])
+async def test_a_row_with_an_id_that_no_file_can_have_is_one_without_an_id(
+    open_session: Callable[..., Any], id_: str, flaw: dict[str, Any]
+) -> None:
+    rows = [
+        {"id": "7", "name": "a"},
+        {"id": id_, "name": "b", "size": 3, "url": "https://x/b", "status": "Pending", **flaw},
+    ]
+    look = looks.Look("/x", "looking")
+    async with listing(rows) as server:
+        session = await open_session(server)
+        files = await look.page(0, session, Lane.BULK)
+        async with contextlib.aclosing(looks.every_file("0", session)) as every:
+            found = [await anext(every) for _ in rows]
+    assert files == [LibraryFile("7", name="a"), LibraryFile("in row 1", name="b", size=3)]
+    assert found[0] == LibraryFile("7", name="a")
+    (row,) = found[1:]
+    assert isinstance(row, errors.UnreadableRow)
+    assert flaw or str(row).startswith("results[1].id of library files is not the ID of a file: ")
+
+
+async def test_a_row_with_an_empty_name_is_one_without_a_name(
+    open_session: Callable[..., Any],
+) -> None:
+    rows = [{"id": "7", "name": "", "size": 3, "url": "https://x/b", "folder_id": "5"}]
+    look = looks.Look("/x", "looking")
+    async with listing(rows) as server:
+        session = await open_session(server)
+        files = await look.page(0, session, Lane.BULK)
+        async with contextlib.aclosing(looks.every_file("5", session)) as every:
+            row = await anext(every)
+    assert files == [LibraryFile("7", name="", size=3, folder_id="5")]
+    assert isinstance(row, errors.UnreadableRow)
+    assert (row.id, row.index) == ("7", 0)
+    assert str(row).startswith("results[0].name of files of folder 5 is not a name: ''")
+
+
 @pytest.mark.parametrize(
     ("folder_id", "path", "what"),
     [

@@ -490,6 +490,16 @@ async def test_without_a_date_header_the_local_clock_may_be_a_minute_off(
     assert service.posts == 1, "it may be the file on a wrong clock"
 
 
+@pytest.mark.parametrize("id_", ["", "x,y", "a/b"])
+async def test_a_row_with_an_id_that_no_file_can_have_is_never_adopted(
+    connect: Callable[..., Any], clock: SkippingClock, id_: str
+) -> None:
+    service = Listings([row("5", clock.time()) | {"id": id_}])
+    with pytest.raises(errors.AmbiguousUpload, match=r"\(1 candidate: in row 0\)"):
+        await settled(connect, service)
+    assert service.posts == 1
+
+
 @pytest.mark.parametrize(
     ("fields", "found"),
     [

@@ -102,9 +102,8 @@ def connect(path: str, *, to_read: bool = False) -> sqlite3.Connection:
         return found
 
     address = f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"  # noqa: PTH100  # no I/O
-    has_more = os.path.exists(f"{os.path.realpath(path)}-wal")  # noqa: PTH110  # a plain string
     connection = connected(address)
-    if to_read and not has_more:
+    if to_read and not os.path.exists(f"{os.path.realpath(path)}-wal"):  # noqa: PTH110
         try:
             connection.execute("SELECT 1 FROM sqlite_master")
         except (sqlite3.Error, UnicodeDecodeError):
@@ -259,6 +258,5 @@ def explained(path: str, what: str, instead: str) -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 1) not in (1, 26):  # SQLITE_ERROR, SQLITE_NOTADB
             raise unopened(path, error) from None
-        raise UsageError(
-            f"{path}: this is not {what} ({error}). Choose another {instead}."
-        ) from None
+        text = f"{path}: this is not {what} ({error}). Choose another {instead}."
+        raise UsageError(text) from None

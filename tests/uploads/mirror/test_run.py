@@ -248,20 +248,38 @@ async def test_a_row_that_cannot_be_read_stops_no_other_file(
     assert stored(sandbox) == {"a.png": b"a", "b.png": b"new", "c.png": b"c"}
 
 
-@pytest.mark.parametrize("flaw", [{"name": 5}, {"name": ""}, {"id": None}, {"folder_id": []}])
+@pytest.mark.parametrize("other", [{"thumbnail": 5}, {}])
+@pytest.mark.parametrize(
+    "flaw",
+    [{"name": []}, {"name": ""}, {"id": None}, {"id": ""}, {"id": "x,y"}, {"folder_id": []}],
+)
 async def test_a_file_that_cannot_be_told_from_others_stops_the_mirror(
-    client: ConstantContact, sandbox: Sandbox, tree: Tree, flaw: dict[str, Any]
+    client: ConstantContact,
+    sandbox: Sandbox,
+    tree: Tree,
+    flaw: dict[str, Any],
+    other: dict[str, Any],
 ) -> None:
     root = tree({"a.png": "a", "b.png": "b"})
     await client.library.mirror(root)
     (root / "a.png").unlink()
-    flawed_listing(sandbox, "a.png", flaw | {"thumbnail": 5})
+    flawed_listing(sandbox, "a.png", flaw | other)
     before = len(sandbox.admin.requests())
 
     with pytest.raises(errors.UnreadableRow):
         await client.library.mirror(root, delete=True, max_delete=None)
 
     assert {entry.method for entry in sandbox.admin.requests()[before:]} == {"GET"}
+
+
+async def test_a_name_that_is_not_text_in_a_row_with_another_flaw_stops_the_mirror(
+    client: ConstantContact, sandbox: Sandbox, tree: Tree
+) -> None:
+    root = tree({"a.png": "a"})
+    await client.library.mirror(root)
+    flawed_listing(sandbox, "a.png", {"name": 5, "thumbnail": 5})
+    with pytest.raises(errors.UnreadableRow):
+        await client.library.mirror(root, delete=True, max_delete=None)
 
 
 async def test_names_in_another_unicode_form_or_case_are_the_same(
