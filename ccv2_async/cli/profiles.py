@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """The profile that is used if no other is named and no token is in the environment."""
 
-_OTHERS = 0o077
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 Name = Annotated[str | None, Parameter(name="--profile")]
@@ -113,7 +112,7 @@ def load() -> dict[str, Profile]:
             "run 'ccv2 login' again."
         ) from None
     found = {name: _checked(name, fields) for name, fields in tables.items()}
-    if mode & _OTHERS and any(each.api_key or each.access_token for each in found.values()):
+    if mode & 0o077 and any(each.api_key or each.access_token for each in found.values()):
         raise UsageError(
             f"{path()}: other users can read this file, and it contains a key or a token. Run "
             f"'chmod 600 {shlex.quote(str(path()))}'."
@@ -174,7 +173,8 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
 def store(name: str | None, **settings: str) -> Path:
     """Write settings into a profile, in a file that its owner alone can read; return its path.
 
-    Other settings, other profiles, and comments stay as they are.
+    Other settings, other profiles, and comments stay as they are. Processes that do this at the
+    same time take turns.
 
     Args:
         name: The profile; None for the one that CCV2_PROFILE names, or the default one.
@@ -187,28 +187,33 @@ def store(name: str | None, **settings: str) -> Path:
     name = name or os.environ.get("CCV2_PROFILE") or DEFAULT
     if not _NAME.fullmatch(name):
         raise InvalidField("--profile", name, "use only letters, digits, hyphens, and underscores")
-    known = load().get(name, Profile())
-    text = _changed(path().read_text("utf-8") if path().exists() else "", name, settings)
-    changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
-    expected = attrs.evolve(known, **changes)
-    try:
-        same = Profile(**tomllib.loads(text).get(name, {})) == expected
-    except (ValueError, TypeError):
+    target = Path(os.path.realpath(path()))  # a link stays a link
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The file itself is replaced, so another one has the lock.
+    with path().with_name(".profiles.lock").open("ab") as lock:
+        with contextlib.suppress(ImportError, OSError):  # a system or a file system without locks
+            import fcntl  # noqa: PLC0415  # not on Windows
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
+        expected = attrs.evolve(load().get(name, Profile()), **changes)
+        text = _changed(path().read_text("utf-8") if path().exists() else "", name, settings)
         same = False
-    if not same:
-        raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
-    _replace(Path(os.path.realpath(path())), text)  # a link stays a link
-    return path()
+        with contextlib.suppress(ValueError, TypeError):
+            same = Profile(**tomllib.loads(text).get(name, {})) == expected
+        if same:
+            _replace(target, text)
+            return path()
+    raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
 
 
 def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
     """Return the text of the file with these settings in a profile."""
     lines = text.splitlines()
     header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]\s*(#.*)?")
-    at = next((at for at, line in enumerate(lines) if header.fullmatch(line)), None)
-    if at is None:
+    if not any(map(header.fullmatch, lines)):
         lines += [*[""] * bool(lines), f"[{name}]"]
-        at = len(lines) - 1
+    at = next(at for at, line in enumerate(lines) if header.fullmatch(line))
     rest = lines[at + 1 :]
     end = next((end for end, line in enumerate(rest) if line.lstrip().startswith("[")), len(rest))
     kept = [line for line in rest[:end] if line.partition("=")[0].strip() not in settings]
@@ -222,7 +227,6 @@ def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
 
 
 def _replace(target: Path, text: str) -> None:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
     number, temporary = tempfile.mkstemp(dir=target.parent, prefix=".profiles-")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import stat
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -193,6 +194,26 @@ def test_storing_keeps_comments_and_the_rest_of_the_file() -> None:
     assert profiles.load()["c d"] == profiles.Profile(rate=2)
     profiles.store("new", access_token="t")
     assert path.read_text().endswith('rate = 2\n\n[new]\naccess_token = "t"\n')
+
+
+def test_profiles_that_are_stored_at_the_same_time_are_all_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replace, threads = profiles._replace, []
+
+    def replace_while_another_is_stored(target: Path, text: str) -> None:
+        monkeypatch.setattr(profiles, "_replace", replace)
+        other = Thread(target=profiles.store, args=("b",), kwargs={"access_token": "2"})
+        other.start()
+        threads.append(other)
+        other.join(0.3)  # without a lock, it is done by then
+        replace(target, text)
+
+    monkeypatch.setattr(profiles, "_replace", replace_while_another_is_stored)
+    profiles.store("a", access_token="1")
+    threads[0].join()
+    stored = {name: profile.access_token for name, profile in profiles.load().items()}
+    assert stored == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(

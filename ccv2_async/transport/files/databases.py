@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -96,11 +97,7 @@ def connect(path: str, *, to_read: bool = False) -> sqlite3.Connection:
     """
     import sqlite3  # noqa: PLC0415  # only with a journal
 
-    def connected(address: str) -> sqlite3.Connection:
-        found = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
-        found.text_factory = text_or_bytes
-        return found
-
+    connected = partial(sqlite3.connect, uri=True, isolation_level=None, check_same_thread=False)
     address = f"file://{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"  # noqa: PTH100  # no I/O
     connection = connected(address)
     if to_read and not os.path.exists(f"{os.path.realpath(path)}-wal"):  # noqa: PTH110
@@ -109,6 +106,7 @@ def connect(path: str, *, to_read: bool = False) -> sqlite3.Connection:
         except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             connection = connected(f"{address}&immutable=1")
+    connection.text_factory = text_or_bytes
     return connection
 
 
