@@ -4,7 +4,8 @@ The data has the format of `limits` itself (a list of times for the second, a co
 so its own tools can read it. Four things differ from its moving window, in one script that Redis
 runs atomically:
 
-- The time is Redis's own. The clocks of machines differ, which would let too many calls through.
+- The time is Redis's own, apart from the day. The clocks of machines differ, which would let too
+  many calls through.
 - The window is a margin wider than a second: two calls sent a second apart may arrive a little
   closer, and some processes take longer to send an allowed call.
 - Once half of the window is used, calls are evenly spaced. Whole bursts would load the network and

@@ -45,6 +45,9 @@ class SharedBudget(Budget):
     Pass it to the client as `budget=`, and close it after the client. Needs the extra `[redis]`
     and Redis 6.2 or later.
 
+    The seconds are measured by Redis's clock, but each process takes the day from its own. While
+    the clocks of two processes show different days (UTC), each day has a count of its own.
+
     Args:
         url: The URL of Redis: `redis://host:port/0`, `rediss://` or `unix://`.
         api_key: The application's key, as a string or a `Secret`. Redis gets a digest of it, never
