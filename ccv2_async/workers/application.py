@@ -489,10 +489,10 @@ class Workers:
         while True:
             await self._clock.sleep(every / 2)
             try:
-                leads = await self._store.hold(TICK_LOCK, self._name, every * 0.9)
-                for key in list(self._missed):  # the store answers again
-                    await self._enqueue(self._missed.pop(key))
-                if leads:
+                for key, record in tuple(self._missed.items()):
+                    await self._enqueue(record)
+                    del self._missed[key]
+                if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
                     await self.tasks.sweep.kiq()
                     await self.sweep()
                 troubled = False

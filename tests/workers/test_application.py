@@ -590,8 +590,16 @@ async def test_a_job_that_arrived_while_the_store_was_unavailable_is_sent_when_i
         found: JobRecord | None = await find(key)
         return found
 
+    enqueue, refusals = workers._enqueue, iter(range(2))
+
+    async def enqueue_later(record: JobRecord) -> Any:
+        if next(refusals, None) is not None:
+            raise StoreUnavailable("The queue is away.")
+        return await enqueue(record)
+
     monkeypatch.setattr(workers._store, "find", failing)
     asked = await workers.enqueue_upload(picture)
+    monkeypatch.setattr(workers, "_enqueue", enqueue_later)
     assert (await asked.task.wait_result(check_interval=0.01, timeout=20)).is_err
     async with asyncio.timeout(20):
         while (await find(asked.key)).state is not BulkState.ACCEPTED:  # noqa: ASYNC110
