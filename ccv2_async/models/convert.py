@@ -97,8 +97,8 @@ def decode_whole(model: type[T], content: bytes, *, what: str, redact: Redact | 
     """Return the model that a response of the service describes.
 
     Raises:
-        DecodeError: As for `decode`; or it is an object with unknown fields only, such as an error
-            of a gateway.
+        DecodeError: As for `decode`; or it is an object with unknown fields only, or with an
+            unknown field that is an error, such as one of a gateway.
     """
     return _read(model, decode_plain(content, what, redact), None, what, redact)
 

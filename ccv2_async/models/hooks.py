@@ -43,8 +43,8 @@ MOST_BAD_ROWS = 1000
 WHOLE = object()
 """What the reader of an object that was asked for gets, and of a row, but not of a part of one.
 
-Such an object, unless it is empty, has at least one field of its model. An error of a gateway has
-none, although every field may be absent.
+Such an object, unless it is empty, has at least one field of its model, and none that is an error.
+Every field may be absent, so nothing else tells it from an error of a gateway.
 """
 
 _ERROR_NAME = re.compile(

@@ -106,8 +106,8 @@ class Response:
             asked: The ID that was asked for, if any.
 
         Raises:
-            DecodeError: It does not fit the model, has none of its fields, or has another ID; the
-                message names the place.
+            DecodeError: It does not fit the model, has none of its fields, is an error, or has
+                another ID; the message names the place.
         """
         found = self._decoded(partial(decode_whole, model))
         if asked and (own := getattr(found, "id", None)) is not None:
