@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum, StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
@@ -66,12 +66,10 @@ def check(values: object, rules: Rules | None = None, *, prefix: str = "") -> No
         limits = rules_of(model) if rules is None else rules
         check_kinds(given, model, prefix)
     for name, limit in limits.items():
-        broken = limit.broken_by(given.get(name))
-        if broken:
+        if broken := limit.broken_by(given.get(name)):
             raise InvalidField(prefix + name, given.get(name), broken)
     for need in getattr(values, "__needs__", ()):
-        demand = need.broken_by(given)
-        if demand:
+        if demand := need.broken_by(given):
             raise InvalidField(prefix + demand[0], given.get(demand[0]), demand[1])
     for place, inner in _models_inside(given, prefix):
         check(inner, prefix=f"{place}.")
@@ -358,6 +356,10 @@ def _fitting(name: str, shape: Shape) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: isinstance(value, kind)), a_model(kind)
 
 
+def _is_single(value: object) -> bool:
+    return isinstance(value, bool | date) or is_text(value) or is_number(value)
+
+
 _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     str: (is_text, TEXT),
     int: (is_whole, WHOLE),
@@ -365,7 +367,7 @@ _PLAIN: dict[Any, tuple[Callable[[Any], bool], str]] = {
     bool: (is_flag, FLAG),
     datetime: ((lambda value: isinstance(value, datetime)), MOMENT),
     # Any other query parameter; only those of a raw call may have other types.
-    None: ((lambda value: is_text(value) or not isinstance(value, Iterable)), SINGLE),
+    None: (_is_single, SINGLE),
 }
 
 

@@ -100,6 +100,9 @@ async def test_other_methods_are_refused(client: ConstantContact, ear: Ear, meth
         ({"x": "\ud800"}, "x"),
         ({"ids": ["1", "2"]}, "ids"),
         ({"ids": b"1"}, "ids"),
+        ({"limit": 10**5000}, "limit"),
+        ({"limit": float("nan")}, "limit"),
+        ({"limit": object()}, "limit"),
     ],
 )
 async def test_a_query_that_cannot_be_sent_is_refused(
