@@ -395,7 +395,8 @@ class Activities(Resource):
         The file is streamed, never held in memory. For a path, it is written to a hidden file in
         the same folder, which is renamed once it is complete; a download that breaks is started
         again, with three attempts in total. An async writer gets the file in pieces, in one
-        attempt.
+        attempt. HTML and JSON in place of the file are refused; plain text is saved, because the
+        service states neither the size of an export nor its columns.
 
         Args:
             activity: The result of the export's poller, or its ID.
