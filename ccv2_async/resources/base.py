@@ -155,7 +155,7 @@ class Resource:
 
         encoded = await self._session.encoded(encode, body, what) if body is not None else None
         call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
-        return await confirmed(await self._session.send(call), effect, bare=bare)
+        return await confirmed(await self._session.send(call), effect, bare=path if bare else "")
 
     async def _create(
         self, model: type[T], path: str, body: object, **options: Unpack[_Writing]

@@ -478,7 +478,7 @@ class Settler:
         call = Call("DELETE", path, Effect.IDEMPOTENT, what, lane=upload.lane)
         try:
             with self._session.deadline(None if limit is None else max(0.0, limit.left)):
-                await confirmed(await self._session.send(call), call.effect, bare=True)
+                await confirmed(await self._session.send(call), call.effect, bare=path)
         except errors.ConstantContactError as error:
             logger.warning("%s", error)
             return ()

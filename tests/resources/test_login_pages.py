@@ -153,9 +153,11 @@ async def test_after_a_page_it_is_unknown_whether_something_was_added(
         ("<html>", JSON),
         ("\n <html>", JSON),
         ("Log in", {"content-type": "text/plain"}),
+        ('{"id": "request-9", "status": "blocked"}', JSON),
+        ('{"id": "8", "status": "REMOVED"}', JSON),
     ],
 )
-async def test_a_deletion_is_not_done_if_the_body_is_not_json(
+async def test_a_deletion_is_not_done_if_the_body_is_a_page_or_about_something_else(
     client: ConstantContact, sandbox: Sandbox, body: str, headers: dict[str, str]
 ) -> None:
     sandbox.admin.fault("answer", status=200, body=body, headers=headers)
@@ -172,6 +174,7 @@ async def test_a_deletion_is_not_done_if_the_body_is_not_json(
         (200, "{}", JSON),
         (202, "[]", JSON),
         (200, '{"id": "7", "status": "REMOVED"}', JSON),
+        (200, '[{"id": 7}]', JSON),
         (200, '{"error": null, "errors": [], "message": ""}', JSON),
     ],
 )

@@ -157,7 +157,7 @@ class Response:
             return None
         return self._decoded(decode_plain)
 
-    def from_service(self, effect: Effect, *, bare: bool = False) -> Response:
+    def from_service(self, effect: Effect, *, bare: str = "") -> Response:
         """Return the response to a change if the service sent it: JSON or nothing.
 
         A page is not, and neither is an error with a status of success. If the response names what
@@ -165,8 +165,8 @@ class Response:
 
         Args:
             effect: What the call does.
-            bare: Whether the service answers it with an empty body. Then no JSON of a gateway, such
-                as `{"success": false}`, counts.
+            bare: The path, if the service answers the call with an empty body. Then no JSON of a
+                gateway, such as `{"success": false}`, counts, and no record of another object.
 
         Raises:
             DecodeError: Something else answered a PUT or DELETE. Safe to try again: yes.
@@ -238,7 +238,7 @@ def carried_out(status: int) -> Iterator[None]:
         raise
 
 
-async def confirmed(response: Response, effect: Effect, *, bare: bool = False) -> Response:
+async def confirmed(response: Response, effect: Effect, *, bare: str = "") -> Response:
     """Return the response to a change if the service sent it, without blocking the event loop.
 
     For the arguments and errors, see `Response.from_service`.

@@ -118,23 +118,24 @@ def parse_errors(
     )
 
 
-def from_elsewhere(document: object, *, bare: bool) -> bool:
+def from_elsewhere(document: object, *, bare: str) -> bool:
     """Return whether JSON in response to a change is an error: an object with one, or text.
 
     No response of the service to a change has the field of an error at its top.
 
     Args:
         document: The JSON.
-        bare: Whether the service answers with an empty body. Then all but an empty object, and one
-            with an ID, comes from elsewhere.
+        bare: The path of a call that the service answers with an empty body, or "". Then all but an
+            empty object, and one with an ID from the path, comes from elsewhere.
     """
     rows = document if isinstance(document, list) else [document]
+    asked = re.split("[/,]", unquote(bare))
 
     def is_foreign(row: object) -> bool:
         if not isinstance(row, dict):
-            return isinstance(row, str) or (bare and row is not None)
+            return isinstance(row, str) or (bare != "" and row is not None)
         is_full = any(value not in (None, "", [], {}) for value in row.values())
-        return names_error(row) or (bare and is_full and "id" not in row)
+        return names_error(row) or (bare != "" and is_full and str(row.get("id")) not in asked)
 
     return bool(rows) and all(map(is_foreign, rows))
 
