@@ -190,7 +190,7 @@ def store(name: str | None, **settings: str) -> Path:
     target = Path(os.path.realpath(path()))  # a link stays a link
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The file itself is replaced, so another one has the lock.
-    with path().with_name(".profiles.lock").open("ab") as lock:
+    with target.with_name(".profiles.lock").open("ab") as lock:
         with contextlib.suppress(ImportError, OSError):  # a system or a file system without locks
             import fcntl  # noqa: PLC0415  # not on Windows
 

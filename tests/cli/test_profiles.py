@@ -6,7 +6,7 @@ import csv
 import os
 import stat
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -258,6 +258,32 @@ def test_a_login_is_deleted_from_the_file_that_a_link_points_to(
     assert ccv2("logout", "--profile", "bakery").code == Exit.OK
     assert TOKEN not in file.read_text()
     assert link.is_symlink()
+
+
+@pytest.mark.usefixtures("bakery")
+def test_a_login_is_stored_through_a_link_in_a_directory_that_is_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, file = profiles.path(), tmp_path / "dotfiles" / "profiles.toml"
+    file.parent.mkdir()
+    link.rename(file)
+    link.symlink_to(file)
+    before = sorted(link.parent.iterdir())
+    other = tmp_path / "other" / "ccv2"
+    other.mkdir(parents=True)
+    (other / "profiles.toml").symlink_to(file)
+    locked = []
+
+    def note(lock: IO[bytes], _: int) -> None:
+        locked.append(os.fstat(lock.fileno()).st_ino)
+
+    monkeypatch.setattr("fcntl.flock", note)
+    profiles.store("first", access_token="t")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+    profiles.store("second", access_token="t")
+    assert {"first", "second"} <= {*profiles.load()}
+    assert sorted(link.parent.iterdir()) == before
+    assert locked[0] == locked[1]
 
 
 @pytest.mark.usefixtures("bakery")
