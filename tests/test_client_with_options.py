@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ccv2_async import ConstantContact, Lane, Timeouts, errors
+from ccv2_async.models import AccountInfo
 from ccv2_async.transport.quota.budget import Budget
 from tests.support.servers import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ccv2_async.sandbox import Sandbox
     from tests.support.clocks import ManualClock
     from tests.support.servers import Request, Wire
+
+
+LONG = "x" * 100_000
+WRITES: dict[str, Callable[[ConstantContact], Awaitable[object]]] = {
+    "raw": lambda cc: cc.request("PUT", "/account/info", json={"website": LONG}),
+    "model": lambda cc: cc.account.replace_info(AccountInfo(extra={"a": LONG})),
+}
 
 
 async def fine(wire: Wire, _: Request) -> None:
@@ -155,3 +163,34 @@ async def test_a_wrong_option_of_a_view_is_named(
     with pytest.raises(errors.InvalidField) as caught:
         client.with_options(**options)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=[*WRITES])
+async def test_the_deadline_of_a_view_includes_the_time_that_encoding_takes(
+    connect: Callable[..., Any],
+    manual_clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[ConstantContact], Awaitable[object]],
+) -> None:
+    encoding, encoded, reached = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slowly(work: Callable[..., Any], *args: object) -> Any:
+        encoding.set()
+        await encoded.wait()
+        return work(*args)
+
+    async def hang(wire: Wire, _: Request) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("ccv2_async.transport.calls.session.in_thread", slowly)
+    async with serving(hang) as server:
+        cc = await connect(server, clock=manual_clock, timeouts=Timeouts(read=None))
+        late = asyncio.ensure_future(write(cc.with_options(deadline=5)))
+        await encoding.wait()
+        await manual_clock.advance(4)
+        encoded.set()
+        await reached.wait()
+        await manual_clock.advance(2)
+        with pytest.raises(errors.DeadlineExceeded, match="within 5 s"):
+            await asyncio.wait_for(late, 20)

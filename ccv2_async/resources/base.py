@@ -153,9 +153,11 @@ class Resource:
                     validation.check(part)
             return BytesBody(encode_body(body))
 
-        encoded = await self._session.encoded(encode, body, what) if body is not None else None
-        call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
-        return await confirmed(await self._session.send(call), effect, bare=path if bare else "")
+        with self._session.deadline(self._session.seconds):  # encoding and sending are one call
+            encoded = await self._session.encoded(encode, body, what) if body is not None else None
+            call = Call(method, path, effect, what, query=validation.query_of(query), body=encoded)
+            response = await self._session.send(call)
+        return await confirmed(response, effect, bare=path if bare else "")
 
     async def _create(
         self, model: type[T], path: str, body: object, **options: Unpack[_Writing]

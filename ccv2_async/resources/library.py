@@ -490,10 +490,8 @@ class Library(Resource):
         path, what = path_to("/library/files/{}", file.id), f"update of library file {file.id}"
         query = {"include_payload": str(include_payload).upper()}
         bare, effect = not include_payload, Effect.IDEMPOTENT
-        response = await self._write(
-            "PUT", path, file, effect=effect, what=what, query=query, bare=bare
-        )
-        return await result_of(response, LibraryFile, file.id) if include_payload else None
+        put = await self._write("PUT", path, file, effect=effect, what=what, query=query, bare=bare)
+        return await result_of(put, LibraryFile, file.id) if include_payload else None
 
     async def delete_files(self, *file_ids: str) -> None:
         """Move up to a hundred files to the trash.

@@ -66,11 +66,12 @@ async def send_raw(
         raise InvalidField("json", json, "leave it out; a GET has no body")
     below, pairs = _checked_path(path, session.base_url)
     what, pairs = f"{verb} {below}", pairs + query_of(query)
-    body = None if json is None else BytesBody(await session.encoded(encode_body, json, what))
-    call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=checked_lane(lane))
-    if call.effect is Effect.SAFE:
-        return await session.read(call, _response)
-    response = await session.send(call)
+    with session.deadline(session.seconds):  # encoding and sending are one call
+        body = None if json is None else BytesBody(await session.encoded(encode_body, json, what))
+        call = Call(verb, below, _EFFECTS[verb], what, pairs, body, lane=checked_lane(lane))
+        if call.effect is Effect.SAFE:
+            return await session.read(call, _response)
+        response = await session.send(call)
     with carried_out(response.status):
         return await parsed(response, _response)
 

@@ -105,6 +105,9 @@ class Session:
         visible_url: Whether the engine reads the visible URL; see `shows_visible_url`.
         hook: Called for calls, retries, and waits for the quota.
         jitter: Returns random numbers from 0 to 1.
+
+    Attributes:
+        seconds: The maximum number of seconds for each call, or None; see `view`.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class Session:
         self._jitter = jitter
         self._shared = _Shared()
         self._lane = Lane.INTERACTIVE
-        self._seconds: float | None = None
+        self.seconds: float | None = None
         self.loop: asyncio.AbstractEventLoop = running_loop()
         anyio.get_cancelled_exc_class()  # import it now: later, no file may be left to open
 
@@ -171,7 +174,7 @@ class Session:
         if lane is not None:
             view._lane = lane  # noqa: SLF001  # of this class
         if seconds is not None:
-            view._seconds = seconds  # noqa: SLF001
+            view.seconds = seconds
         if timeouts is not None:
             view._requests = self._requests.with_timeouts(timeouts)  # noqa: SLF001
         return view
@@ -220,10 +223,9 @@ class Session:
 
     def call_limit(self) -> Deadline | None:
         """Return the earliest deadline for a call that begins now."""
-        around = self.limit
-        if self._seconds is None:
-            return around
-        return Deadline.after(self._seconds, self.clock).or_earlier(around)
+        if self.seconds is None:
+            return self.limit
+        return Deadline.after(self.seconds, self.clock).or_earlier(self.limit)
 
     async def send(self, call: Call) -> Response:
         """Return the complete response to a successful call.
