@@ -247,7 +247,7 @@ async def confirmed(response: Response, effect: Effect, *, bare: str = "") -> Re
 
 
 async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
-    """Return `parse(answer)`, computed in a thread if the response is large.
+    """Return `parse(response)`, computed in a thread if the response is large.
 
     Raises:
         DecodeError: The response has a shape that `parse` does not know.
@@ -257,7 +257,6 @@ async def parsed(response: Response, parse: Callable[[Response], R]) -> R:
     except errors.ConstantContactError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever an odd shape leads to
-        odd = described(error)
-    odd = response.redact(odd, 200)
+        odd = response.redact(described(error), 200)
     reason = f"the service returned {response.status} in an unknown format ({odd})"
     raise errors.DecodeError.from_parts(response.what, reason, status=response.status)

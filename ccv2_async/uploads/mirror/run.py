@@ -230,10 +230,10 @@ class Mirror:
         found = _Folders(0, {ROOT: ()})
         if self._base != ROOT:
             base = await self._library.get_folder(self._base)
-            if _required(base, "level") == _SYSTEM_LEVEL:
+            if (level := _required(base, "level")) == _SYSTEM_LEVEL:
                 rule = "it must be a folder of your own; the service's own folders are not mirrored"
                 raise errors.InvalidField("folder_id", self._base, rule)
-            found = _Folders(base.level or 1, {ROOT: None, base.id: ()})
+            found = _Folders(level, {ROOT: None, base.id: ()})
             found.add(base, None)
         async for top in self._library.folders(limit=1000):  # either listing may lack a folder
             found.add(top, found.names[ROOT])
