@@ -70,9 +70,8 @@ async def in_thread(work: Callable[..., T], *args: object) -> T:
         has_begun = True
         return work(*args)
 
-    limiter = _limiter.get(None)
-    if limiter is None:
-        _limiter.set(limiter := anyio.CapacityLimiter(_MOST_THREADS))
+    limiter = _limiter.get(None) or anyio.CapacityLimiter(_MOST_THREADS)
+    _limiter.set(limiter)
     try:
         return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True, limiter=limiter)
     except RuntimeError:

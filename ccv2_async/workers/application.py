@@ -489,10 +489,11 @@ class Workers:
         while True:
             await self._clock.sleep(every / 2)
             try:
-                for key, record in tuple(self._missed.items()):
+                leads = await self._store.hold(TICK_LOCK, self._name, every * 0.9)
+                for key, record in tuple(self._missed.items()):  # the store answers again
                     await self._enqueue(record)
                     del self._missed[key]
-                if await self._store.hold(TICK_LOCK, self._name, every * 0.9):
+                if leads:
                     await self.tasks.sweep.kiq()
                     await self.sweep()
                 troubled = False

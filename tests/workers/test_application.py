@@ -606,6 +606,35 @@ async def test_a_job_that_arrived_while_the_store_was_unavailable_is_sent_when_i
             await asyncio.sleep(0.01)
 
 
+async def test_a_job_is_not_queued_again_while_the_store_is_unavailable(
+    start: Callable[..., Any], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = await start(sweep_seconds=0.1)
+    enqueue, asks, queued = workers._enqueue, iter(range(5)), list[JobRecord]()
+    is_over = asyncio.Event()
+
+    async def away(*_: object) -> Any:
+        if next(asks, None) is None:
+            is_over.set()
+        raise StoreUnavailable("The store is away.")
+
+    async def note(record: JobRecord) -> Any:
+        queued.append(record)
+        return await enqueue(record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers._store, "find", away)
+        patch.setattr(workers._store, "hold", away)
+        asked = await workers.enqueue_upload(picture)
+        patch.setattr(workers, "_enqueue", note)
+        assert (await asked.task.wait_result(check_interval=0.01, timeout=20)).is_err
+        await asyncio.wait_for(is_over.wait(), 20)
+        assert queued == []
+    async with asyncio.timeout(20):
+        while (await record_of(workers, asked.key)).state is not BulkState.ACCEPTED:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_only_one_sweep_runs_at_a_time(start: Callable[..., Any], picture: Path) -> None:
     workers = await start()
     await answer_of(await workers.enqueue_upload(picture))
