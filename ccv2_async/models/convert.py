@@ -245,7 +245,7 @@ def is_heavy(value: object) -> bool:
         elif isinstance(part, list | tuple):
             parts += part
         elif attrs.has(type(part)):
-            parts += [getattr(part, a.name) for a in attrs.fields(type(part))]
+            parts += [getattr(part, a.name, None) for a in attrs.fields(type(part))]
     return left < 0 or longest < 0
 
 

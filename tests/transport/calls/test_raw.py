@@ -121,6 +121,13 @@ async def test_a_get_with_a_body_is_refused(client: ConstantContact, ear: Ear) -
     assert ear.calls == []
 
 
+async def test_a_model_without_its_values_is_refused(client: ConstantContact, ear: Ear) -> None:
+    unfinished = object.__new__(models.ContactListWrite)
+    with pytest.raises(errors.InvalidField, match=r"must fit its fields.*Nothing was sent"):
+        await client.request("POST", "/lists", json=[unfinished])
+    assert ear.calls == []
+
+
 async def test_a_get_is_retried_and_a_post_is_not(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:
