@@ -357,6 +357,7 @@ def _fitting(name: str, shape: Shape) -> tuple[Callable[[Any], bool], str]:
 
 
 def _is_single(value: object) -> bool:
+    value = value.value if isinstance(value, Enum) else value
     return isinstance(value, bool | date) or is_text(value) or is_number(value)
 
 
@@ -594,10 +595,9 @@ def text_of(value: Any, field: str = "date") -> str:
     Raises:
         InvalidField: It is a date without a time zone, or out of range. The error names `field`.
     """
+    value = value.value if isinstance(value, Enum) else value
     if isinstance(value, datetime):
         return utc_text(value, field)
-    if isinstance(value, Enum):
-        return str(value.value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
