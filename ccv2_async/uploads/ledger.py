@@ -36,7 +36,7 @@ from ccv2_async import errors
 from ccv2_async.clock import in_dates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 class BulkState(StrEnum):
@@ -182,6 +182,17 @@ class Store(Protocol[K_contra, E]):
     async def write(self, entry: E, /) -> E:
         """Store the entry and return it as stored; raise if it cannot be stored."""
 
+    async def owned(self, folder_id: str, name: str, /) -> Collection[str]:
+        """Return the IDs of files that other processes sent, if the service may name them so.
+
+        Args:
+            folder_id: The folder.
+            name: The name of a file in it.
+
+        Raises:
+            ConstantContactError: Such a file is being sent now, so its ID is not known yet.
+        """
+
 
 class NoStore:
     """A store that keeps nothing: an entry lasts as long as the call that uploads its file.
@@ -199,6 +210,10 @@ class NoStore:
     async def write(self, entry: E, /) -> E:
         """Return the entry."""
         return entry
+
+    async def owned(self, folder_id: str, name: str, /) -> tuple[()]:  # noqa: ARG002
+        """Return no IDs: only this process knows of its uploads."""
+        return ()
 
 
 def advance(entry: E, state: BulkState, **facts: Any) -> E:

@@ -5,6 +5,7 @@ The decisions are in `settle`; this module carries them out.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import unicodedata
@@ -40,6 +41,7 @@ from ccv2_async.uploads.settle import (
     in_order,
     judge_before,
     look_delays,
+    same_name,
     step_for,
 )
 from ccv2_async.uploads.status import UPLOAD
@@ -190,6 +192,16 @@ class Settler:
         self._claimed: OrderedDict[str, float] = OrderedDict()
         self.claims: int = 0
         self._looks = FolderLooks(session)
+        self._awaited: dict[Sending[Any], asyncio.Event] = {}
+
+    def begin(self, sending: Sending[Any]) -> None:
+        """Note that an upload awaits a response, which may name a file that a look shows."""
+        self._awaited.setdefault(sending, asyncio.Event())
+
+    def end(self, sending: Sending[Any]) -> None:
+        """Note that the response was lost, or that the ID in it is claimed."""
+        if sending in self._awaited:
+            self._awaited.pop(sending).set()
 
     def claim(self, file_ids: Iterable[str], copies: Iterable[str] = ()) -> None:
         """Note which files belong to uploads already, so that no look adopts one of them.
@@ -314,7 +326,10 @@ class Settler:
         # Any of them may be this upload until it is compared, which can fail or run out of time.
         sending.candidates = in_order(file.id for file in files if not self._is_taken(file.id))
         evidence = {file.id: await self._compare(sending, file) for file in files}
-        # Checked last: another upload may have received its response in the meantime.
+        # Checked last, as another upload may own it, or may be about to receive its ID.
+        for file in files:
+            if evidence[file.id] is not Evidence.OTHER_BYTES:
+                await self._claim_for_others(sending, file)
         possible: dict[str, Evidence] = {
             id_: known
             for id_, known in evidence.items()
@@ -322,6 +337,15 @@ class Settler:
         }
         sending.candidates = in_order(possible)
         return possible
+
+    async def _claim_for_others(self, sending: Sending[Any], file: LibraryFile) -> None:
+        """Claim a file for the upload that owns it, after all that may own it have a response."""
+        folder_id = sending.upload.folder_id
+        for other, ended in [*self._awaited.items()]:
+            it = other.upload
+            if other is not sending and it.folder_id == folder_id and same_name(it.name, file.name):
+                await ended.wait()
+        self.claim(await sending.store.owned(folder_id, file.name))
 
     def _is_taken(self, file_id: str) -> bool:
         return self._claimed.get(file_id, math.inf) < math.inf
@@ -357,6 +381,7 @@ class Settler:
             ServiceUnavailable: The same.
         """
         self.claim([file_id])
+        self.end(sending)
         sending.candidates = ()
         try:
             return await self._check_for_doubles(sending, file_id, limit)

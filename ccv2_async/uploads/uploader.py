@@ -154,6 +154,8 @@ class Uploader:
                 # It is never sent again, but has to be found.
                 lost = f"the service accepted it ({response.status}) but {without_id(headers)}"
                 sends_left = 0
+            finally:
+                self._settler.end(sending)
             sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
@@ -190,6 +192,7 @@ class Uploader:
         file_ids = (accepted.file_id, *accepted.duplicates)
         proven = [id_ for id_ in accepted.duplicates if self._settler.is_proven(sending, id_)]
         self._settler.claim((accepted.file_id, *proven), accepted.duplicates)
+        self._settler.end(sending)
         job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
         tokens: tuple[str, ...] = ()
         if sending.store.wants_tokens:
@@ -235,6 +238,7 @@ class Uploader:
             if sending.started is None:
                 sending.started = now
             sending.size = length
+            self._settler.begin(sending)
             entry = sending.entry
             since = entry.begun if entry.may_have_arrived else self._clock.time()
             sends = sending.sends + doubtful + 1

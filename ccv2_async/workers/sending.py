@@ -20,8 +20,9 @@ from ccv2_async.tasks import all_ended, uninterrupted
 from ccv2_async.transport.quota import Lane
 from ccv2_async.uploads.ledger import Action, BulkState, action_for, advance
 from ccv2_async.uploads.prepare import prepare
+from ccv2_async.uploads.settle import sent_as
 from ccv2_async.uploads.settling import Sending
-from ccv2_async.workers.records import UPLOAD_TASK, after_failure
+from ccv2_async.workers.records import UPLOAD_TASK, after_failure, lock_of_upload
 from ccv2_async.workers.stores import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -177,6 +178,20 @@ class Sender:
         # The service has the job now, so store this even if the task is cancelled.
         record = attrs.evolve(record, accepted=now, attend_at=now + first_look(None), error_type="")
         return await uninterrupted(self._keep_surely(record))
+
+    async def owned(self, folder_id: str, name: str, /) -> list[str]:
+        """Return the IDs of the files of all jobs that may have sent a file of this name.
+
+        Raises:
+            LeaseLost: One of them is being sent now, so its ID is not known yet.
+            StoreUnavailable: They cannot be read.
+        """
+        store, owned = self.lease.store, list[str]()
+        for lock in {lock_of_upload(folder_id, sent) for sent in sent_as(name)}:
+            if lock != self.lease.lock and await store.is_held(lock, self.lease.seconds):
+                raise LeaseLost(f"another worker is sending a file that may be {name}")
+            owned += await store.file_ids(lock)
+        return owned
 
     async def _keep_surely(self, record: JobRecord) -> JobRecord:
         """Store a record; if the store is briefly unavailable, wait for it."""

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ccv2_async.client import ConstantContact
+from ccv2_async.uploads.ledger import advance
 from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings
 from ccv2_async.workers.sending import WRITE_ATTEMPTS, Lease, Sender
 from ccv2_async.workers.stores import IN_MEMORY, SqliteStore
+from tests.support.probes import until
 from tests.support.servers import serving
 from tests.uploads.test_uploader_interrupted import Service
 from tests.workers.test_application import (
@@ -29,15 +32,18 @@ if TYPE_CHECKING:
     from tests.support.clocks import SkippingClock
 
 
+PICTURE = b"\x89PNG" + bytes(5000)
+
+
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
-    path.write_bytes(b"\x89PNG" + bytes(5000))
+    path.write_bytes(PICTURE)
     return path
 
 
-def workers_of(sandbox: Sandbox) -> Workers:
-    options: dict[str, Any] = {**sandbox.client_options(), "per_second": None, "per_day": None}
+def workers_of(sandbox: Sandbox, **settings: Any) -> Workers:
+    options = {**sandbox.client_options(), "per_second": None, "per_day": None, **settings}
     return Workers(WorkerSettings(**options, sweep_seconds=HOURS), clock=ShiftedClock())
 
 
@@ -196,3 +202,48 @@ async def test_a_job_outlasts_an_outage_of_uploads_alone(
 
     assert (record.state, record.error, uploads(sandbox)) == (BulkState.ACCEPTED, "", 8)
     assert len(sandbox.admin.files()) == 1
+
+
+async def test_a_lost_file_does_not_adopt_the_file_of_a_job_with_a_numbered_name(
+    sandbox: Sandbox, picture: Path, tmp_path: Path
+) -> None:
+    """Browsers number the second download of a file as the service numbers a taken name."""
+    twin = tmp_path / "picture(1).png"
+    twin.write_bytes(PICTURE)
+    store = str(tmp_path / "jobs")
+    async with workers_of(sandbox, store=store) as first, workers_of(sandbox, store=store) as other:
+        sent = await answer_of(await first.enqueue_upload(twin))
+        sandbox.admin.fault("reset", "POST", after_bytes=1_000_000)
+        lost = await answer_of(await other.enqueue_upload(picture))
+        assert (lost["state"], uploads(sandbox)) == ("accepted", 3)
+    stored = {file["id"]: file["name"] for file in sandbox.admin.files()}
+    assert stored == {sent["id"]: twin.name, lost["id"]: picture.name}
+
+
+async def test_a_lost_file_is_not_settled_while_a_job_with_a_numbered_name_is_being_sent(
+    sandbox: Sandbox, picture: Path
+) -> None:
+    async with workers_of(sandbox) as workers:
+        store = workers._store
+        twin = workers.upload_record(str(picture), "0", "picture(1).png", "", "twin")
+        await store.add(twin)
+        assert await store.hold(twin.lock, "another worker", workers.settings.lease_seconds)
+        async with ConstantContact(**sandbox.client_options()) as client:
+            file = await client.library.upload(picture, name=twin.name)
+        sandbox.admin.fault("reset", "POST", after_bytes=1_000_000)
+
+        asked = await workers.enqueue_upload(picture)
+        answer = await answer_of(asked)
+        assert (answer["state"], uploads(sandbox)) == ("sending", 2)
+        assert "another worker is sending a file that may be picture(1).png" in answer["error"]
+
+        sending = advance(twin, BulkState.SENDING, since=0.0)
+        accepted = advance(sending, BulkState.ACCEPTED, file_id=file.id)
+        assert await store.save(accepted, holder="another worker")
+        await store.release(twin.lock, "another worker")
+        workers._clock.shift += HOURS  # type: ignore[attr-defined]
+        await workers.sweep()
+        await until(lambda: uploads(sandbox) == 3)
+        answer = await answer_of(await workers.enqueue_upload(picture))
+    assert {answer["id"], file.id} == {stored["id"] for stored in sandbox.admin.files()}
+    assert len(sandbox.admin.files()) == 2

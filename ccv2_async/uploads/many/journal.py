@@ -312,6 +312,10 @@ class Journal:
         query = "SELECT file_id FROM files WHERE token != '' OR state = 'sending' ORDER BY since"
         return [id_ for (id_,) in await self._read(query) if isinstance(id_, str) and id_]
 
+    async def owned(self, folder_id: str, name: str, /) -> tuple[()]:  # noqa: ARG002
+        """Return no IDs: no other process uses the journal, and a run claims all at its start."""
+        return ()
+
     async def sent(self) -> set[tuple[str, int]]:
         """Return the folder and the size of each file that was sent and may have arrived.
 

@@ -1,7 +1,8 @@
 """Files whose names differ only by the service's numbering, and whose responses are lost.
 
-A file with such a name in the folder may be either of them; only its bytes show which. It must
-never be mistaken for a file that did not arrive, and no ID may be given to two files.
+A file with such a name in the folder may be either of them; only its bytes show which, and if they
+are equal, only the response. It must never be mistaken for a file that did not arrive, and no ID
+may be given to two files.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Folder:
         arrived: The names of the stored files. The ID of each is its position, from 1.
         readable: Whether the folder can be listed.
         comparable: Whether its files can be fetched.
+        contents: The bytes of the files by name.
+        on_fetch: Called after a file was fetched.
         pages: The number of pages of its listing. A request for the last one releases the held
             uploads, and is answered once they are followed.
     """
@@ -54,6 +57,8 @@ class Folder:
     posts: Counter[str] = attrs.field(factory=Counter)
     readable: bool = True
     comparable: bool = True
+    contents: dict[str, bytes] = attrs.field(factory=lambda: CONTENT)
+    on_fetch: Callable[[], object] = lambda: None
     pages: int = 1
     followed: asyncio.Event = attrs.field(factory=asyncio.Event)
     release: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -71,7 +76,8 @@ class Folder:
             await wire.answer(body=json.dumps(rows).encode())
         elif request.target.startswith("/content/"):
             name = self.arrived[int(re.findall(r"\d+", request.target)[0]) - 1]
-            await wire.answer("200 OK", CONTENT[name] if self.comparable else b"<html>")
+            await wire.answer("200 OK", self.contents[name] if self.comparable else b"<html>")
+            self.on_fetch()
         elif not self.readable:
             await wire.answer("404 Not Found")
         else:
@@ -147,6 +153,24 @@ async def test_a_lost_file_does_not_adopt_one_that_is_just_arriving(
     folder = Folder(lost={ONE: False}, held={TWO})
     async with serving(folder.answer) as server:
         results = await upload(await connect(server), both(), folder)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert folder.arrived == [TWO, ONE]
+
+
+async def test_a_lost_file_does_not_adopt_an_equal_one_whose_response_is_on_its_way(
+    connect: Callable[..., Any],
+) -> None:
+    folder = Folder(lost={ONE: False}, held={TWO}, contents=dict.fromkeys((ONE, TWO), b"1" * SIZE))
+
+    def release_soon() -> None:
+        asyncio.get_running_loop().call_later(0.3, folder.release.set)
+
+    folder.on_fetch = release_soon
+    async with serving(folder.answer) as server:
+        files = [FileToUpload(content, name=name) for name, content in folder.contents.items()]
+        results = await upload(await connect(server), files, folder)
 
     check(results, folder)
     assert {result.state for result in results.values()} == {BulkState.DONE}
