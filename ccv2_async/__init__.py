@@ -143,8 +143,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names.spl
 def __getattr__(name: str) -> object:
     if name in ("errors", "models"):
         return import_module(f"ccv2_async.{name}")
-    home = _HOMES.get(name)
-    if home is None:
+    if (home := _HOMES.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f"ccv2_async.{home}"), name)
     globals()[name] = value

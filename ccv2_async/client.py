@@ -247,8 +247,7 @@ class ConstantContact:
         """
         if self._original is not None:
             return
-        parts = self._parts
-        if parts is not None:
+        if (parts := self._parts) is not None:
             try:
                 parts.session.require_loop("closing the client")
             except UsageError:

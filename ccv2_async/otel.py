@@ -133,8 +133,7 @@ class Tracing:
 
     def __call__(self, event: observe.Event) -> None:
         """Handle an event."""
-        handle = self._handlers.get(type(event))
-        if handle is not None:
+        if (handle := self._handlers.get(type(event))) is not None:
             handle(event)
 
     def _sent(self, event: observe.CallSent) -> None:
@@ -156,8 +155,7 @@ class Tracing:
         )
 
     def _ended(self, event: observe.CallEnded) -> None:
-        span = self._attempts.pop(event.call, None)
-        if span is None:
+        if (span := self._attempts.pop(event.call, None)) is None:
             return
         if event.status is not None:
             span.set_attribute("http.response.status_code", event.status)

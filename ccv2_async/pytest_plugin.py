@@ -61,8 +61,7 @@ def ccv2_client(request: pytest.FixtureRequest, ccv2_sandbox: Sandbox) -> Consta
     the same event loop. In a sync test, it is not open: use it in `async with` inside
     `asyncio.run`.
     """
-    runner = _runner_of(request)
-    if runner is None:
+    if (runner := _runner_of(request)) is None:
         return _new_client(ccv2_sandbox)
     client: ConstantContact = request.getfixturevalue(f"_ccv2_client_in_{runner}")
     return client

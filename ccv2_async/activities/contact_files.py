@@ -150,8 +150,7 @@ async def portions_of(
 
 
 def _warn_of_dropped(label: str, columns: tuple[str, ...]) -> None:
-    dropped = unknown_columns(columns)
-    if dropped:
+    if dropped := unknown_columns(columns):
         shown = ", ".join(repr(name[:_SHOWN]) for name in dropped[:_MOST_SHOWN])
         more = f" and {len(dropped) - _MOST_SHOWN} more" if len(dropped) > _MOST_SHOWN else ""
         text = (

@@ -189,8 +189,7 @@ def _from_mapping(
     found: dict[str, str] = {}
     for column, value in row.items():
         target = _TARGETS.get(_bare(column))
-        custom = _CUSTOM.fullmatch(_bare(column))
-        if custom:
+        if custom := _CUSTOM.fullmatch(_bare(column)):
             target = f"custom_field_{custom[1]}"
         if address_only and target != "email":
             continue

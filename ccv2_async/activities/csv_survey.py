@@ -252,8 +252,7 @@ class _Lines:
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._raw = physical_lines(blocks)
         ahead = next(self._raw, b"")
-        other = _other_encoding(ahead)
-        if other:
+        if other := _other_encoding(ahead):
             raise Unfit(
                 1, f"the file is {other.upper()}; pass {other} as its encoding, or save it as UTF-8"
             )

@@ -186,8 +186,7 @@ class Backup:
         for _ in range(pages):
             page = await self._call(listing.call(query), partial(page_of, listing.dataset, 0))
             rows += await self._do(lambda texts: [json.loads(text) for _, text in texts], page.rows)
-            following = cursors.after(page.rows, page.next_link)
-            if following is None:
+            if (following := cursors.after(page.rows, page.next_link)) is None:
                 return rows, False
             query = (("next", following),)
         return rows, True
@@ -450,8 +449,7 @@ class Backup:
         part = self._contents.part(entry)
         try:
             file = await self._record_of(entry)
-            kept = await self._do(digest_of, part)
-            if kept is None:
+            if (kept := await self._do(digest_of, part)) is None:
                 if not file.url:
                     why = f"The service returned no URL for it (status {file.status})."
                     note = Note(*listing.key, entry.id, failed=False, text=why)

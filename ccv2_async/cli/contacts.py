@@ -66,8 +66,7 @@ async def find(client: ConstantContact, contact: str) -> Contact:
     """
     if "@" not in contact:
         return await client.contacts.get(contact)
-    found = await client.contacts.all(email=contact).first()
-    if found is None:
+    if (found := await client.contacts.all(email=contact).first()) is None:
         raise ConstantContactError(f"There is no contact with the address {contact}.")
     return found
 

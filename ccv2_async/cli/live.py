@@ -199,8 +199,7 @@ class Board:
         now = self._output.err.size.width
         if now >= width:
             return
-        grown = sum(max(0, (length - 1) // now) for length in lengths)
-        if grown:
+        if grown := sum(max(0, (length - 1) // now) for length in lengths):
             up = [(ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)]
             self._output.err.control(
                 Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *(up * grown))
@@ -410,8 +409,7 @@ class Totals:
             return [" · ".join([*counts, *self._calls()])]
         counts.append(f"{in_bytes(self._bytes_sent)} of {in_bytes(self._bytes)}")
         files, amount = self._speeds()
-        left = self._time_left(files, amount)
-        if left:
+        if left := self._time_left(files, amount):
             counts.append(left)
         speeds = [f"{files:.1f} files/s"] * bool(files) + [f"{in_bytes(amount)}/s"] * bool(amount)
         return [" · ".join(counts), " · ".join([*speeds, *self._calls()])]

@@ -146,8 +146,7 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     Raises:
         UsageError: There is no such profile, or it cannot be used.
     """
-    name = name or environment.get("CCV2_PROFILE") or None
-    if name is not None:
+    if (name := name or environment.get("CCV2_PROFILE") or None) is not None:
         found = load()
         if name not in found:
             known = f"the file has {', '.join(found)}" if found else "the file has none"

@@ -198,8 +198,7 @@ def job_fields(item: JobItem) -> dict[str, Any]:
         fields |= {"token": tokens[0]} if len(tokens) == 1 else {"tokens": tokens}
     if fields["kind"] == "upload":
         fields["url"] = getattr(item.result, "url", None)
-    activity = _activity_of(item)
-    if activity is not None:
+    if (activity := _activity_of(item)) is not None:
         fields |= {
             "type": activity.type,
             "contact_count": activity.contact_count,
@@ -226,8 +225,7 @@ def _state(item: JobItem) -> Text:
 
 
 def _result_of(item: JobItem) -> Text:
-    activity = _activity_of(item)
-    if activity is None:
+    if (activity := _activity_of(item)) is None:
         return linked(getattr(item.result, "url", None))
     failed, total = item.failed_rows, activity.contact_count
     if activity.type != _ADD or total is None:
@@ -240,8 +238,7 @@ def _result_of(item: JobItem) -> Text:
 
 def _report_rows(item: JobItem, output: Output) -> None:
     """Report the rows of an activity that failed, and those accepted with a warning."""
-    activity = _activity_of(item)
-    if activity is None:
+    if (activity := _activity_of(item)) is None:
         return
     for error in activity.errors[:_MOST_FAILED_ROWS]:
         output.complain(f"{item.label}: {row_error(error)}")

@@ -329,8 +329,7 @@ class _Upload:
         if journal is None or self.run.sandbox:
             report_unfinished(items, self.run)
             return
-        left = [item for item in items if not item.ended or item.continues]
-        if left:
+        if left := [item for item in items if not item.ended or item.continues]:
             self.output.say(
                 f"{counted(len(left), 'file')} not finished. Run the same command again to "
                 f"continue from {journal}."

@@ -252,8 +252,7 @@ def check_kinds(given: Mapping[str, Any], model: type[Any], prefix: str = "") ->
     for name, value in given.items():
         if value is None or name not in kinds:
             continue
-        problem = kinds[name](value)
-        if problem is not None:
+        if (problem := kinds[name](value)) is not None:
             place, wrong, expected = problem
             raise InvalidField(f"{prefix}{name}{place}", wrong, expected)
 

@@ -187,8 +187,7 @@ class JobKind:
 
         An unknown status is pending and is not changed. It is logged once.
         """
-        known = self._words.get(status.casefold())
-        if known is not None:
+        if (known := self._words.get(status.casefold())) is not None:
             return known
         _warn(self.name, status[:LONGEST_WORD])
         return status[:LONGEST_WORD], State.PENDING
@@ -324,8 +323,7 @@ class Job:
         return self.change(word, state, row.description)
 
     def _learn_unreadable(self, row: Row, now: float) -> bool:
-        before = self.unreadable
-        if before is None:
+        if (before := self.unreadable) is None:
             before = Unreadable("", since=now, looks=0)
             logger.info("The status of %s %s cannot be read.", self.kind.name, self.label)
         looks = before.looks + 1

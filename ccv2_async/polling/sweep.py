@@ -52,8 +52,7 @@ class Sweep:
     def start(self, kind: JobKind, id: str, *, label: str = "") -> Job:  # noqa: A002  # the service's own word
         """Return the job that a call has just started."""
         queue, now = self._queue(kind), self._clock.monotonic()
-        job = queue.known.get(id)
-        if job is None:
+        if (job := queue.known.get(id)) is None:
             due = now + first_look(queue.typical.seconds)
             job = queue.known[id] = Job(kind, id, self._clock.time(), now, due, label or id)
             self._session.hook(JobStarted(kind.name, id, job.label))

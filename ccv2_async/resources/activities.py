@@ -356,8 +356,7 @@ class Activities(Resource):
         """
         _check_options(lane=lane)
         columns = validation.checked_texts(column_names, "column_names")
-        unknown = unknown_columns(columns)
-        if unknown:
+        if unknown := unknown_columns(columns):
             raise InvalidField("column_names", unknown[0], "the service does not know this column")
         request = ExportContactsRequest(
             lists=(validation.checked_id(list_id, "list_id"),),

@@ -138,8 +138,7 @@ class Listing(Generic[T]):
             self.skipped += len(bad)
             await _report_bad(self._what, bad, before, self._on_bad_row)
             before += len(page.results)
-            following = cursors.after(good or bad, page.next_link)
-            if following is None:
+            if (following := cursors.after(good or bad, page.next_link)) is None:
                 return
             # The cursor holds position and page size, so the filters must not be sent with it.
             query = (("next", following),)

@@ -218,8 +218,7 @@ class Admin:
         Raises:
             AssertionError: No request matched one of them, or too few did. The message names them.
         """
-        unused = self._do(self._world.faults.unused)
-        if unused:
+        if unused := self._do(self._world.faults.unused):
             listed = ", ".join(
                 f"{label} ({fault.method or 'any method'} {fault.path})" for label, fault in unused
             )
@@ -297,8 +296,7 @@ def _configure(admin: Admin, **changes: Any) -> dict[str, Any]:
 
 
 def _content(admin: Admin, file_id: str) -> Response:
-    data = admin.content(file_id)
-    if data is None:
+    if (data := admin.content(file_id)) is None:
         raise Refusal(404, "The content does not exist, or it is no longer in memory.")
     return Response(
         data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"}

@@ -321,8 +321,7 @@ class Exchange:
 
     async def run_with_faults(self, faults: Faults, path: str, entry: Entry) -> None:
         """Carry out the request, or apply the next fault for its path."""
-        taken = faults.take(self.scope["method"], path)
-        if taken is None:
+        if (taken := faults.take(self.scope["method"], path)) is None:
             await self.run()
             return
         entry.fault, fault = taken

@@ -208,8 +208,7 @@ class Model:
             "type": "object",
             "properties": {name: field.schema() for name, field in self.fields.items()},
         }
-        required = [name for name, field in self.fields.items() if field.required]
-        if required:
+        if required := [name for name, field in self.fields.items() if field.required]:
             schema["required"] = required
         return schema
 
@@ -264,8 +263,7 @@ def describe(text: str) -> dict[str, Field]:
 
 
 def _described(text: str) -> tuple[str, Field]:
-    found = _FIELD.fullmatch(text)
-    if found is None:
+    if (found := _FIELD.fullmatch(text)) is None:
         raise ValueError(f"{text!r} does not describe a field.")
     word, many, least, most = found.group("word", "many", "least", "most")
     field = attrs.evolve(

@@ -87,8 +87,7 @@ class Gateway:
         if key != settings.api_key:
             raise Refusal(403, "Developer Inactive", "mashery.not.authorized.inactive")
         now = self._world.clock.time()
-        over = quota.refusal(now)
-        if over is None:
+        if (over := quota.refusal(now)) is None:
             return
         headers = {}
         if settings.quota_headers:

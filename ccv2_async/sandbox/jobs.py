@@ -235,8 +235,7 @@ def add_contacts(
     there = [list_id for list_id in lists if list_id in contacts.lists]
     for entry in entries:
         count += 1
-        problem = _problem(entry, year)
-        if problem is not None:
+        if (problem := _problem(entry, year)) is not None:
             errors.append(RowProblem(problem, entry.line, entry.email))
             continue
         stored = contacts.by_email(entry.email)

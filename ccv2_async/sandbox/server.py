@@ -346,8 +346,7 @@ class Sandbox:
         return _Server(config, sock)
 
     def _signal_stop(self) -> None:
-        loop = self._loop
-        if loop is None:
+        if (loop := self._loop) is None:
             return
         for server in self._servers:
             # After a second call, it may have closed its loop already.

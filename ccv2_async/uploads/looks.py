@@ -134,8 +134,7 @@ class FolderLooks:
             turns.waiting = Look(_path_of(key), f"looking in folder {folder_id}")
         look = turns.waiting
         for number in count():
-            files = await turns.page(look, number, lane, limit)
-            if files is None:
+            if (files := await turns.page(look, number, lane, limit)) is None:
                 return
             for file in files:
                 yield look, file

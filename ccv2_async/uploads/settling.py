@@ -353,8 +353,7 @@ class Settler:
     async def _compare(self, sending: Sending[Any], file: LibraryFile) -> Evidence:
         """Return whether a file holds the bytes that were sent, once it has been processed."""
         upload = sending.upload
-        known = sending.evidence.get(file.id)
-        if known is not None:
+        if (known := sending.evidence.get(file.id)) is not None:
             return known
         if not file.url and file.status and file_outcome(file.status) is Outcome.PENDING:
             now = self._clock.time()

@@ -143,8 +143,7 @@ def ends_taskiq_on_errors() -> Iterator[None]:
     try:
         yield
     except ConstantContactError as error:
-        manager = taskiq_manager()
-        if manager is None:
+        if (manager := taskiq_manager()) is None:
             raise
         message = (
             f"{error.message} No worker was started. To check the settings first and get an exit "

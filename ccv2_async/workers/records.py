@@ -82,8 +82,7 @@ class JobRecord(Entry):
                 raise ValueError(f"{name} is of type {type(value).__name__}")
             if isinstance(value, int) and abs(value) > LARGEST:
                 raise ValueError(f"{name} is out of range")
-        missing = {"key", "task", "arguments", "lock"} - kept.keys()
-        if missing:
+        if missing := {"key", "task", "arguments", "lock"} - kept.keys():
             raise ValueError(f"it has no {min(missing)}")
         record = cls(**kept)
         if not all(isinstance(text, str) for text in (*record.tokens, *record.duplicates)):

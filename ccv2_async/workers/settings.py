@@ -135,8 +135,7 @@ class WorkerSettings:
         found: dict[str, Any] = {}
         for field in attrs.fields(cls):
             name, read = field.metadata["env"], field.metadata["read"]
-            text = variables.get(name, "").strip()
-            if text:
+            if text := variables.get(name, "").strip():
                 found[field.name] = text if read is None else read(text, name)
         if found.get("per_second", 1.0) is None and "per_day" not in found:
             found["per_day"] = None  # CCV2_RATE=0 lifts the whole quota

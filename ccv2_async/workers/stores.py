@@ -84,11 +84,9 @@ class JobStore(abc.ABC):
         Raises:
             RecordUnreadable: The record cannot be read.
         """
-        document = await self._document(key)
-        if document is None:
+        if (document := await self._document(key)) is None:
             return None
-        record = _readable(key, document)
-        if record is None:
+        if (record := _readable(key, document)) is None:
             raise RecordUnreadable(
                 f"The record of job {key[:100]} cannot be read: it is damaged, or another version "
                 "wrote it. It was left as is, and nothing was sent; use the version that wrote "

@@ -75,8 +75,7 @@ def verified_email_create(call: Call) -> APIResponse:
     check_address(email)
     addresses = call.world.account.addresses
     known = {stored.casefold(): stored for stored in addresses}
-    stored = known.get(email.casefold())
-    if stored is None:
+    if (stored := known.get(email.casefold())) is None:
         addresses[email] = "UNCONFIRMED"
         return APIResponse(201, _show({email: "UNCONFIRMED"}))
     if addresses[stored] == "CONFIRMED":

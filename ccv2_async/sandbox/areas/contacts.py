@@ -186,8 +186,7 @@ def _set_fields(contact: Contact, given: dict[str, Any], now: float) -> None:
     before = {note["note"]: note for note in contact.fields.get("notes", []) if "note" in note}
     used = {int(note["id"]) for note in before.values()}
     for note in given.get("notes", []):
-        known = before.pop(note.get("note"), None)
-        if known is None:
+        if (known := before.pop(note.get("note"), None)) is None:
             used.add(max(used, default=0) + 1)
             stamp = utc_stamp(now)
             known = {"id": str(max(used)), "created_date": stamp, "modified_date": stamp}

@@ -278,8 +278,7 @@ def library_file_upload(call: Call) -> APIResponse:
     The folder must exist; 0 stands for none. A file must not be larger than `max_upload_size_limit`
     of /library/info. Each part of the form must be sent once.
     """
-    form = call.form
-    if form is None:
+    if (form := call.form) is None:
         raise absent_field("data")
     if not form.texts["file_name"].strip():
         raise absent_field("file_name")
@@ -295,8 +294,7 @@ def library_upload_status(call: Call) -> APIResponse:
     """Return the status of uploads. Unknown IDs are left out."""
     library, rows = call.world.library, []
     for file_id in dict.fromkeys(call.ids["fileId"].split(",")):
-        stored = library.files.get(file_id)
-        if stored is None:
+        if (stored := library.files.get(file_id)) is None:
             continue
         if stored.plan.known(stored.looks):
             status = stored.status(call.now)

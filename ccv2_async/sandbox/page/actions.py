@@ -134,8 +134,7 @@ class Actions:
                 continue
             name = file.filename.rpartition("/")[2]
             kind = name.rpartition(".")[2].upper()
-            problem = self._problem(name, kind, file.size or 0)
-            if problem is not None:
+            if (problem := self._problem(name, kind, file.size or 0)) is not None:
                 refused.setdefault(problem, []).append(name)
                 continue
             content = Content(self.world.settings.keep_content)

@@ -187,8 +187,7 @@ class Views:
 
     def _opened(self, key: str, origin: str) -> dict[str, Any]:
         """Return one request with both sides, or raise a 404."""
-        entry = next((row for row in self._entries() if _key(row) == key), None)
-        if entry is None:
+        if (entry := next((row for row in self._entries() if _key(row) == key), None)) is None:
             raise missing(f"Request {key}")
         record = self._record(entry)
         shown: dict[str, Any] = {

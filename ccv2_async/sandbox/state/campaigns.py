@@ -290,8 +290,7 @@ class Campaigns:
         for name, flag in _NEEDED_WITH.items():
             if fields.get(flag) and not fields.get(name):
                 raise absent_field(name)
-        lists = [row["id"] for row in fields.get("sent_to_contact_lists", [])]
-        if lists:
+        if lists := [row["id"] for row in fields.get("sent_to_contact_lists", [])]:
             self.contacts.check_lists(lists)
         for other in self.campaigns.values():
             if other.name == fields["name"] and not other.deleted and other.id != besides:

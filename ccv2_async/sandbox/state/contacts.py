@@ -133,8 +133,7 @@ class Contacts:
 
     def add(self, email: str, source: str, opt_in_source: str, now: float) -> Contact:
         """Return a new contact with this address, or the stored one after its opt-out."""
-        contact = self.by_email(email)
-        if contact is None:
+        if (contact := self.by_email(email)) is None:
             contact_id = str(self._next_contact)
             self._next_contact += 1
             contact = Contact(

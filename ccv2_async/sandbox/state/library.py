@@ -192,8 +192,7 @@ class Library:
         stored.name = self._free_name(stored, now)
         self._index_name(stored)
         self.files[file_id] = stored
-        data = content.data
-        if data is not None:
+        if (data := content.data) is not None:
             self._keep(file_id, data)
         return stored
 

@@ -254,8 +254,7 @@ def is_public(address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    embedded = _embedded(parsed)
-    if embedded is not None:
+    if (embedded := _embedded(parsed)) is not None:
         return is_public(str(embedded))
     if parsed.is_multicast or not parsed.is_global:
         return False

@@ -100,8 +100,7 @@ class Outage:
             kind: How it failed; None if it succeeded.
             why: The reason, for messages.
         """
-        signal = signal_of(effect, kind)
-        if signal is None:
+        if (signal := signal_of(effect, kind)) is None:
             return
         lasted = self.seconds
         self._circuit.note(signal, self._clock.monotonic())

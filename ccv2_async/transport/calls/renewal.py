@@ -79,8 +79,7 @@ class TokenRenewal:
             self._callers -= 1
             if not self._callers:
                 await cancel_all([self._run])
-        trouble = run.result()
-        if trouble:
+        if trouble := run.result():
             raise errors.AuthenticationFailed(
                 f"{refused.error.message} Asking refresh_token for a fresh one failed ({trouble}).",
                 reason=f"{refused.error.reason}, and refresh_token failed ({trouble})",

@@ -353,8 +353,7 @@ class _OpenStream:
         self._iterator = None
         task = asyncio.current_task()
         for thing in closable:
-            close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
-            if close is None:
+            if (close := getattr(thing, "aclose", None) or getattr(thing, "close", None)) is None:
                 continue
             try:
                 answer = close()

@@ -151,8 +151,7 @@ def _undo(job: Future[T], undo: Callable[[T], object]) -> None:
 def _hand_over(job: Future[T], done: asyncio.Future[T]) -> None:
     if done.done():
         return
-    error = job.exception()
-    if error is None:
+    if (error := job.exception()) is None:
         done.set_result(job.result())
     elif isinstance(error, StopIteration):
         # A future cannot hold it, and the caller would wait forever.

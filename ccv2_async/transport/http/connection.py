@@ -234,8 +234,7 @@ class Connection:
         if self._parser.flaw is not None:
             raise self._parser.flaw
         most = SMALL_PIECE if self._parser.may_be_chunked else READ_AHEAD
-        data = await self._stream.read(timeout, most)
-        if data:
+        if data := await self._stream.read(timeout, most):
             self._parser.feed(data)
             return
         if self._parser.status and self._stream.truncated:

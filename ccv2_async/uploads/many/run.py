@@ -425,8 +425,7 @@ class Run:
         try:
             upload, entry = await describe(file, self._options, self._parts.threads)
             if self._options.journal is not None:
-                same = self._in_progress.get(entry.key)
-                if same is not None:
+                if (same := self._in_progress.get(entry.key)) is not None:
                     entry = None
                     same.append(file)  # it ends like the first one
                     return

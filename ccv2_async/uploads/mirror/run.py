@@ -394,8 +394,7 @@ class Mirror:
             )
 
     async def _carry_out(self, plan: MirrorResult, journal: MirrorJournal) -> MirrorResult:
-        by_path = {entry.path: entry for entry in plan.entries if entry.action in _SENT}
-        if by_path:
+        if by_path := {entry.path: entry for entry in plan.entries if entry.action in _SENT}:
             items = [FileToUpload(entry.path, folders=entry.folders) for entry in by_path.values()]
             bulk = BulkUpload(self._parts, items, self._options, journal)
             async with aclosing(aiter(bulk)) as results:
