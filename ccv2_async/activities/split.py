@@ -335,10 +335,12 @@ class BulkPoller(ActivityPoller):
             if status != ActivityStatus.COMPLETE
         ]
         first = first_error(activity, " First error: {}.")
+        some = len(ended) < len(self._parts)
+        others = "; the others were carried out, and repeating them is safe" * some
         return errors.ActivityFailed(
             f"activities of {self._job.label}: {len(ended)} of {len(self._parts)} did not succeed "
-            f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}); the others were carried "
-            f"out.{first} Correct the rows and start again; repeating the others is safe.",
+            f"({', '.join(ended[:5])}{', ...' if len(ended) > 5 else ''}){others}.{first} "
+            "Correct the rows and start again.",
             id=self.id,
             status=self.status,
             activity=activity,

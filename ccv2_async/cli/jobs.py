@@ -105,9 +105,15 @@ class JobItem:
         )
 
     @property
+    def activity(self) -> Activity | None:
+        """The bulk activity as last read, even if it failed."""
+        found = getattr(self.error, "activity", None) or self.result
+        return found if isinstance(found, Activity) else None
+
+    @property
     def failed_rows(self) -> int:
-        """Rows of a bulk activity that failed, although the activity itself went well."""
-        return self.result.failed_rows if isinstance(self.result, Activity) else 0
+        """Rows of a bulk activity that failed, whether the activity itself went well or not."""
+        return self.activity.failed_rows if self.activity else 0
 
     def accept(self, poller: AnyPoller) -> None:
         """Note that the service has accepted it."""

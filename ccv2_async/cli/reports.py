@@ -14,7 +14,7 @@ from ccv2_async.cli.exits import message_of
 from ccv2_async.cli.jobs import good_states
 from ccv2_async.cli.live import STYLES
 from ccv2_async.cli.tables import cell, counted, in_bytes, linked, table
-from ccv2_async.models import Activity, LibraryFile, unstructure
+from ccv2_async.models import LibraryFile, unstructure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -198,11 +198,11 @@ def job_fields(item: JobItem) -> dict[str, Any]:
         fields |= {"token": tokens[0]} if len(tokens) == 1 else {"tokens": tokens}
     if fields["kind"] == "upload":
         fields["url"] = getattr(item.result, "url", None)
-    if (activity := _activity_of(item)) is not None:
+    if (activity := item.activity) is not None:
         fields |= {
             "type": activity.type,
             "contact_count": activity.contact_count,
-            "error_count": item.failed_rows,
+            "error_count": item.failed_rows or activity.error_count,
             "errors": [unstructure(row_error(error)) for error in activity.errors],
         }
     if item.error is not None:
@@ -225,20 +225,22 @@ def _state(item: JobItem) -> Text:
 
 
 def _result_of(item: JobItem) -> Text:
-    if (activity := _activity_of(item)) is None:
+    if (activity := item.activity) is None:
         return linked(getattr(item.result, "url", None))
     failed, total = item.failed_rows, activity.contact_count
-    if activity.type != _ADD or total is None:
-        words = [] if total is None else [counted(total, "contact")]
-        words += [f"{counted(failed, 'row')} failed"] * bool(failed)
-        return Text(", ".join(words))
-    stored = max(0, total - failed)
-    return Text(f"{counted(total, 'contact')}: {stored:,} stored, {failed:,} failed")
+    told = [] if total is None else [counted(total, "contact")]
+    counts = (
+        (one.contact_count, one.error_count) for one in getattr(activity, "parts", [activity])
+    )
+    # An import that failed may have stored none of its contacts.
+    if activity.type != _ADD or item.failed or total is None or any(None in one for one in counts):
+        return Text(", ".join(told + [f"{counted(failed, 'row')} failed"] * bool(failed)))
+    return Text(f"{told[0]}: {max(0, total - failed):,} stored, {failed:,} failed")
 
 
 def _report_rows(item: JobItem, output: Output) -> None:
     """Report the rows of an activity that failed, and those accepted with a warning."""
-    if (activity := _activity_of(item)) is None:
+    if (activity := item.activity) is None:
         return
     for error in activity.errors[:_MOST_FAILED_ROWS]:
         output.complain(f"{item.label}: {row_error(error)}")
@@ -247,9 +249,3 @@ def _report_rows(item: JobItem, output: Output) -> None:
     more = item.failed_rows - len(activity.errors[:_MOST_FAILED_ROWS])
     if more > 0:
         output.complain(f"{item.label}: {counted(more, 'more row')} failed")
-
-
-def _activity_of(item: JobItem) -> Activity | None:
-    """Return the activity, even if it failed."""
-    found = getattr(item.error, "activity", None) if item.error else item.result
-    return found if isinstance(found, Activity) else None

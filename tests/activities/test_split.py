@@ -243,12 +243,24 @@ async def test_one_failed_activity_fails_the_job_with_the_errors_of_all(
         await cc.aclose()
     error = caught.value
     assert (error.status, error.id) == ("ERROR", "a1,a2,a3")
-    assert "1 of 3 did not succeed (a2 ERROR)" in error.message
+    assert "1 of 3 did not succeed (a2 ERROR); the others were carried out" in error.message
     assert "First error: line 7: nobody" in error.message
     activity = error.activity
     assert (activity.contact_count, activity.error_count) == (20_005, 3)
     assert [row_error(row).line_number for row in activity.errors] == [7, 20_003, 0]
     assert activity.warnings == ("Line 20001: odd", "Odd")
+
+
+async def test_no_activity_is_said_to_be_carried_out_if_all_failed(
+    connect: Callable[..., Any], gone: Path
+) -> None:
+    async with Service([["ERROR"], ["CANCELLED"], ["ERROR"]]).server() as server:
+        cc = await connect(server)
+        poller = await cc.activities.begin_remove_contacts(gone, lists=["1"])
+        with pytest.raises(errors.ActivityFailed, match=r"3 of 3 .* start again\.$") as caught:
+            await poller
+        await cc.aclose()
+    assert "others" not in caught.value.message
 
 
 async def test_an_activity_that_the_service_forgot_fails_the_job_and_is_named(

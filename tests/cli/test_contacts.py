@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -421,6 +421,49 @@ def test_an_import_counts_what_was_stored_and_what_failed(
 ) -> None:
     ran = ccv2("contacts", "import", people("a@example.com", "nonsense"), "--list", "1")
     assert "2 contacts: 1 stored, 1 failed" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failed"),
+    [
+        ({"status": "ERROR", "error_count": 2}, 2),
+        ({"status": "ERROR", "error_count": 0, "errors": ["Line 2: x"]}, 1),
+        ({"status": "CANCELLED", "error_count": 0}, 0),
+        ({"status": "COMPLETE"}, None),
+        ({"status": "COMPLETE", "errors": ["Line 2: x"]}, 1),
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_an_import_counts_as_stored_only_what_the_service_does(  # noqa: PLR0917  # fixtures
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    people: Callable[..., Path],
+    outcome: dict[str, Any],
+    failed: int | None,
+    parts: int,
+) -> None:
+    answer: dict[str, Any] = {"kind": "answer", "headers": {"content-type": "application/json"}}
+    for number in range(2 * parts):
+        job = {"id": f"a{number}", "type": "ADD_CONTACTS"}
+        ended = json.dumps({**job, "contact_count": 2, **outcome})
+        path = f"/activities/a{number}"
+        service.admin.fault(
+            method="POST",
+            path="/activities/addcontacts",
+            status=201,
+            body=json.dumps(job),
+            **answer,
+        )
+        service.admin.fault(method="GET", path=path, times=None, status=200, body=ended, **answer)
+    file = people(*(f"reader{number}@example.com" for number in range(2 * parts)))
+    command = ("contacts", "import", file, "--list", "1", "--max-rows", 2)
+    ran = ccv2(*command)
+    rows = (failed or 0) * parts
+    told = f", {rows} row{'s' * (rows > 1)} failed" * bool(rows)
+    assert ran.out.splitlines()[1].endswith(f"  {2 * parts} contacts{told}")
+    (fields,) = ccv2(*command, "--json").rows
+    assert fields["error_count"] == (None if failed is None else rows)
+    assert len(fields["errors"]) == len(outcome.get("errors", ())) * parts
 
 
 @pytest.mark.parametrize("column", ["Shoe size", "Emial Address", "Custom Field 16"])
