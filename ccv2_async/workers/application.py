@@ -494,7 +494,7 @@ class Workers:
                     await self._enqueue(record)
                     del self._missed[key]
                 if leads:
-                    await self.tasks.sweep.kiq()
+                    await answered(self.tasks.sweep.kiq())
                     await self.sweep()
                 troubled = False
             except Exception as error:  # noqa: BLE001  # those of the queue and of Redis are many

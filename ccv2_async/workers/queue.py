@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -14,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
+from redis import asyncio as redis
 from taskiq import InMemoryBroker
 from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
@@ -22,23 +24,26 @@ from ccv2_async.errors import ConstantContactError
 from ccv2_async.transport.quota.redis_window import ONE_MORE_TRY, open_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Coroutine, Iterator
 
-    from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
+    from taskiq import AckableMessage, AsyncBroker, AsyncTaskiqDecoratedTask
 
     from ccv2_async.workers.settings import WorkerSettings
 
 TaskResult: TypeAlias = dict[str, Any]
 """The result of a task: for a job see `JobRecord.task_result`, for a round see `Round`."""
 
+logger: logging.Logger = logging.getLogger("ccv2_async.workers")
+
 RESULTS_KEPT = 86_400
 _CLAIM_SECONDS = 10.0
 _TRIM_SECONDS = 2.0
+_ANSWER_SECONDS = 10.0
+"""Seconds in which Redis must answer. It holds no answer back for more than one (`xread_block`)."""
+
 # redis-py limits a command with `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation
 # that arrives just after the command was sent. The worker would then never stop.
-_LIMITS: dict[str, Any] = {"socket_keepalive": True, "retry": ONE_MORE_TRY}
-if sys.version_info < (3, 12):
-    _LIMITS["socket_timeout"] = None
+_LIMITS: dict[str, Any] = {"socket_timeout": None, "retry": ONE_MORE_TRY}
 
 
 @attrs.frozen
@@ -67,7 +72,7 @@ def make_broker(settings: WorkerSettings) -> AsyncBroker:
 
 
 def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
-    return RedisStreamBroker(
+    broker = _Broker(
         url,
         queue_name=stream_of(settings),
         consumer_group_name=settings.namespace,
@@ -80,15 +85,54 @@ def _redis_broker(settings: WorkerSettings, url: str) -> AsyncBroker:
         # A worker that dies while it claims messages must not block the others.
         unacknowledged_lock_timeout=_CLAIM_SECONDS,
         **_LIMITS,
-    ).with_result_backend(
-        RedisAsyncResultBackend(
-            url,
-            serializer=JSONSerializer(),
-            result_ex_time=RESULTS_KEPT,
-            prefix_str=f"{settings.namespace}:result",
-            **_LIMITS,
-        )
     )
+    results = RedisAsyncResultBackend[Any](
+        url,
+        serializer=JSONSerializer(),
+        result_ex_time=RESULTS_KEPT,
+        prefix_str=f"{settings.namespace}:result",
+        **_LIMITS,
+    )
+    for pool in (broker.connection_pool, results.redis_pool):
+        pool.connection_class = type("Limited", (_Limited, pool.connection_class), {})
+    return broker.with_result_backend(results)
+
+
+class _Broker(RedisStreamBroker):
+    """The queue in Redis. It drops entries that hold no message, which would end every worker."""
+
+    async def listen(self) -> AsyncGenerator[AckableMessage, None]:
+        while True:
+            try:
+                async with contextlib.aclosing(super().listen()) as messages:
+                    async for message in messages:
+                        yield message
+            except (KeyError, TypeError):
+                logger.warning("The queue held an entry without a job, which was dropped.")
+                await self._drop_entries_without_message()
+
+    async def _drop_entries_without_message(self) -> None:
+        group, stream = self.consumer_group_name, self.queue_name
+        async with redis.Redis(connection_pool=self.connection_pool) as client:
+            found: Any = await client.xreadgroup(group, self.consumer_name, {stream: "0"})
+            for id_, fields in found[0][1]:
+                if b"data" not in (fields or ()):
+                    await client.xack(stream, group, id_)
+
+
+class _Limited(redis.connection.AbstractConnection):
+    """A connection to Redis that breaks if no answer arrives in time.
+
+    A firewall or a failover may forget a connection without closing it. Nothing would be sent on it
+    again, so the system would notice after hours at the earliest.
+    """
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await super().read_response(*args, **options)
+        except TimeoutError:
+            raise redis.ConnectionError("Redis did not answer in time") from None
 
 
 def stream_of(settings: WorkerSettings) -> str:
@@ -102,17 +146,17 @@ async def trim(settings: WorkerSettings) -> None:
         return
     stream = stream_of(settings)
     async with (
-        open_redis(settings.redis_url, connect_timeout=_TRIM_SECONDS) as redis,
+        open_redis(settings.redis_url, connect_timeout=_TRIM_SECONDS) as client,
         asyncio.timeout(_TRIM_SECONDS),
     ):
-        groups = await redis.xinfo_groups(stream)
+        groups = await client.xinfo_groups(stream)
         oldest = [group["last-delivered-id"] for group in groups]
         for group in groups:
-            pending = await redis.xpending(stream, group["name"])
+            pending = await client.xpending(stream, group["name"])
             if pending["min"] is not None:
                 oldest.append(pending["min"])
         if oldest:
-            await redis.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
+            await client.xtrim(stream, minid=min(oldest, key=_order), approximate=True)
 
 
 def _order(message_id: bytes | str) -> tuple[int, ...]:

@@ -8,13 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import redis
 from taskiq.receiver import Receiver
 
 from ccv2_async.errors import MissingCredentials, UsageError
-from ccv2_async.workers import BulkState, StoreUnavailable, Workers, WorkerSettings, redis_store
+from ccv2_async.tasks import cancel_all
+from ccv2_async.workers import (
+    BulkState,
+    StoreUnavailable,
+    Workers,
+    WorkerSettings,
+    queue,
+    redis_store,
+)
 from tests.support.probes import nothing_left
+from tests.support.servers import RawServer
 from tests.workers.crew import Crew
 
 if TYPE_CHECKING:
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
     from ccv2_async.sandbox import Sandbox
     from tests.support.redis_server import RedisServer
+    from tests.support.servers import Wire
 
 
 def settings_for(sandbox: Sandbox, server: RedisServer, **more: Any) -> WorkerSettings:
@@ -45,6 +56,35 @@ async def working(settings: WorkerSettings, **options: Any) -> AsyncIterator[Wor
             end.set()
             await listening
             await workers.broker.shutdown()
+
+
+class Firewall:
+    """A way to Redis that can forget its connections: they stay open, but carry nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._open = port, object()
+        self.server = RawServer(self._forward)
+
+    def forget(self) -> None:
+        self._open = object()
+
+    async def _forward(self, wire: Wire) -> None:
+        known = self._open
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                if self._open is known:
+                    target.write(data)
+                    await target.drain()
+
+        ways = [carry(wire.reader, writer), carry(reader, wire.writer)]
+        tasks = [asyncio.create_task(way) for way in ways]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            writer.close()
+            await cancel_all(tasks)
 
 
 def everything_in(server: RedisServer) -> dict[bytes, Any]:
@@ -161,6 +201,45 @@ async def test_a_request_over_connections_that_redis_closed_while_idle_succeeds(
             with redis.Redis(port=redis_server.port) as client:  # as its setting `timeout` does
                 assert client.client_kill_filter(_type="normal", skipme=True) > 0
             await asyncio.sleep(0.1)
+
+
+async def test_a_worker_whose_connections_are_forgotten_makes_new_ones(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_ANSWER_SECONDS", 2.0)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG")
+    firewall = Firewall(redis_server.port)
+    # The queue delivers again what a connection was forgotten with.
+    settings = settings_for(sandbox, redis_server, redeliver_seconds=2, sweep_seconds=1)
+    async with firewall.server as way, Workers(settings) as office:
+        url = f"redis://127.0.0.1:{way.port}/0"
+        async with working(attrs.evolve(settings, redis_url=url)):
+            first = await office.enqueue_upload(path, key="first")
+            await first.task.wait_result(check_interval=0.05, timeout=60)
+            firewall.forget()
+
+            asked = await office.enqueue_upload(path, key="second")
+            result = await asked.task.wait_result(check_interval=0.05, timeout=60)
+            assert result.return_value["state"] == "accepted"
+
+
+async def test_an_entry_of_the_queue_without_a_message_ends_no_worker(
+    redis_server: RedisServer, sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG")
+    settings = settings_for(sandbox, redis_server, redeliver_seconds=1)
+    async with Workers(settings) as office, working(settings):
+        with redis.Redis(port=redis_server.port) as client:
+            client.xadd(queue.stream_of(settings), {"note": "not a job"})
+        asked = await office.enqueue_upload(path)
+        result = await asked.task.wait_result(check_interval=0.05, timeout=60)
+        assert result.return_value["state"] == "accepted"
+        with redis.Redis(port=redis_server.port) as client:
+            waiting: Any = client.xpending(queue.stream_of(settings), settings.namespace)
+        assert waiting["pending"] == 0
+    assert "an entry without a job" in caplog.text
 
 
 async def test_idle_workers_can_be_stopped(
