@@ -201,8 +201,7 @@ def _from_mapping(
             continue
         if found.setdefault(target, text) != text:
             raise InvalidField(where, value, f"another column has a different {target}")
-    address = found.pop("email", "")
-    if not address:
+    if not (address := found.pop("email", "")):
         raise InvalidField(place, list(row), "none of its columns has an email address")
     fields: dict[str, Any] = {name: found.pop(name) for name in _COLUMNS if name in found}
     parts: dict[str, Any] = {name: found.pop(name) for name in _ADDRESS_COLUMNS if name in found}

@@ -137,8 +137,7 @@ def survey(
         header, columns, records = b"", (), _addresses(records)
     header_lines = len(lines.seen) if header else 0
     lines.keep = False
-    spans = tuple(_spans(records, lines, len(header), below_bytes, most_rows))
-    if not spans:
+    if not (spans := tuple(_spans(records, lines, len(header), below_bytes, most_rows))):
         raise Unfit(max(1, lines.number), "the file contains no contacts")
     return Survey(header, header_lines, spans, columns)
 
@@ -266,8 +265,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        raw = self._ahead
-        if not raw:
+        if not (raw := self._ahead):
             raise StopIteration
         self._ahead = next(self._raw, b"")
         self.number += 1

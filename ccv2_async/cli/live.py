@@ -438,8 +438,7 @@ class Totals:
 
     def _time_left(self, files: float, amount: float) -> str:
         """Return how long it takes to send the rest, from the number of files or bytes."""
-        waiting = self.count - self._not_sent - self._handed
-        if not waiting:
+        if not (waiting := self.count - self._not_sent - self._handed):
             return f"{len(self.at_service):,} still in progress" if self.at_service else ""
         rests = ((waiting, files), (self._bytes - self._bytes_sent, amount))
         needs = [rest / rate for rest, rate in rests if rate]

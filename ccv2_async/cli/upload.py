@@ -156,8 +156,7 @@ class _Upload:
     async def _collect(self, paths: Sequence[str], *, tree: bool) -> list[UploadResult]:
         """Return each file that can be sent once, and report the others."""
         files = [FileToUpload(path, description=self.description) for path in paths]
-        plan = await self._plan(files, keep_folders=tree)
-        if not plan:
+        if not (plan := await self._plan(files, keep_folders=tree)):
             raise errors.UsageError(
                 f"{self.options['journal']}: the journal is the only file. Pass other files."
             )

@@ -548,8 +548,7 @@ def checked_ids(ids: object, field: str = "ids") -> tuple[str, ...]:
         ids = (ids,)
     if isinstance(ids, bytes | bytearray | Mapping) or not isinstance(ids, Iterable):
         raise InvalidField(field, ids, "it must be a list of IDs")
-    checked = tuple(checked_id(id_, field) for id_ in ids)
-    if not checked:
+    if not (checked := tuple(checked_id(id_, field) for id_ in ids)):
         raise InvalidField(field, checked, "pass at least one ID")
     if any("," in id_ for id_ in checked):
         raise InvalidField(field, ",".join(checked), "an ID cannot contain a comma; pass a list")

@@ -104,8 +104,7 @@ class Account(Resource):
         new = [VerifiedEmailAddress(checked_text(email_address, "email_address"))]
         path, what = "/account/verifiedemailaddresses", f"verification of {email_address}"
         response = await self._write("POST", path, new, effect=Effect.ADDITIVE, what=what)
-        rows = await result_of(response, list[VerifiedEmailAddress])
-        if not rows:
+        if not (rows := await result_of(response, list[VerifiedEmailAddress])):
             raise DecodeError(
                 f"{response.what}: the service returned {response.status} without the address. "
                 "The call was carried out; check verified_emails().",

@@ -159,8 +159,7 @@ def boundary_of(content_type: str | None) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         raise Refusal(415, "Content-Type must be multipart/form-data.")
-    boundary = options.get(b"boundary")
-    if not boundary:
+    if not (boundary := options.get(b"boundary")):
         raise Refusal(400, "The multipart/form-data has no boundary.")
     return boundary
 

@@ -102,8 +102,7 @@ def apply_columns(contact: Contact, columns: Mapping[str, str], *, blanks: bool)
         if column in _FIELDS:
             contact.fields[_FIELDS[column]] = value
         elif column in _ADDRESS_FIELDS:
-            addresses = contact.fields.setdefault("addresses", [])
-            if not addresses:
+            if not (addresses := contact.fields.setdefault("addresses", [])):
                 addresses.append({"address_type": "PERSONAL"})
             addresses[0][_ADDRESS_FIELDS[column]] = value
         elif column.startswith("CUSTOM FIELD "):
@@ -201,8 +200,7 @@ def file_entries(content: bytes) -> Iterator[Entry]:
     Raises:
         UnreadableFile: The file is not a table, or has no column of addresses.
     """
-    lines = read_table(content)
-    if not lines:
+    if not (lines := read_table(content)):
         raise UnreadableFile("The file is empty.")
     columns = [column_name(heading) for heading in lines[0].cells]
     if EMAIL not in columns:

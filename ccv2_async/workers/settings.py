@@ -55,8 +55,7 @@ def _checked_roots(
     if roots is None:
         return None
     listed = [roots] if isinstance(roots, str | os.PathLike) else list(roots)
-    paths = tuple(os.path.realpath(path) for path in listed if os.fspath(path))
-    if not paths:
+    if not (paths := tuple(os.path.realpath(path) for path in listed if os.fspath(path))):
         raise InvalidField("roots", roots, "it must name one or more directories")
     return paths
 

@@ -293,8 +293,7 @@ def _take(descriptor: int, wanted: int, remaining: int, state: FileState, label:
         size = wanted + (wanted == remaining)
         block = os.read(descriptor, size)
         while len(block) < wanted:  # a short read means the end, except on unusual file systems
-            more = os.read(descriptor, size - len(block))
-            if not more:
+            if not (more := os.read(descriptor, size - len(block))):
                 left = state.length - remaining + len(block)
                 raise FileChanged(label, f"shrank from {state.length} bytes to {left}")
             block += more

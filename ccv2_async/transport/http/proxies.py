@@ -55,8 +55,7 @@ class HttpProxy:
         parser, read = ResponseParser("CONNECT"), 0
         await loop.sock_sendall(sock, head_of("CONNECT", where, [(b"Host", where), *self.headers]))
         while not parser.status:
-            data = await loop.sock_recv(sock, _READ_SIZE)
-            if not data:
+            if not (data := await loop.sock_recv(sock, _READ_SIZE)):
                 raise httpx.ProxyError("the proxy closed the connection")
             # Reading does not yield to the event loop while there is more to read.
             read += len(data)

@@ -68,8 +68,7 @@ class Pace:
         """Seconds until all files are settled, or None when that is not known."""
         if progress.total is None:
             return None
-        left = max(0, progress.total - progress.settled)
-        if not left:
+        if not (left := max(0, progress.total - progress.settled)):
             return 0.0
         if not self._moments:  # nothing had to be sent so far
             return left / progress.per_second if progress.per_second > 0 else None
