@@ -36,6 +36,8 @@ from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ccv2_async.transport.http.clients import UsersClient
     from ccv2_async.transport.http.engine import Engine
 
@@ -147,7 +149,7 @@ class OAuthFlow:
             ConnectFailed: Nothing was sent. Safe to try again: yes, with the same code.
             DecodeError: The response has no token.
         """
-        refused = _refusal_of(redirect, state)
+        refused = _refusal_of(redirect, state, (self.client_id, self.client_secret))
         code = Secret("" if refused is not None else _text_of(redirect, "code"))
         del redirect, state  # a traceback would show the code in it
         if refused is not None:
@@ -183,7 +185,8 @@ class OAuthFlow:
         access_token = Secret(access_token)
         if not _is_word(access_token.reveal()):
             raise errors.MissingCredentials("access_token is missing. Nothing was sent.")
-        form = _Form("token information", {"access_token": access_token})
+        unsent = [self.client_id, self.client_secret]
+        form = _Form("token information", {"access_token": access_token}, more=unsent)
         return await self._ask("/tokeninfo.htm", form, TokenInfo)
 
     async def _ask(self, path: str, form: _Form, model: type[T]) -> T:
@@ -316,8 +319,13 @@ def _text_of(redirect: Mapping[str, str | None], name: str) -> str:
     return value if is_text(value) else ""
 
 
-def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | None:
-    """Return the error for a redirect, or None if it has a code and the right state."""
+def _refusal_of(
+    redirect: object, state: str, hidden: Sequence[Secret[str]]
+) -> errors.ConstantContactError | None:
+    """Return the error for a redirect, or None if it has a code and the right state.
+
+    The error shows none of the secrets in `hidden`.
+    """
     if not isinstance(redirect, Mapping):
         rule = "it must be a mapping of the query parameters, not the URL itself"
         return errors.InvalidField("redirect", type(redirect), rule)
@@ -332,12 +340,9 @@ def _refusal_of(redirect: object, state: str) -> errors.ConstantContactError | N
         )
     if _text_of(redirect, "code"):
         return None
-    return _refusal(
-        "authorization",
-        None,
-        _text_of(redirect, "error")[:_LONGEST_REASON],
-        _text_of(redirect, "error_description")[:_LONGEST_REASON],
-    )
+    said = (_text_of(redirect, name) for name in ("error", "error_description"))
+    clean = Redacting(hidden).clean
+    return _refusal("authorization", None, *(clean(text, _LONGEST_REASON) for text in said))
 
 
 def _refusal(

@@ -341,6 +341,29 @@ async def test_an_invalid_code_is_refused_without_showing_a_secret(status: str) 
     assert "authorize_url" in caught.value.message
 
 
+async def test_a_redirect_that_echoes_the_key_or_the_secret_shows_neither() -> None:
+    redirect = {
+        "state": "kept",
+        "error": f"invalid_client {SECRET}",
+        "error_description": f"client_id the-key or client-secret%2F1 is not known {'x' * 999}",
+    }
+    with pytest.raises(errors.GrantRefused, match=r"or \[hidden\] is not known") as caught:
+        await flow_at("http://127.0.0.1:1").exchange_code(redirect, state="kept")
+    shown = "\n".join(texts_of(caught.value))
+    assert not [one for one in ("the-key", "client-secret") if one in shown]
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "500 Internal Server Error"])
+async def test_token_info_that_echoes_the_key_or_the_secret_shows_neither(status: str) -> None:
+    body = {"error": "invalid_token", "error_description": f"not of the-key with {SECRET}"}
+    async with serving(answering(status, body)) as server:
+        with pytest.raises(errors.ConstantContactError, match=r"of \[hidden\] with") as caught:
+            await flow_at(server).token_info(TOKEN)
+    shown = "\n".join(texts_of(caught.value))
+    assert not [one for one in ("the-key", SECRET, TOKEN) if one in shown]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
