@@ -301,11 +301,11 @@ class Backup:
         """Return the listings of a dataset: one, or one for each parent."""
         if not dataset.parent:
             return [Collection(dataset)]
-        found = []
-        for scope, own, text, _ in self._journal.records(dataset.parent):
-            if not dataset.when or json.loads(text).get("status") in dataset.when:
-                found.append(Collection(dataset, (*ids_in(scope), own)))
-        return found
+        return [
+            Collection(dataset, (*ids_in(scope), own))
+            for scope, own, text, _ in self._journal.records(dataset.parent)
+            if not dataset.when or json.loads(text).get("status") in dataset.when
+        ]
 
     async def _list(self, listing: Collection) -> None:
         """List the rows, from where an earlier process stopped."""

@@ -183,10 +183,8 @@ class _Sync:
 
     def _sum_up(self, result: MirrorResult, totals: Totals) -> None:
         planned = result.dry_run
-        words = []
-        for action, word in _DONE.items():
-            if number := result.count(action, done=not planned):
-                words.append(f"{number:,} {'to be ' * planned}{word}")
+        counts = {word: result.count(act, done=not planned) for act, word in _DONE.items()}
+        words = [f"{count:,} {'to be ' * planned}{word}" for word, count in counts.items() if count]
         words.append(f"{result.equal:,} in sync")
         if result.extra:
             words.append(f"{result.extra:,} only in the library")

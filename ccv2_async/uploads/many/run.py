@@ -595,10 +595,8 @@ class Run:
             return
         entry = await self._store.write(after_error(entry, error))
         self._end(file, result_of(entry, error), entry)
-        cause = error.__cause__
-        if isinstance(cause, errors.ServiceUnavailable) or not isinstance(cause, FATAL):
-            return
-        if await ends_all(cause, self._parts.session):
+        paused = isinstance(cause := error.__cause__, errors.ServiceUnavailable)
+        if isinstance(cause, FATAL) and not paused and await ends_all(cause, self._parts.session):
             self._results.put_nowait(cause)
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -370,20 +371,27 @@ class _Sides:
             if not (id_ in self.owned or id_ in trashed) and each.may_be_one_of(local)
         )
 
-    def finishable(
-        self, entries: Iterable[MirrorEntry], trashed: Collection[str]
-    ) -> list[MirrorEntry]:
-        """Return the files that can take their name: Active ones whose name no other file keeps."""
-        holders: dict[Key, set[str]] = {}
+    def finishable(self, entries: list[MirrorEntry], trashed: Collection[str]) -> list[MirrorEntry]:
+        """Return the files that can take their name, in order: Active ones whose name is free.
+
+        A name becomes free when the file that holds it takes its own.
+        """
+        holders = defaultdict[Key, set[str]](set)
         for id_, each in self.remote.items():
             if id_ not in trashed:
-                holders.setdefault(each.key, set()).add(id_)
-        return [
-            entry
+                holders[each.key].add(id_)
+        waiting = {
+            entry.file_id: entry
             for entry in entries
             if file_outcome(self.remote[entry.file_id].file.status) is Outcome.SUCCESS
-            and holders.get(entry.key, set()) <= {entry.file_id, *entry.replaces}
-        ]
+        }
+        ready: list[MirrorEntry] = []
+        while free := [e for e in waiting.values() if holders[e.key] <= {e.file_id, *e.replaces}]:
+            for entry in free:
+                holders[self.remote[entry.file_id].key].discard(entry.file_id)
+                del waiting[entry.file_id]
+            ready += free
+        return ready
 
 
 def _likeness(found: LibraryFile, local: LocalFile) -> tuple[Any, ...]:
