@@ -44,7 +44,6 @@ from ccv2_async.transport.calls.saving import DOWNLOAD_DEADLINE, Saving
 from ccv2_async.transport.files.sources import absolute
 from ccv2_async.transport.files.threads import FileThreads
 from ccv2_async.transport.quota import Lane
-from ccv2_async.uploads.many.run import ends_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -420,7 +419,7 @@ class Backup:
         alone = isinstance(error, errors.ServiceUnavailable) and not self._session.outage.is_total
         alone = alone or isinstance(error, errors.InvalidField)
         if isinstance(error, errors.AuthenticationFailed):  # a firewall may block one address
-            alone = not await ends_all(error, self._session)
+            alone = not await self._session.ends_all(error)
         if inactive or (isinstance(error, _FATAL) and not alone):
             raise error
         if refused := not own and _says(error, errors.EndpointRetired, errors.Forbidden):

@@ -44,6 +44,12 @@ the outage is not the reason."""
 SETBACK = 1.0
 """The seconds of patience that each failure costs, so that one that has failed less leads."""
 
+BLOCKED = (errors.AuthenticationFailed, errors.Forbidden, errors.UnexpectedRedirect)
+"""The errors that affect every call, unless a firewall blocks one because of its contents."""
+
+FATAL = (*errors.AFFECTS_EVERY_CALL, *BLOCKED)
+"""The errors that affect every call; of `BLOCKED`, only `Session.ends_all` can tell."""
+
 
 class Outage:
     """The state of an outage of the service, as one client knows it.

@@ -27,7 +27,7 @@ from ccv2_async.transport.calls.circuit import FAILED_READS, FAIR_TIME
 from ccv2_async.transport.calls.deadline import Deadline
 from ccv2_async.transport.calls.download import stream_unsigned, target_of
 from ccv2_async.transport.calls.instrumentation import CallReport, watched
-from ccv2_async.transport.calls.outage import MOST_FAILURES, PROBE, SYMPTOMS, Outage
+from ccv2_async.transport.calls.outage import BLOCKED, MOST_FAILURES, PROBE, SYMPTOMS, Outage
 from ccv2_async.transport.calls.outcome import (
     PAUSE_OVER_RATE,
     Failed,
@@ -377,6 +377,19 @@ class Session:
     async def _probe(self) -> None:
         with self.no_deadline():
             await self.send(PROBE)
+
+    async def ends_all(self, error: errors.ConstantContactError) -> bool:
+        """Return whether an error would affect every other item as well, so that it ends the work.
+
+        A firewall may block one file because of its bytes. Then it lets a cheap read pass.
+        """
+        if not isinstance(error, BLOCKED) or getattr(error, "is_from_service", False):
+            return isinstance(error, (*errors.AFFECTS_EVERY_CALL, *BLOCKED))
+        try:
+            await self.send(PROBE)
+        except errors.ConstantContactError as refused:
+            return isinstance(refused, type(error))
+        return False
 
     async def outlast(self, work: Callable[[], Awaitable[T]], since: float, patience: float) -> T:
         """Return the result of work that may be repeated, before or after an outage.

@@ -18,7 +18,7 @@ from ccv2_async.polling.queue import Until
 from ccv2_async.polling.sweep import JobSet
 from ccv2_async.tasks import cancel_all, ends_task, uninterrupted
 from ccv2_async.text import described
-from ccv2_async.transport.calls.outage import MOST_FAILURES, PROBE, SYMPTOMS
+from ccv2_async.transport.calls.outage import FATAL, MOST_FAILURES, SYMPTOMS
 from ccv2_async.transport.files.sources import StreamSource
 from ccv2_async.uploads.ledger import (
     Action,
@@ -70,23 +70,6 @@ MOST_TROUBLES = 5
 
 MOST_UNREAD = 1000
 """The number of unread results at which the upload starts no more files."""
-
-_BLOCKED = (errors.AuthenticationFailed, errors.Forbidden, errors.UnexpectedRedirect)
-FATAL = (*errors.AFFECTS_EVERY_CALL, *_BLOCKED)
-
-
-async def ends_all(error: errors.ConstantContactError, session: Session) -> bool:
-    """Return whether an error would affect every other file as well, so that it ends the work.
-
-    A firewall may block one file because of its bytes. Then it lets a cheap read pass.
-    """
-    if not isinstance(error, _BLOCKED) or getattr(error, "is_from_service", False):
-        return isinstance(error, FATAL)
-    try:
-        await session.send(PROBE)
-    except errors.ConstantContactError as refused:
-        return isinstance(refused, type(error))
-    return False
 
 
 @attrs.frozen
@@ -236,7 +219,7 @@ class _Follower:
                     ended = await self._sweep.wait(self._watched, timeout=left)
                 except errors.ConstantContactError as trouble:
                     troubles += 1
-                    if troubles >= MOST_TROUBLES or await ends_all(trouble, self._session):
+                    if troubles >= MOST_TROUBLES or await self._session.ends_all(trouble):
                         raise
                     continue  # one failed look is not a reason to stop following all files
                 if ended is not None:
@@ -445,7 +428,7 @@ class Run:
             else:
                 self._end(file, earlier_result(known, action), entry)
         except errors.ConstantContactError as error:
-            if await ends_all(error, self._parts.session):
+            if await self._parts.session.ends_all(error):
                 raise
             self._end(file, refused_result(error), entry)
 
@@ -587,7 +570,7 @@ class Run:
         self, file: FileToUpload, entry: JournalEntry, error: errors.ConstantContactError
     ) -> None:
         """Record why a file was not sent; end the run if the error concerns all files."""
-        if await ends_all(error, self._parts.session):
+        if await self._parts.session.ends_all(error):
             if not entry.may_have_arrived:  # the next run sends it
                 await self._store.write(advance(entry, BulkState.PENDING, error=""))
             self.report.of_refusal(file, entry)
@@ -596,7 +579,7 @@ class Run:
         entry = await self._store.write(after_error(entry, error))
         self._end(file, result_of(entry, error), entry)
         paused = isinstance(cause := error.__cause__, errors.ServiceUnavailable)
-        if isinstance(cause, FATAL) and not paused and await ends_all(cause, self._parts.session):
+        if isinstance(cause, FATAL) and not paused and await self._parts.session.ends_all(cause):
             self._results.put_nowait(cause)
 
     def _unreadable(self, file: FileToUpload, error: BaseException) -> errors.FileChanged:

@@ -27,7 +27,7 @@ from ccv2_async.uploads.looks import compare, every_file, is_same_picture
 from ccv2_async.uploads.many.folders import MOST_LEVELS, ROOT, LibraryFolders, check_depth
 from ccv2_async.uploads.many.items import FileToUpload, describe, walk
 from ccv2_async.uploads.many.journal import JournalFiles
-from ccv2_async.uploads.many.run import BulkUpload, ends_all
+from ccv2_async.uploads.many.run import BulkUpload
 from ccv2_async.uploads.mirror.journal import MirrorJournal
 from ccv2_async.uploads.mirror.plan import (
     Known,
@@ -440,7 +440,7 @@ class Mirror:
         try:
             await self._through_outages(work)
         except errors.ConstantContactError as error:
-            if await ends_all(error, self._parts.session):
+            if await self._parts.session.ends_all(error):
                 raise
             if len(entries) > 1 and isinstance(error, _OF_ONE):
                 for entry in entries:
