@@ -29,10 +29,11 @@ E = TypeVar("E", bound=BaseException)
 
 PAUSE_OVER_RATE = 1.0
 
-_DONE: dict[errors.SentState, str] = {
-    "nothing": "none of the body was sent",
-    "partly": "only a part of the body was sent",
-    "wholly": "the body was sent in full, but no complete response arrived",
+_UNANSWERED = "no complete response arrived"
+_DONE: dict[errors.SentState, tuple[FailureKind, str]] = {
+    "nothing": (FailureKind.NEVER_CONNECTED, "none of the body was sent"),
+    "partly": (FailureKind.PARTLY_SENT, "only a part of the body was sent"),
+    "wholly": (FailureKind.UNANSWERED, f"the body was sent in full, but {_UNANSWERED}"),
 }
 
 
@@ -122,20 +123,16 @@ class Judge:
         connect timeout. So an error counts as a failed connect only if nothing was sent.
         `NothingSent` comes from our own connection, and is certain.
         """
+        connecting = never_connected(failure) and (attempt is None or attempt.sent == "nothing")
         sent: errors.SentState = "wholly"
-        if isinstance(failure, NothingSent):
+        if connecting or isinstance(failure, NothingSent):
             sent = "nothing"
         elif call.body is not None:
             sent = "nothing" if attempt is None else attempt.sent
-        connecting = never_connected(failure) and (attempt is None or sent == "nothing")
-        if connecting or sent == "nothing":
-            kind = FailureKind.NEVER_CONNECTED
-        elif sent == "partly":
-            kind = FailureKind.PARTLY_SENT
-        else:
-            kind = FailureKind.UNANSWERED
+        kind, done = _DONE[sent]
+        if call.body is None:
+            done = "nothing was sent" if sent == "nothing" else _UNANSWERED
         why = self.described(failure)
-        done = _DONE[sent] if call.body is not None else "no complete response arrived"
         if overdue:
             error: errors.TransportError = errors.DeadlineExceeded.from_parts(
                 call.what, f"{done} within {call.deadline:g} s", sent=sent

@@ -49,6 +49,7 @@ from ccv2_async.transport.calls.retry import (
 )
 from ccv2_async.transport.calls.signing import RequestMaker
 from ccv2_async.transport.http.messages import read_bounded, streamed
+from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.transport.quota import Lane
 
 if TYPE_CHECKING:
@@ -586,7 +587,7 @@ class Session:
         attempt: BodyAttempt | None = None
         response: httpx.Response | None = None
         tries.granted = self.clock.monotonic()
-        keep_turn = partial(self._keep_turn, call, tries)
+        keep_turn, unsent = partial(self._keep_turn, call, tries), set[str]()
         try:
             async with self.clock.timeout(left):
                 if call.body is not None:
@@ -594,8 +595,9 @@ class Session:
                         attempt = await call.body.attempt(tries.doubtful)
                     attempt.guard = partial(self.while_open, call.what, "It was not sent in full.")
                     await keep_turn()
+                progress = {"connected": keep_turn, "unsent": unsent}
                 response = await self._engine.send(
-                    self._requests.make(call, attempt, connected=keep_turn, resend=tries.number > 1)
+                    self._requests.make(call, attempt, progress, resend=tries.number > 1)
                 )
                 report.status = response.status_code
                 if report.is_watched:
@@ -612,8 +614,8 @@ class Session:
         finally:
             await _close(response, attempt)
         unopened = call.body is not None and attempt is None
-        unsent = attempt is None or attempt.sent == "nothing"
-        if unopened or (unsent and isinstance(failure, errors.UsageError)):
+        may_be_sent = attempt is not None and attempt.sent != "nothing"
+        if unopened or (isinstance(failure, errors.UsageError) and not may_be_sent):
             self.budget.give_back()  # nothing was sent
         try:
             overdue = isinstance(failure, TimeoutError) and (
@@ -624,6 +626,8 @@ class Session:
             raise_unless_connection_failed(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
+            if overdue and unsent:
+                failure = NothingSent("There was no connection in time.")
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from ccv2_async.transport.calls.call import Call, Timeouts
     from ccv2_async.transport.calls.credentials import Credentials
@@ -84,8 +84,8 @@ class RequestMaker:
         self,
         call: Call,
         attempt: BodyAttempt | None,
+        progress: Mapping[str, object],
         *,
-        connected: Callable[[], Awaitable[None]],
         resend: bool = False,
     ) -> httpx.Request:
         """Return the signed request for an attempt at a call.
@@ -93,7 +93,7 @@ class RequestMaker:
         Args:
             call: The call.
             attempt: Its body, opened for this attempt.
-            connected: Awaited when a new connection is ready for the request.
+            progress: The extensions with which the engine reports progress; see `Engine`.
             resend: Whether it uses a fresh connection, because the server may have closed all idle
                 ones.
         """
@@ -109,7 +109,7 @@ class RequestMaker:
             _NO_URL,
             headers=headers,
             stream=attempt if attempt is not None else httpx.ByteStream(b""),
-            extensions={**self.extensions, "connected": connected, "fresh_connection": resend},
+            extensions={**self.extensions, **progress, "fresh_connection": resend},
         )
         if attempt is None:
             request.read()  # engines that see an unread body send it in chunks

@@ -98,6 +98,7 @@ class Connection:
         try:
             if is_new:
                 await self._stream.settle()  # the server may have sent unrequested data
+            request.extensions.get("unsent", set()).clear()
             await self._send(request, timeouts.get("write"))
             while not parser.status:
                 await self._feed(read_timeout)

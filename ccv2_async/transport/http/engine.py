@@ -28,7 +28,7 @@ from ccv2_async.transport.http.proxies import HttpProxy, environment_proxy, pars
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
     _Origin: TypeAlias = tuple[str, str, int]
@@ -47,9 +47,10 @@ class Engine(Protocol):
     """Sends a prepared request and returns the head of the response.
 
     The extensions of a request may hold `timeout`, as in httpx, `fresh_connection`, which excludes
-    idle connections, `check_address` (see `dial`), and `connected`, which is awaited when a new
-    connection is ready for the request. Engines without their own connections ignore the last
-    three.
+    idle connections, `check_address` (see `dial`), `connected`, which is awaited when a new
+    connection is ready for the request, and `unsent`, a set that is not empty while it is certain
+    that no byte of the request was sent. Engines without their own connections ignore the three
+    in the middle, and that of a user's client also the last one.
     """
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -94,6 +95,7 @@ class DirectEngine:
             raise httpx.UnsupportedProtocol(f"{url.scheme!r}: only http and https are supported")
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme])
         options = request.extensions
+        options.get("unsent", set()).add("connecting")
         connection = None
         if not (options.get("fresh_connection") or options.get("check_address")):
             connection = await self._take(origin)
@@ -188,11 +190,14 @@ class ProxyEngine:
         )
         request.headers["Connection"] = "close"
         connected: list[Any] = []
+        unsent = request.extensions.get("unsent", set())
+        unsent.add("connecting")
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event.endswith(".connect_tcp.complete"):
                 connected.append(info["return_value"])
             elif event.endswith("headers.started") and info["request"].method != b"CONNECT":
+                unsent.clear()
                 connecting.reschedule(None)
 
         request.extensions = {**request.extensions, "trace": trace}
@@ -208,8 +213,8 @@ class ProxyEngine:
                 raise
             raise httpx.ProxyError(_explained(error)) from error
         response.request = request
-        body = ProvenBody(response.stream, response, request.method)
-        response.stream = _LastResponseStream(transport, body)
+        response.stream = body = _LastBody(response.stream, response, request.method)
+        body.transport = transport
         return response
 
     async def aclose(self) -> None:
@@ -224,21 +229,16 @@ def _explained(error: Exception) -> str:
     return refusal(refused[0]) if refused else reason(error)
 
 
-class _LastResponseStream(httpx.AsyncByteStream):
+class _LastBody(ProvenBody):
     """The body of the only response of a transport; closing it closes the transport."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, stream: httpx.AsyncByteStream) -> None:
-        self._transport = transport
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._stream)
+    transport: httpx.AsyncBaseTransport
 
     async def aclose(self) -> None:
         try:
-            await self._stream.aclose()
+            await super().aclose()
         finally:
-            await _close_quietly(self._transport)
+            await _close_quietly(self.transport)
 
 
 async def _close_quietly(*discarded: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccv2_async import errors
+from ccv2_async import ConstantContact, errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 READ = Call("GET", "/x", Effect.SAFE, "the thing")
 ADD = Call("POST", "/x", Effect.ADDITIVE, "the thing", body=PiecesBody(b"{}"))
+BARE_ADD = Call("POST", "/x", Effect.ADDITIVE, "the thing")
 
 
 async def fine(wire: Wire, _: Request) -> None:
@@ -101,7 +102,10 @@ async def test_waiting_for_a_free_slot_counts_toward_the_deadline(
         assert server.asked == 1
 
 
-@pytest.mark.parametrize(("call", "kind"), [(READ, "DeadlineExceeded"), (ADD, "OutcomeUnknown")])
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [(READ, "DeadlineExceeded"), (ADD, "OutcomeUnknown"), (BARE_ADD, "OutcomeUnknown")],
+)
 async def test_a_server_that_never_answers_hits_the_deadline(
     open_session: Callable[..., Any], manual_clock: ManualClock, call: Call, kind: str
 ) -> None:
@@ -113,6 +117,39 @@ async def test_a_server_that_never_answers_hits_the_deadline(
         with pytest.raises(getattr(errors, kind), match="within 5 s"):
             await task
         await session.aclose()
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "https://{}/v2", "verify": False},
+        {"base_url": "https://api.example.com/v2", "proxy": "http://{}"},
+        {"base_url": "https://api.example.com/v2", "proxy": "https://{}", "verify": False},
+    ],
+    ids=["handshake", "tunnel", "https proxy"],
+)
+async def test_a_call_without_a_body_that_never_got_a_connection_sent_nothing(
+    manual_clock: ManualClock, options: dict[str, Any], method: str
+) -> None:
+    async def hang(wire: Wire) -> None:
+        await wire.reader.read()
+
+    async with RawServer(hang) as server, nothing_left():
+        there: Any = {
+            name: value.format(f"127.0.0.1:{server.port}") if isinstance(value, str) else value
+            for name, value in options.items()
+        }
+        cc = ConstantContact(api_key="key-1", access_token="token-1", clock=manual_clock, **there)
+        async with cc:
+            with cc.deadline(5):
+                task = asyncio.create_task(cc.request(method, "/thing"))
+            await until(lambda: server.open)
+            await manual_clock.advance(5.1)
+            with pytest.raises(errors.DeadlineExceeded, match="nothing was sent within 5") as late:
+                await task
+    assert late.value.sent == "nothing"
+    assert late.value.safe_to_retry
 
 
 async def test_a_hanging_refresh_token_callback_counts_toward_the_deadline(

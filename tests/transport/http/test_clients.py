@@ -655,6 +655,25 @@ async def test_a_proxy_that_does_not_open_the_tunnel_is_a_connection_error(hangs
                 await engine.send(request)
 
 
+@pytest.mark.parametrize("url", ["http://service.example", "https://service.example"])
+async def test_an_engine_of_httpx_tells_until_when_nothing_was_sent(url: str) -> None:
+    async def hang(wire: Wire) -> None:
+        await wire.head()
+        arrived.set()
+        await wire.reader.read()
+
+    arrived, unsent = asyncio.Event(), set[str]()
+    async with RawServer(hang) as server, nothing_left():
+        engine = ProxyEngine(ssl.create_default_context(), httpx.Proxy(server.origin))
+        request = httpx.Request("POST", url, extensions={"unsent": unsent})
+        sending = asyncio.create_task(engine.send(request))
+        await arrived.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    assert bool(unsent) == (url.startswith("https"))  # only the proxy got a request for a tunnel
+
+
 async def test_a_slow_response_through_a_proxy_may_take_longer_than_connecting(
     proxy: Proxy,
 ) -> None:
