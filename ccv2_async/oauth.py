@@ -30,7 +30,7 @@ from ccv2_async.transport.calls import responses
 from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
 from ccv2_async.transport.calls.outcome import without_frames
 from ccv2_async.transport.http.clients import never_connected, users_engine
-from ccv2_async.transport.http.engine import open_engine
+from ccv2_async.transport.http.engine import close_quietly, open_engine
 from ccv2_async.transport.http.messages import read_bounded
 from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.version import __version__
@@ -252,8 +252,7 @@ class OAuthFlow:
                     "Nothing was sent; try again."
                 )
         finally:
-            with anyio.CancelScope(shield=True):
-                await engine.aclose()
+            await close_quietly(engine)
         raise failed
 
 
@@ -381,6 +380,5 @@ async def _exchange(engine: Engine, request: httpx.Request) -> _Response:
         with suppress(errors.DecodeError):  # the status is enough
             content = await read_bounded(response, _MAX_RESPONSE, "")
     finally:
-        with anyio.CancelScope(shield=True):
-            await response.aclose()
+        await close_quietly(response)
     return _Response(response.status_code, response.headers, content)

@@ -19,7 +19,7 @@ from tests.support.probes import chained, nothing_left
 from tests.support.servers import serving, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from tests.support.servers import RawServer, Request, Wire
 
@@ -520,6 +520,23 @@ async def test_errors_of_a_custom_http_client_become_errors_of_the_package() -> 
             await flow_at("http://127.0.0.1:9", http_client=client).exchange_code(
                 redirected(), state="kept"
             )
+
+
+async def test_a_token_is_kept_if_a_custom_http_client_fails_to_close_the_response() -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"access_token": "token-7", "token_type": "Bearer", "expires_in": 9}'
+
+        async def aclose(self) -> None:
+            raise httpx.CloseError("their own")
+
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, stream=Body())
+
+    async with httpx.AsyncClient(transport=Failing()) as client:
+        flow = flow_at("http://127.0.0.1:9", http_client=client)
+        assert (await flow.exchange_code(redirected(), state="kept")).access_token == TOKEN
 
 
 async def test_cancelling_does_not_show_a_new_token() -> None:

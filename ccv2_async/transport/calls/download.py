@@ -14,7 +14,6 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import anyio
 import attrs
 import httpx
 
@@ -23,6 +22,7 @@ from ccv2_async.transport.calls.credentials import SignedURL, hide_in_logs
 from ccv2_async.transport.calls.deadline import in_time
 from ccv2_async.transport.calls.responses import is_failure, wait_of
 from ccv2_async.transport.http.clients import never_connected
+from ccv2_async.transport.http.engine import close_quietly
 from ccv2_async.transport.http.messages import streamed
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ async def stream_unsigned(
         ):
             yield timely
     finally:
-        with anyio.CancelScope(shield=True):
-            await response.aclose()
+        await close_quietly(response)
 
 
 async def _send(engine: Engine, request: httpx.Request, base_url: str, what: str) -> httpx.Response:

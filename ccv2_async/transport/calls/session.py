@@ -48,6 +48,7 @@ from ccv2_async.transport.calls.retry import (
     backoff,
 )
 from ccv2_async.transport.calls.signing import RequestMaker
+from ccv2_async.transport.http.engine import close_quietly
 from ccv2_async.transport.http.messages import read_bounded, streamed
 from ccv2_async.transport.http.protocol import NothingSent
 from ccv2_async.transport.quota import Lane
@@ -270,8 +271,7 @@ class Session:
             ):
                 yield timely
         finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+            await close_quietly(response)
 
     @asynccontextmanager
     async def download(self, link: str, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -661,7 +661,7 @@ class Session:
                 raise
             # The status says that the call was carried out; only the body is lost.
             flaw = "cannot be read" if isinstance(broken, errors.DecodeError) else "was cut off"
-            await _close(response, None)
+            await close_quietly(response)
         return Response(
             status=response.status_code,
             headers=self.credentials.redact_headers(response.headers),
@@ -691,7 +691,7 @@ class Session:
                 async with asyncio.timeout(REFUSED_WITHIN):
                     content = await read_bounded(response, limit, call.what)
         finally:
-            await _close(response, None)
+            await close_quietly(response)
         return self._judge.refused(
             call, response.status_code, response.headers, content, token=token, number=number
         )
@@ -767,15 +767,11 @@ async def _left_open(_call: Call, response: httpx.Response) -> httpx.Response:
 
 
 async def _close(response: httpx.Response | None, attempt: BodyAttempt | None) -> None:
-    """Close both, even while the caller is being cancelled. Failures are ignored."""
-    if response is None and (attempt is None or attempt.is_closed):
-        return
-    with anyio.CancelScope(shield=True):
-        try:
-            if response is not None:
-                await response.aclose()
-        except Exception:  # noqa: BLE001  # engines raise more than they document
-            logger.debug("closing a response failed")
-        finally:
-            if attempt is not None:
+    """Close both, even while the caller is being cancelled."""
+    try:
+        if response is not None:
+            await close_quietly(response)
+    finally:
+        if attempt is not None and not attempt.is_closed:
+            with anyio.CancelScope(shield=True):
                 await attempt.aclose()

@@ -223,8 +223,9 @@ class ProvenBody(httpx.AsyncByteStream):
             raise
 
     async def aclose(self) -> None:
-        """Close the body."""
-        await self._stream.aclose()
+        """Close the body. Failures are ignored: httpx closes a body that was read to its end."""
+        with contextlib.suppress(Exception):
+            await self._stream.aclose()
 
     def check(self) -> None:
         """Check that a response that was read to its end is complete.

@@ -208,7 +208,7 @@ class ProxyEngine:
                 response = await transport.handle_async_request(request)
         except BaseException as error:
             # httpx forgets a connection whose handshake with the proxy is interrupted or fails.
-            await _close_quietly(*connected, transport)
+            await close_quietly(*connected, transport)
             if connecting.when() is None or not isinstance(error, Exception):
                 raise
             raise httpx.ProxyError(_explained(error)) from error
@@ -235,20 +235,21 @@ class _LastBody(ProvenBody):
     transport: httpx.AsyncBaseTransport
 
     async def aclose(self) -> None:
-        try:
-            await super().aclose()
-        finally:
-            await _close_quietly(self.transport)
+        await close_quietly(super(), self.transport)
 
 
-async def _close_quietly(*discarded: Any) -> None:
-    """Close connections, even while the caller is being cancelled. Never raises."""
+async def close_quietly(*discarded: Any) -> None:
+    """Close connections and responses, even while the caller is being cancelled.
+
+    Failures are ignored: engines raise more than they document, and what is closed is not needed
+    any more.
+    """
     for connection in discarded:
         with anyio.CancelScope(shield=True):
             try:
                 await connection.aclose()
-            except Exception:  # noqa: BLE001  # it is discarded, so failures do not matter
-                logger.debug("closing a discarded connection failed")
+            except Exception:  # noqa: BLE001  # see above
+                logger.debug("closing a connection or a response failed")
 
 
 @without_arguments

@@ -314,3 +314,30 @@ async def test_errors_of_a_custom_transport_become_errors_of_the_package(fails: 
                 async with session.download("https://files.example/x.csv", "it") as pieces:
                     async for _ in pieces:
                         pass
+
+
+@pytest.mark.parametrize("failure", [httpx.CloseError("x"), OSError(5, "x"), KeyError("x")])
+@pytest.mark.parametrize("link", ["/x.csv", "https://files.example.com/x.csv"])
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_custom_transport_that_fails_to_close_a_response_hides_no_error(
+    failure: Exception, link: str, refused: bool
+) -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+
+        async def aclose(self) -> None:
+            raise failure
+
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(404 if refused else 200, stream=Body())
+
+    async with (
+        httpx.AsyncClient(transport=Failing()) as own,
+        ConstantContact(api_key="the-key", access_token="the-token", http_client=own) as client,
+    ):
+        session = client._open_parts.session
+        with pytest.raises(errors.NotFound if refused else errors.FileRefused):
+            async with session.download(link, "it"):
+                raise errors.FileRefused("it", "found before its end")
