@@ -98,7 +98,8 @@ class Starter:
             strict: Whether the poller raises if rows failed.
 
         Raises:
-            ConstantContactError: A call failed; the message says what was started before it.
+            ConstantContactError: A call failed; the message says what was started before it. If
+                the caller is cancelled, a note on that exception says it.
         """
         parts: list[Part] = []
         count = len(portions)
@@ -111,8 +112,19 @@ class Starter:
             try:
                 response = await self._send(call, parts)
                 job = self._sweep.start(ACTIVITY, await started_id(response), label=label)
-            except errors.ConstantContactError as error:
-                raise _after(error, parts, count) from None
+            except BaseException as error:
+                if parts:
+                    ids = ", ".join(part.id for part in parts)
+                    told = (
+                        f"Before that, the service accepted {len(parts)} of {count} activities "
+                        f"({ids}), which will continue, and can be resumed by ID. Starting all of "
+                        "them again is safe."
+                    )
+                    if isinstance(error, errors.ConstantContactError):
+                        error.extend(told)
+                    else:
+                        error.add_note(told)
+                raise
             parts.append(Part(job, portion.lines))
         return BulkPoller(
             self._session, self._sweep, self._splits, parts, label=label, strict=strict
@@ -155,16 +167,3 @@ async def started_id(response: Response) -> str:
             "activities, which shows the newest first."
         )
     return found
-
-
-def _after(
-    error: errors.ConstantContactError, parts: Sequence[Part], count: int
-) -> errors.ConstantContactError:
-    """Add the activities that were started before an error to it, and return it."""
-    if parts:
-        ids = ", ".join(part.id for part in parts)
-        error.extend(
-            f"Before that, the service accepted {len(parts)} of {count} activities ({ids}), which "
-            "will continue. Starting all of them again is safe."
-        )
-    return error

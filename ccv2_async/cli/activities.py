@@ -20,7 +20,7 @@ from ccv2_async.cli.reports import job_fields, show_jobs
 from ccv2_async.cli.service import DEFAULTS, Flag, LocalPath, Run, Service, command, group, size_of
 from ccv2_async.cli.tables import in_bytes
 from ccv2_async.models import ActivityStatus, ActivityType
-from ccv2_async.observe import CallSent
+from ccv2_async.observe import CallSent, JobStarted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -252,11 +252,13 @@ class _Jobs:
     Attributes:
         run: The run of the command.
         items: The jobs.
+        begun: IDs of the activities so far of a job that is being started.
         more: Additional fields in the JSON of a job.
     """
 
     run: Run
     items: list[JobItem]
+    begun: list[str] = attrs.field(factory=list, init=False)
     more: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     async def carry_out(
@@ -281,13 +283,15 @@ class _Jobs:
 
     def _interrupted(self, display: Display) -> None:
         display.stop()
-        left = [item for item in self.items if not item.ended]
-        for item in left:
+        for item in self.items[:]:
             if item.poller is None:
                 self.run.output.complain(
-                    f"{item.label}: interrupted before the service confirmed that it had started. "
-                    "Running it again is safe."
+                    f"{item.label}: interrupted before the service confirmed that it had started"
+                    f"{' in full' * bool(self.begun)}. Running it again is safe."
                 )
+                pollers = map(self.run.client.resume_activity, self.begun)
+                self.items += [JobItem(item.label).accept(poller) for poller in pollers]
+        left = [item for item in self.items if not item.ended]
         report_unfinished(left, self.run)
         for item in left:
             self.report_result(item)
@@ -315,6 +319,8 @@ async def _start(
     async def work(display: Display) -> None:
         def note(event: Event | None = None) -> None:
             """Show that the job is being sent. Until then, its file is only read and checked."""
+            if isinstance(event, JobStarted):
+                jobs.begun.append(event.id)
             sent = event is None or (isinstance(event, CallSent) and event.method == "POST")
             if sent and item.state is BulkState.PENDING:
                 item.state, item.attempt = BulkState.SENDING, 1
@@ -397,7 +403,5 @@ async def _take(jobs: _Jobs, name: str, label: str, *, is_id: bool) -> bool:
             row = {"kind": None, "id": None, "status": None, "error": sentence}
             output.record({**row, "id" if is_id else "token": name})
         return False
-    item = JobItem(label or f"{poller.kind} {poller.id}")
-    item.accept(poller)
-    jobs.items.append(item)
+    jobs.items.append(JobItem(label or f"{poller.kind} {poller.id}").accept(poller))
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import attrs
 
@@ -98,11 +98,9 @@ class JobItem:
     @property
     def tokens(self) -> list[str]:
         """The resume tokens of its jobs; a call that was split has one for each part."""
-        if self.poller is None:
-            return []
-        return (
-            self.poller.tokens() if isinstance(self.poller, BulkPoller) else [self.poller.token()]
-        )
+        if isinstance(self.poller, BulkPoller):
+            return self.poller.tokens()
+        return [self.poller.token()] if self.poller else []
 
     @property
     def activity(self) -> Activity | None:
@@ -115,10 +113,11 @@ class JobItem:
         """Rows of a bulk activity that failed, whether the activity itself went well or not."""
         return self.activity.failed_rows if self.activity else 0
 
-    def accept(self, poller: AnyPoller) -> None:
-        """Note that the service has accepted it."""
+    def accept(self, poller: AnyPoller) -> Self:
+        """Note that the service has accepted it, and return it."""
         self.poller, self.id, self.status = poller, poller.id, poller.status
         self.state = BulkState.ACCEPTED
+        return self
 
     def take(self, event: FileProgress) -> bool:
         """Note one step of its upload; return whether the step is worth showing."""

@@ -84,9 +84,8 @@ def refused_fields(path: str, **more: Any) -> dict[str, Any]:
 
 def file_fields(item: JobItem) -> dict[str, Any]:
     """Return the JSON fields of a file: its token once it is accepted, its error if it failed."""
-    fields = refused_fields(item.label, id=item.id or None, status=item.status)
-    if item.result is not None:
-        fields["url"] = item.result.url
+    url = item.result and item.result.url
+    fields = refused_fields(item.label, id=item.id or None, status=item.status, url=url)
     more = {
         "token": item.poller and item.poller.token(),
         "earlier": item.earlier,

@@ -307,7 +307,8 @@ def waits_for(
     """Return a decorator that makes a method that waits for the job that `begin` starts.
 
     The method takes the arguments of `begin`. The decorated function provides its name, its
-    docstring, and the model that it returns. No error after the start is safe to try again.
+    docstring, and the model that it returns. No error after the start is safe to try again. It
+    says how to resume the job; of a cancellation, a note does.
     """
 
     def decorate(
@@ -317,13 +318,15 @@ def waits_for(
             job: Any = await begin(self, *args, **kwargs)
             try:
                 result: T = await job
-            except ConstantContactError as error:
+            except BaseException as error:
+                tokens = ", ".join(part.token() for part in getattr(job, "parts", (job,)))
+                text = f"The job was started: resume it with {tokens} instead of calling again."
+                if not isinstance(error, ConstantContactError):
+                    error.add_note(text)
+                    raise
                 # The message of a failed activity already says what to do.
                 if not (getattr(error, "token", "") or isinstance(error, ActivityFailed)):
-                    tokens = ", ".join(part.token() for part in getattr(job, "parts", (job,)))
-                    error.extend(
-                        f"The job was started: resume it with {tokens} instead of calling again."
-                    )
+                    error.extend(text)
                 error.safe_to_retry = False
                 raise
             return result

@@ -15,6 +15,8 @@ from tests.support.servers import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ccv2_async import ConstantContact
+    from ccv2_async.sandbox import Sandbox
     from tests.support.clocks import ManualClock
     from tests.support.servers import Request, Wire
 
@@ -47,3 +49,64 @@ async def test_starting_a_part_does_not_wait_forever_for_another_part(
             await asyncio.sleep(0.001)
         with pytest.raises(errors.QuotaExceeded, match=r"accepted 1 of 2 activities \(a1\)"):
             await starting
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "timeout"])
+async def test_a_cancelled_start_names_what_was_accepted(
+    client: ConstantContact, sandbox: Sandbox, ending: str
+) -> None:
+    path = "/activities/addcontacts"
+    sandbox.admin.fault("hang", "POST", path, skip=2, times=None)
+    addresses = [f"reader{number}@example.com" for number in range(6)]
+
+    async def begin() -> None:
+        async with asyncio.timeout(None) as limit:
+            starting = asyncio.create_task(until(lambda: len(sandbox.admin.requests("POST")) == 3))
+            starting.add_done_callback(
+                lambda _: limit.reschedule(0) if ending == "timeout" else None
+            )
+            await client.activities.begin_add_contacts(addresses, lists=["1"], max_rows=2)
+
+    task = asyncio.create_task(begin())
+    await until(lambda: len(sandbox.admin.requests("POST")) == 3)
+    if ending == "cancelled":
+        task.cancel()
+    with pytest.raises((TimeoutError, asyncio.CancelledError)) as caught:
+        await task
+    cancelled = caught.value.__cause__ if ending == "timeout" else caught.value
+    assert isinstance(cancelled, asyncio.CancelledError)
+    ids = [row.id for row in await client.activities.all()]
+    (note,) = cancelled.__notes__
+    assert note.startswith(
+        f"Before that, the service accepted 2 of 3 activities ({ids[1]}, {ids[0]})"
+    )
+    assert (await client.resume_activity(ids[0])).status == "COMPLETE"
+
+
+async def test_a_cancelled_start_of_one_activity_has_nothing_to_name(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.fault("hang", "POST", times=None)
+    task = asyncio.create_task(client.activities.begin_clear_lists(["1"]))
+    await until(lambda: sandbox.admin.requests("POST"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_a_cancelled_wait_names_the_tokens_of_the_job(
+    client: ConstantContact, sandbox: Sandbox
+) -> None:
+    sandbox.admin.configure(mode="looks", looks=1_000_000)
+    addresses = [f"reader{number}@example.com" for number in range(4)]
+    task = asyncio.create_task(client.activities.add_contacts(addresses, lists=["1"], max_rows=2))
+    await until(lambda: sandbox.admin.requests("GET", "/activities*"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    (note,) = caught.value.__notes__
+    tokens = [word.strip(",") for word in note.split() if word.startswith("ccv2p1.")]
+    assert {client.resume(token).id for token in tokens} == {
+        row.id for row in await client.activities.all()
+    }

@@ -257,6 +257,31 @@ def test_an_import_interrupted_before_its_response_explains_what_that_means(
     assert "interrupted before the service confirmed that it had started" in err
 
 
+@pytest.mark.parametrize("options", [(), ("--no-wait",)])
+def test_an_import_interrupted_after_its_first_part_prints_the_token_of_that(
+    start: Callable[..., subprocess.Popen[str]],
+    ccv2: Callable[..., Ran],
+    service: Sandbox,
+    people: Callable[..., Path],
+    options: tuple[str, ...],
+) -> None:
+    service.admin.fault("hang", "POST", "/activities/addcontacts", skip=1, times=None)
+    file = people(*(f"reader{number}@example.com" for number in range(4)))
+    command = ("contacts", "import", file, "--list", "1", "--max-rows", 2, "--json")
+    process = start(*command, *options)
+    while len(service.admin.requests("POST", "/activities/addcontacts")) < 2:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == Exit.INTERRUPTED
+    assert "interrupted before the service confirmed that it had started in full" in err
+    (row,) = ccv2("activities", "--json").rows
+    (token,) = (line.split()[0] for line in err.splitlines() if line.startswith("  ccv2p1."))
+    whole, part = map(json.loads, out.splitlines())
+    assert (whole["id"], part["id"], part["token"]) == (None, row["id"], token)
+    assert ccv2("poll", token, "--json").rows[0]["id"] == row["id"]
+
+
 def test_activities_are_listed_and_narrowed(
     ccv2: Callable[..., Ran], service: Sandbox, people: Callable[..., Path]
 ) -> None:
