@@ -111,7 +111,8 @@ class Starter:
             )
             try:
                 response = await self._send(call, parts)
-                job = self._sweep.start(ACTIVITY, await started_id(response), label=label)
+                id_ = await started_id(response, [part.id for part in parts])
+                job = self._sweep.start(ACTIVITY, id_, label=label)
             except BaseException as error:
                 if parts:
                     ids = ", ".join(part.id for part in parts)
@@ -146,12 +147,17 @@ class Starter:
                     raise refused
 
 
-async def started_id(response: Response) -> str:
+async def started_id(response: Response, earlier: Sequence[str] = ()) -> str:
     """Return the ID of the activity that was started, from the body or the Location of a response.
+
+    Args:
+        response: The response.
+        earlier: IDs of activities that were started before; a cache or a gateway may repeat one.
 
     Raises:
         DecodeError: Something other than the service answered. Safe to try again: yes.
-        OutcomeUnknown: It has no ID. Safe to try again: check the list of activities first.
+        OutcomeUnknown: It has no ID of its own. Safe to try again: check the list of activities
+            first.
     """
     named = ""
     with suppress(errors.DecodeError, errors.OutcomeUnknown):
@@ -159,11 +165,13 @@ async def started_id(response: Response) -> str:
         # An error of a gateway may have an ID, and `errors` is also a field of an activity.
         named = "" if activity.errors and not activity.type else activity.id
     found = named if is_id(named) else job_id("activity", response.headers.get("location"))
+    told = f"the response has the ID of an earlier part, {found}"
     if found is None:
         await confirmed(response, Effect.CONVERGENT)
-        raise errors.OutcomeUnknown(
-            f"{response.what}: the service accepted it ({response.status}) but "
-            f"{without_id(response.headers)}. It was not sent again; find it in the list of "
-            "activities, which shows the newest first."
-        )
-    return found
+        told = f"the service accepted it ({response.status}) but {without_id(response.headers)}"
+    elif found not in earlier:
+        return found
+    raise errors.OutcomeUnknown(
+        f"{response.what}: {told}. It was not sent again; find it in the list of activities, which "
+        "shows the newest first."
+    )

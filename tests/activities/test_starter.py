@@ -51,6 +51,23 @@ async def test_starting_a_part_does_not_wait_forever_for_another_part(
             await starting
 
 
+async def test_the_id_of_an_earlier_part_is_not_believed(connect: Callable[..., Any]) -> None:
+    posts: list[Request] = []
+
+    async def replay(wire: Wire, request: Request) -> None:
+        posts.append(request)
+        await wire.answer("201 Created", b'{"id": "a1"}' if len(posts) != 2 else b'{"id": "a2"}')
+
+    addresses = [f"reader{number}@example.com" for number in range(6)]
+    async with serving(replay) as server:
+        client = await connect(server)
+        with pytest.raises(errors.OutcomeUnknown, match="ID of an earlier part, a1") as caught:
+            await client.activities.begin_add_contacts(addresses, lists=["1"], max_rows=2)
+    assert "part 3 of 3" in caught.value.message
+    assert "accepted 2 of 3 activities (a1, a2)" in caught.value.message
+    assert len(posts) == 3
+
+
 @pytest.mark.parametrize("ending", ["cancelled", "timeout"])
 async def test_a_cancelled_start_names_what_was_accepted(
     client: ConstantContact, sandbox: Sandbox, ending: str
