@@ -937,8 +937,7 @@ def flag_of(text: str, where: str) -> bool:
     Raises:
         InvalidField: It is another value.
     """
-    word = text.strip().lower()
-    if word not in _FLAGS:
+    if (word := text.strip().lower()) not in _FLAGS:
         raise InvalidField(where, text, "it must be 1 or 0")
     return _FLAGS[word]
 

@@ -196,8 +196,7 @@ def _from_mapping(
         where = f"{place}[{column!r}]" if isinstance(column, str | None) else place
         if target is None:
             raise InvalidField(where, value, _unknown(column))
-        text = _text_of(value, where)
-        if text is None or (not text and not blanks):
+        if (text := _text_of(value, where)) is None or (not text and not blanks):
             continue
         if found.setdefault(target, text) != text:
             raise InvalidField(where, value, f"another column has a different {target}")

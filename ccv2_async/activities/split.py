@@ -89,8 +89,7 @@ class Lines:
 
 def moved(error: ActivityError | str, lines: Lines) -> ActivityError | str:
     """Return an error in the same form, with the original line."""
-    line = row_error(error).line_number
-    if not line:
+    if not (line := row_error(error).line_number):
         return error
     if isinstance(error, ActivityError):
         return attrs.evolve(error, line_number=lines.original(line))
@@ -164,8 +163,7 @@ class _Split:
 
     def row(self) -> Row | None:
         statuses = self.statuses
-        status = combined_status(statuses)
-        if status is None or all(word == LOST for word in statuses):
+        if (status := combined_status(statuses)) is None or all(word == LOST for word in statuses):
             return None  # the sweep decides when the whole job is lost
         ended = sum(word in _ENDED for word in statuses)
         return Row(status, f"{ended} of {len(statuses)} activities ended")

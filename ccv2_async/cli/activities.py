@@ -382,8 +382,7 @@ async def _wait_for(run: Run, named: Mapping[str, str], *, ids_too: bool = False
 
 async def _unfinished(run: Run, bad: Unreadable) -> dict[str, str]:
     found = await run.client.activities.all(on_bad_row=bad)
-    ids = [activity.id for activity in found if not activity.outcome.is_terminal]
-    if not ids:
+    if not (ids := [activity.id for activity in found if not activity.outcome.is_terminal]):
         run.output.say("All activities have ended.")
     return dict.fromkeys(ids, "")
 

@@ -224,8 +224,7 @@ def _codes_of(item: JobItem, good: Container[BulkState]) -> Iterator[Exit]:
 
 def report_unfinished(items: Iterable[JobItem], run: Run) -> None:
     """Print the tokens of jobs that continue on the server after this run."""
-    open_items = [item for item in items if item.continues]
-    if not open_items:
+    if not (open_items := [item for item in items if item.continues]):
         return
     jobs = counted(len(open_items), "job")
     output = run.output

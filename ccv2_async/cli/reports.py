@@ -245,6 +245,5 @@ def _report_rows(item: JobItem, output: Output) -> None:
         output.complain(f"{item.label}: {row_error(error)}")
     for warning in activity.warnings[:_MOST_FAILED_ROWS]:
         output.say(f"{item.label}: warning: {row_error(warning)}", style="yellow")
-    more = item.failed_rows - len(activity.errors[:_MOST_FAILED_ROWS])
-    if more > 0:
+    if (more := item.failed_rows - len(activity.errors[:_MOST_FAILED_ROWS])) > 0:
         output.complain(f"{item.label}: {counted(more, 'more row')} failed")

@@ -324,8 +324,7 @@ class _Upload:
 
     def _report_unfinished(self, items: Sequence[JobItem]) -> None:
         """Say how to continue with the unfinished files."""
-        journal = self.options["journal"]
-        if journal is None or self.run.sandbox:
+        if (journal := self.options["journal"]) is None or self.run.sandbox:
             report_unfinished(items, self.run)
             return
         if left := [item for item in items if not item.ended or item.continues]:

@@ -82,8 +82,7 @@ def row_error(error: ActivityError | str) -> ActivityError:
     """Return an error in either form as an object; the line is 0 if the text does not name one."""
     if isinstance(error, ActivityError):
         return error
-    found = _LINE.match(error)
-    if not found:
+    if not (found := _LINE.match(error)):
         return ActivityError(message=error, line_number=0)
     return ActivityError(message=error[found.end() :], line_number=int(found[1]))
 

@@ -66,8 +66,7 @@ class Sweep:
         If the service did not know it, or its status could not be read, the client asks again.
         """
         known = self._queue(kind).known
-        job = known.get(id_)
-        if job is None or job.state is State.LOST:
+        if (job := known.get(id_)) is None or job.state is State.LOST:
             now, time = self._clock.monotonic(), self._clock.time()
             wait = min(max(0.0, not_before - time), LONGEST_WAIT)
             # The clock of the other process may have been ahead.

@@ -62,8 +62,7 @@ _MONTH_FIRST = re.compile(r"(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<y>\d{4})")
 def column_name(heading: str) -> str:
     """Return the canonical name of a column. An unknown heading is not changed."""
     name = re.sub(r"\s+", " ", heading.strip()).upper()
-    custom = _CUSTOM.fullmatch(name)
-    if custom is not None and 1 <= int(custom[1]) <= MAX_CUSTOM_FIELDS:
+    if (custom := _CUSTOM.fullmatch(name)) is not None and 1 <= int(custom[1]) <= MAX_CUSTOM_FIELDS:
         return f"CUSTOM FIELD {int(custom[1])}"
     return _ALIASES.get(name, name)
 
@@ -236,8 +235,7 @@ def add_contacts(
         if (problem := _problem(entry, year)) is not None:
             errors.append(RowProblem(problem, entry.line, entry.email))
             continue
-        stored = contacts.by_email(entry.email)
-        if stored is not None and stored.status == "OPTOUT":
+        if (stored := contacts.by_email(entry.email)) is not None and stored.status == "OPTOUT":
             warnings.append(RowProblem("The contact has opted out.", entry.line, entry.email))
             continue
         contact = contacts.add(entry.email, "API Bulk Import", "ACTION_BY_OWNER", now)

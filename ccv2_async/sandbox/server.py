@@ -354,8 +354,7 @@ class Sandbox:
                 loop.call_soon_threadsafe(server.stop)
 
     def _run(self, action: Callable[[], Any]) -> Any:
-        loop = self._loop
-        if loop is None or self._thread is threading.current_thread():
+        if (loop := self._loop) is None or self._thread is threading.current_thread():
             return action()
         outcome: Future[Any] = Future()
 

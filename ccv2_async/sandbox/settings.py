@@ -204,8 +204,7 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         check_fields(self)
         for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
                 raise ValueError(
                     f"{name} cannot be {value!r}: it must be from {least:g} to {most:g}."
                 )

@@ -171,8 +171,7 @@ def _checked(call: Call) -> tuple[str, list[str], dict[str, Any]]:
     kinds = [row.get("address_type") for row in body.get("addresses", [])]
     if len(kinds) > len(set(kinds)):
         raise bad_field("addresses", "one PERSONAL and one BUSINESS address are accepted.")
-    source = addresses[0].get("opt_in_source")
-    if source not in (None, *_ACTIONS):
+    if addresses[0].get("opt_in_source") not in (None, *_ACTIONS):
         raise Refusal(
             400,
             f"Valid options are: {', '.join(reversed(_ACTIONS))}",
@@ -204,8 +203,7 @@ def contact_create(call: Call) -> APIResponse:
     """
     email, lists, given = _checked(call)
     contacts = call.world.contacts
-    stored = contacts.by_email(email)
-    if stored is not None and stored.status == "ACTIVE":
+    if (stored := contacts.by_email(email)) is not None and stored.status == "ACTIVE":
         raise Refusal(409, f"A contact with the address {email} already exists.")
     contact = contacts.add(email, "API", call.query["action_by"], call.now)
     _set_fields(contact, given, call.now)

@@ -163,8 +163,7 @@ class _Page:
         """Yield an event whenever the page changes, and a comment from time to time."""
         last, quiet = None, 0
         while True:
-            version = self.views.version()
-            if version != last:
+            if (version := self.views.version()) != last:
                 yield f"data: {version}\n\n"
                 last, quiet = version, 0
             elif quiet >= _BEATS:

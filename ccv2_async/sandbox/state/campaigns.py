@@ -158,8 +158,7 @@ class Campaigns:
 
     def campaign(self, campaign_id: str) -> Campaign:
         """Return the campaign, or raise a 404."""
-        found = self.campaigns.get(campaign_id)
-        if found is None or found.deleted:
+        if (found := self.campaigns.get(campaign_id)) is None or found.deleted:
             raise missing(f"Campaign {campaign_id}")
         return found
 

@@ -123,8 +123,7 @@ class Contacts:
 
     def check_lists(self, list_ids: Iterable[str]) -> list[str]:
         """Return the IDs of existing lists, each once, or raise a 400."""
-        checked = list(dict.fromkeys(list_ids))
-        if not checked:
+        if not (checked := list(dict.fromkeys(list_ids))):
             raise bad_field("lists", "at least one list is expected.")
         for list_id in checked:
             if list_id not in self.lists:
@@ -149,8 +148,7 @@ class Contacts:
 
     def readdress(self, contact: Contact, email: str) -> None:
         """Change a contact's address, or raise a 400."""
-        holder = self.by_email(email)
-        if holder is not None and holder is not contact:
+        if (holder := self.by_email(email)) is not None and holder is not contact:
             raise Refusal(400, f"Another contact has the address {email}.", "json.email.invalid")
         del self._ids[contact.email.casefold()]
         contact.email = email

@@ -150,8 +150,7 @@ class Library:
 
     def delete_folder(self, folder_id: str, now: float) -> None:
         """Delete a folder and those below it; their files go to the trash."""
-        folder = self.folder(folder_id)
-        if folder.system:
+        if self.folder(folder_id).system:
             raise Refusal(400, "A system folder cannot be deleted.")
         for child in self.children(folder_id):
             self.delete_folder(child.id, now)
@@ -212,8 +211,7 @@ class Library:
 
     def live_file(self, file_id: str) -> StoredFile:
         """Return the file outside the trash, or raise a 404."""
-        stored = self.file(file_id)
-        if stored.trashed:
+        if (stored := self.file(file_id)).trashed:
             raise missing(f"File {file_id}")
         return stored
 
@@ -238,8 +236,7 @@ class Library:
         place = None if folder_id in ROOT_IDS else self.folder(folder_id).id
         files = []
         for file_id in file_ids:
-            stored = self.files.get(file_id)
-            if stored is None or stored.trashed:
+            if (stored := self.files.get(file_id)) is None or stored.trashed:
                 raise Refusal(400, f"File {file_id} does not exist; nothing was moved.")
             files.append(stored)
         for stored in files:

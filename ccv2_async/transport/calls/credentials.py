@@ -141,8 +141,7 @@ class Credentials:
 
         JSON stays JSON. Secrets of fewer than 6 characters are not removed.
         """
-        redacting = self._elsewhere
-        if redacting is None or not content:
+        if (redacting := self._elsewhere) is None or not content:
             return content
         escaped = b"\\u00" in content and _ESCAPED_ASCII.search(content)
         # A body that is too complex to parse elsewhere is not parsed here either.

@@ -170,8 +170,7 @@ class FileObjectSource:
                 written = self._written()
             except Exception as error:
                 raise FileRefused(self.name, f"it cannot be read ({_reason(error)})") from error
-        length = end - self._start
-        if length < 0 or (length == 0 and self._start):
+        if (length := end - self._start) < 0 or (length == 0 and self._start):
             raise FileRefused(
                 self.name,
                 f"nothing is left to read after its position, {self._start}; call seek(0) first",

@@ -332,8 +332,7 @@ class _OpenStream:
         self._source.begin()
         chunk = b""
         if self._remaining:
-            chunk = await self._pull(min(self._remaining, self._threads.block_size))
-            if not chunk:
+            if not (chunk := await self._pull(min(self._remaining, self._threads.block_size))):
                 had = self.length - self._remaining
                 raise self._changed(f"ended after {had} of {self.length} bytes")
             self._remaining -= len(chunk)

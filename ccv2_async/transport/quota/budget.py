@@ -253,8 +253,7 @@ class Budget:
         return True
 
     async def _step(self) -> None:
-        delay = self._delay()
-        if delay > 0.0:
+        if (delay := self._delay()) > 0.0:
             await self._work.rest(delay)
         self._drop_done()
         while self._queue and self._delay() <= 0.0:

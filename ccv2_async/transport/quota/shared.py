@@ -126,8 +126,7 @@ class SharedBudget(Budget):
     @property
     def remaining_today(self) -> int | None:
         """Calls left today by the last known count of all processes; None means no limit."""
-        remaining = super().remaining_today
-        if not remaining or self.per_day is None:
+        if not (remaining := super().remaining_today) or self.per_day is None:
             return remaining
         return max(0, self.per_day - max(self._used_by_all, self._used_today))
 
@@ -188,8 +187,7 @@ class SharedBudget(Budget):
 
     async def _step(self) -> None:
         """Bring the first waiter one step closer to its call; the leader calls this."""
-        delay = self._delay()
-        if delay > 0.0 and not self._has_news():
+        if (delay := self._delay()) > 0.0 and not self._has_news():
             await self._work.rest(delay)
         self._drop_done()
         if not self._queue:

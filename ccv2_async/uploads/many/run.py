@@ -213,8 +213,7 @@ class _Follower:
                 self._any.clear()
                 await self._any.wait()
             job = next(iter(self._files))
-            left = self._files[job][0].ends - self._session.clock.monotonic()
-            if left > 0.0:
+            if (left := self._files[job][0].ends - self._session.clock.monotonic()) > 0.0:
                 try:
                     ended = await self._sweep.wait(self._watched, timeout=left)
                 except errors.ConstantContactError as trouble:
