@@ -249,11 +249,15 @@ class Resource:
         most: int | None = 500,
         query: Query = None,
         on_bad_row: OnBadRow = "raise",
+        only: Callable[[T], bool] | None = None,
     ) -> Listing[T]:
-        """Return a listing of rows in pages. No request is made before it is iterated."""
+        """Return a listing of rows in pages. No request is made before it is iterated.
+
+        `only` says of a row whether the query asks for it.
+        """
         rows = validation.checked_limit(limit, most)
         shown = validation.query_of({"limit": rows, **(query or {})})
-        return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row)
+        return Listing(self._session, model, path, shown, what, on_bad_row=on_bad_row, only=only)
 
 
 async def result_of(response: Response, model: type[T], own_id: object = "") -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 from weakref import WeakValueDictionary
 
@@ -35,7 +36,6 @@ UPSERT_ATTEMPTS = 8
 """The number of attempts of `upsert` while others change the same contact."""
 
 UPSERT_PAUSE = 0.5
-UPSERT_LOOK = 50
 
 SUBSCRIBED = frozenset({ContactStatus.ACTIVE, ContactStatus.UNCONFIRMED})
 """The statuses in which `upsert` can leave a contact unchanged."""
@@ -86,8 +86,9 @@ class Contacts(Resource):
         """List the contacts of the account, or those that match.
 
         Args:
-            email: The exact address; `await client.contacts.all(email=...).first()` is the
-                contact that has it, or None.
+            email: The exact address, in upper or lower case;
+                `await client.contacts.all(email=...).first()` is the contact that has it, or None.
+                If the service returns only contacts with other addresses, `DecodeError` is raised.
             status: One of `ContactStatus`, or "ALL".
             modified_since: Only contacts that have changed since this time. Needs a time zone.
             include_contact_id: Whether each has a `contact_id`, its UUID for migrations.
@@ -108,6 +109,7 @@ class Contacts(Resource):
                 "include_contact_id": include_contact_id,
             },
             on_bad_row=on_bad_row,
+            only=None if email is None else partial(_has, email=email),
         )
 
     async def get(self, contact_id: str) -> Contact:
@@ -132,15 +134,22 @@ class Contacts(Resource):
 
         Raises:
             Conflict: There is already an active contact with that address.
-            OutcomeUnknown: No response arrived; it may exist. Safe to try again: yes, because
-                the service refuses a second one with `Conflict`.
+            OutcomeUnknown: No response arrived, or one with another contact; it may exist. Safe to
+                try again: yes, because the service refuses a second one with `Conflict`.
 
         Source: "Contacts collection", POST, of the service's documentation.
         """
         _check_addresses(checked_model(contact, ContactWrite, "contact").addresses or ())
         query = {"action_by": one_of("action_by", action_by, ActionBy)}
         what = "creation of a contact"
-        return await self._create(Contact, "/contacts", contact, what=what, query=query)
+        made = await self._create(Contact, "/contacts", contact, what=what, query=query)
+        email = contact.email_addresses[0].email_address
+        # The service may write an address with other than ASCII characters in another form.
+        if made.email_addresses and email.isascii() and not _has(made, email):
+            reason = "the service returned a contact with another address"
+            advice = "It may have been created; look for its address before you send it again."
+            raise OutcomeUnknown.from_parts(what, reason, advice, sends=1)
+        return made
 
     async def update(
         self,
@@ -228,7 +237,7 @@ class Contacts(Resource):
     ) -> Contact:
         email, lost = wanted.email_addresses[0].email_address, 0
         for attempt in range(1, UPSERT_ATTEMPTS + 1):
-            found = await self._by_email(email)
+            found = await self.all(email=email).first()
             try:
                 if found is None:
                     return await self.create(wanted, action_by=action_by)
@@ -252,11 +261,6 @@ class Contacts(Resource):
             "times after they were written. Some lists may be missing; call again when no other "
             "process changes the contact."
         )
-
-    async def _by_email(self, email: str) -> Contact | None:
-        rows = await self.all(email=email).collect(limit=UPSERT_LOOK)
-        same = (row for row in rows if (row.email or "").casefold() == email.casefold())
-        return next(same, None)
 
     async def _merge(
         self, found: Contact, wanted: ContactWrite, changes: dict[str, Any], action_by: str | None
@@ -351,6 +355,12 @@ _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDicti
 def _lock_of(base_url: str, email: str) -> asyncio.Lock:
     """Return the lock of an address, shared by all clients in this event loop."""
     return _LOCKS.setdefault((id(running_loop()), base_url, email.casefold()), asyncio.Lock())
+
+
+def _has(contact: Contact, email: str) -> bool:
+    """Return whether one of the contact's addresses is this one, in upper or lower case."""
+    own = [address.email_address.casefold() for address in contact.email_addresses]
+    return email.strip().casefold() in own
 
 
 def _list_ids(contact: Contact | ContactWrite) -> set[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 import anyio.lowlevel
 import attrs
 
-from ccv2_async.errors import InvalidField, UnreadableRow, UsageError
+from ccv2_async.errors import DecodeError, InvalidField, UnreadableRow, UsageError
 from ccv2_async.models.base import Model
 from ccv2_async.models.convert import BadRow
 from ccv2_async.models.validation import is_plain_function, is_whole, words
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from ccv2_async.models.convert import Page
+    from ccv2_async.transport.calls.call import Response
     from ccv2_async.transport.calls.session import Session
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ class Listing(Generic[T]):
     _query: tuple[tuple[str, str], ...]
     _what: str
     _on_bad_row: OnBadRow = attrs.field(default="raise", converter=checked_on_bad_row)
+    _only: Callable[[T], bool] | None = None
     skipped: int = attrs.field(default=0, init=False)
 
     def __repr__(self) -> str:
@@ -127,8 +129,7 @@ class Listing(Generic[T]):
         before = 0
         while True:
             page: Page[T | BadRow] = await self._session.read(
-                Call("GET", self._path, Effect.SAFE, self._what, query=query),
-                lambda response: response.rows(self._model, paged=True),
+                Call("GET", self._path, Effect.SAFE, self._what, query=query), self._page
             )
             good, bad = _sorted(page.results, stop=self._on_bad_row == "raise")
             if good or not bad:
@@ -142,6 +143,21 @@ class Listing(Generic[T]):
                 return
             # The cursor holds position and page size, so the filters must not be sent with it.
             query = (("next", following),)
+
+    def _page(self, response: Response) -> Page[T | BadRow]:
+        """Return a page, without the rows that were not asked for.
+
+        Raises:
+            DecodeError: None of its rows was asked for, as if the filter had been lost.
+        """
+        page = response.rows(self._model, paged=True)
+        if self._only is None or not page.results:
+            return page
+        asked = [row for row in page.results if isinstance(row, BadRow) or self._only(row)]
+        if not asked:
+            reason = "the service returned only rows that were not asked for"
+            raise DecodeError.from_parts(self._what, reason, status=response.status)
+        return attrs.evolve(page, results=asked)
 
     async def first(self) -> T | None:
         """Return the first row, or None if there is none. This makes one request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,27 @@ def test_a_contact_is_found_by_its_address_or_its_id(
     header, line = ccv2("contacts", "show", BRUNO, "--csv").out.splitlines()
     assert header.startswith("id,email,name,status,lists,company_name,")
     assert line.startswith(f"{row['id']},{BRUNO},Bruno Brandt,ACTIVE,2,")
+
+
+@pytest.mark.parametrize(
+    "command", [("contacts", "show"), ("contacts", "--email"), ("tracking", "opens", "--contact")]
+)
+def test_another_contact_than_the_one_asked_for_is_not_shown(
+    ccv2: Callable[..., Ran], demo: Sandbox, command: tuple[str, ...]
+) -> None:
+    other = {"id": "999", "email_addresses": [{"email_address": "other@example.com"}]}
+    demo.admin.fault(
+        "answer",
+        "GET",
+        "/contacts",
+        times=None,
+        status=200,
+        headers={"content-type": "application/json"},
+        body=json.dumps({"meta": {}, "results": [other]}),
+    )
+    ran = ccv2(*command, BRUNO)
+    assert (ran.code, ran.out) == (Exit.SOME_FAILED, "")
+    assert "asked for" in ran.err
 
 
 def test_contacts_are_listed_by_list_and_status(ccv2: Callable[..., Ran], demo: Sandbox) -> None:

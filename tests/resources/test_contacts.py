@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -208,6 +209,94 @@ async def test_a_lost_response_to_a_replacement_is_retried(
     written = samples.contact(stock["contactId"], stock["listId"])
     assert (await client.contacts.replace(written)).first_name == "Anna"
     assert len(sandbox.admin.requests("PUT")) == 2
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_own"),
+    [
+        (["other@example.com"], False),
+        (["xann@example.com", "ann@example.com.other"], False),
+        ([], False),
+        (["ANN@Example.com"], True),
+        (["other@example.com", "Ann@example.com"], True),
+    ],
+)
+async def test_a_contact_without_the_address_that_was_asked_for_is_never_found(
+    connect: Callable[..., Any], addresses: list[str], *, is_own: bool
+) -> None:
+    row = {"id": "7", "email_addresses": [{"email_address": address} for address in addresses]}
+    methods = []
+
+    async def say(wire: Wire, request: Request) -> None:
+        methods.append(request.method)
+        if request.method == "PUT" or "contacts/7?" in request.target:
+            lists = [{"id": "1"}]
+            await wire.answer(body=orjson.dumps({**row, "lists": lists}))
+        else:
+            await wire.answer(body=orjson.dumps({"meta": {}, "results": [row]}))
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        listing = cc.contacts.all(email="ann@example.com")
+        upsert = partial(cc.contacts.upsert, "ann@example.com", lists=["1"])
+        for call in (listing.first, listing.collect, upsert):
+            if is_own:
+                assert await call()
+            else:
+                with pytest.raises(errors.DecodeError, match="asked for") as caught:
+                    await call()
+                assert caught.value.safe_to_retry
+        assert await cc.contacts.all().first() is not None
+    assert ("PUT" in methods) == is_own
+    assert "POST" not in methods
+
+
+async def test_other_contacts_beside_the_one_that_was_asked_for_are_left_out(
+    connect: Callable[..., Any],
+) -> None:
+    rows = [
+        {"id": str(number), "email_addresses": [{"email_address": address}]}
+        for number, address in enumerate(("a@example.com", "ann@example.com", "b@example.com"))
+    ]
+
+    async def say(wire: Wire, request: Request) -> None:
+        await wire.answer(body=orjson.dumps({"meta": {}, "results": rows}))
+
+    async with serving(say) as server:
+        cc = await connect(server)
+        (found,) = await cc.contacts.all(email="ann@example.com").collect()
+    assert found.id == "1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "is_own"),
+    [
+        ("ann@example.com", ["other@example.com"], False),
+        ("ann@example.com", ["ann@example.com"], True),
+        ("Ann@Example.com", ["ann@example.com"], True),
+        (" ann@example.com ", ["ann@example.com"], True),
+        ("ann@example.com", ["other@example.com", "ann@example.com"], True),
+        ("ann@example.com", [], True),  # nothing in it contradicts the call
+        ("ann@bücher.example", ["ann@xn--bcher-kva.example"], True),  # the service may rewrite it
+    ],
+)
+async def test_a_new_contact_with_another_address_is_not_believed(
+    connect: Callable[..., Any], asked: str, given: list[str], *, is_own: bool
+) -> None:
+    made = {"id": "7", "email_addresses": [{"email_address": address} for address in given]}
+
+    async def say(wire: Wire, request: Request) -> None:
+        await wire.answer("201 Created", orjson.dumps(made))
+
+    contact = models.ContactWrite([models.EmailAddress(asked)], ["1"])
+    async with serving(say) as server:
+        cc = await connect(server)
+        if is_own:
+            assert (await cc.contacts.create(contact)).id == "7"
+        else:
+            with pytest.raises(errors.OutcomeUnknown, match="with another address") as caught:
+                await cc.contacts.create(contact)
+            assert caught.value.sends == 1
 
 
 @pytest.mark.parametrize(

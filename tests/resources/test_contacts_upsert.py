@@ -186,6 +186,18 @@ async def test_a_lost_response_is_settled_by_looking_again(
     assert len(sandbox.admin.requests("POST", "/contacts")) == (method == "POST")
 
 
+async def test_a_repeated_response_with_another_contact_is_settled_by_looking_again(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    other = {"id": "999", "email_addresses": [{"email_address": "other@example.com"}]}
+    headers = {"content-type": "application/json"}
+    body = orjson.dumps(other)
+    sandbox.admin.fault("answer", "POST", "/contacts", status=201, headers=headers, body=body)
+    contact = await client.contacts.upsert(ANN, lists=["1"])
+    assert (contact.email, lists_of(contact)) == (ANN, ["1"])
+    assert contact.id != "999"
+
+
 async def test_the_error_after_many_lost_responses_counts_the_attempts(
     client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
 ) -> None:

@@ -31,7 +31,9 @@ def arm(sandbox: Sandbox, *pages: tuple[list[str], str | None]) -> None:
     """Let the sandbox answer with these pages: the ids of their rows and the link to the next."""
     for ids, link in pages:
         pagination: dict[str, Any] = {} if link is None else {"next_link": link}
-        document = {"meta": {"pagination": pagination}, "results": [{"id": id_} for id_ in ids]}
+        address = {"email_addresses": [{"email_address": "ann@example.com"}]}
+        rows = [{"id": id_, **address} for id_ in ids]
+        document = {"meta": {"pagination": pagination}, "results": rows}
         sandbox.admin.fault("answer", status=200, headers=JSON, body=json.dumps(document))
 
 
