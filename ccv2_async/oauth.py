@@ -27,7 +27,7 @@ from ccv2_async.models.convert import decode, decode_whole
 from ccv2_async.models.validation import is_text
 from ccv2_async.secret import Secret, without_arguments
 from ccv2_async.transport.calls import responses
-from ccv2_async.transport.calls.credentials import Redacting, hide_in_logs
+from ccv2_async.transport.calls.credentials import Redacting, flaw_of, hide_in_logs
 from ccv2_async.transport.calls.outcome import without_frames
 from ccv2_async.transport.http.clients import never_connected, users_engine
 from ccv2_async.transport.http.engine import close_quietly, open_engine
@@ -166,9 +166,9 @@ class OAuthFlow:
             once=True,
         )
         token = await self._ask("/oauth/token", form, AccessToken)
-        if not token.access_token:
+        if flaw := flaw_of(token.access_token):
             raise errors.DecodeError(
-                f"{form.what}: the token in the response is empty. Start over at authorize_url."
+                f"{form.what}: the token in the response {flaw}. Start over at authorize_url."
             )
         return token
 

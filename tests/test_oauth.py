@@ -378,6 +378,12 @@ async def test_token_info_that_echoes_the_key_or_the_secret_shows_neither(status
         ("200 OK", b"", errors.DecodeError),
         ("200 OK", b"{}", errors.DecodeError),
         ("200 OK", b'{"access_token": "", "token_type": "x", "expires_in": 1}', errors.DecodeError),
+        (
+            "200 OK",
+            b'{"access_token": "a b", "token_type": "x", "expires_in": 1}',
+            errors.DecodeError,
+        ),
+        ("200 OK", b'{"access_token": "a\\u007f", "token_type": "x"}', errors.DecodeError),
         ("200 OK", b'{"access_token": "token-7", "filler": "' + b"x" * 100_000, errors.DecodeError),
     ],
 )

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from ccv2_async import OAuthFlow, new_state
+from ccv2_async import ConstantContact, OAuthFlow, Secret, new_state
 from ccv2_async.cli import profiles
 from ccv2_async.cli.exits import Exit
 from ccv2_async.cli.listings import show_rows
@@ -32,6 +32,7 @@ from ccv2_async.tasks import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from cyclopts import App
 
@@ -64,13 +65,19 @@ def login(*, profile: Name = None, port: int = _PORT, no_browser: Flag = False) 
     if not 1 <= port <= 65_535:
         raise InvalidField("--port", port, "it must be from 1 to 65535")
     redirect = f"http://{_HOST}:{port}/"
-    flow = OAuthFlow(
-        _asked("CCV2_API_KEY", "API key: "),
-        _asked("CCV2_CLIENT_SECRET", "Client secret: "),
-        redirect,
-        base_url=os.environ.get("CCV2_OAUTH_URL") or OAUTH_URL,
-    )
-    return run(lambda: _log_in(flow, port, output, profile, browser=not no_browser), output)
+    key = Secret(_asked("CCV2_API_KEY", "API key: "))
+    secret = Secret(_asked("CCV2_CLIENT_SECRET", "Client secret: "))
+    # What would be refused at the end is refused now: a code can be used only once.
+    base_url = os.environ.get("CCV2_BASE_URL") or BASE_URL
+    ConstantContact(api_key=key, access_token=key, base_url=base_url)  # refuses what is wrong
+    oauth_url = os.environ.get("CCV2_OAUTH_URL") or OAUTH_URL
+
+    async def log_in() -> Exit:
+        flow = OAuthFlow(key, secret, redirect, base_url=oauth_url)
+        await in_thread(lambda: _store(flow, profile, "unknown", trial=True))
+        return await _log_in(flow, port, output, profile, browser=not no_browser)
+
+    return run(log_in, output, names={"base_url": "CCV2_OAUTH_URL"})
 
 
 def logout(*, profile: Name = None) -> Exit:
@@ -182,17 +189,20 @@ async def _log_in(
         finally:
             callback.close()
     token = await flow.exchange_code(redirect, state=state)
-    path = await in_thread(
-        lambda: profiles.store(
-            profile,
-            api_key=flow.client_id.reveal(),
-            access_token=token.access_token,
-            base_url=os.environ.get("CCV2_BASE_URL") or BASE_URL,
-        )
-    )
+    path = await in_thread(lambda: _store(flow, profile, token.access_token))
     user = redirect.get("username") or "the account"
     output.say(f"Logged in as {user}. The token is stored in {path}.")
     return Exit.OK
+
+
+def _store(flow: OAuthFlow, name: str | None, token: str, *, trial: bool = False) -> Path:
+    return profiles.store(
+        name,
+        trial=trial,
+        api_key=flow.client_id.reveal(),
+        access_token=token,
+        base_url=os.environ.get("CCV2_BASE_URL") or BASE_URL,
+    )
 
 
 def open_browser(url: str) -> None:

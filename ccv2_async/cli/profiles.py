@@ -169,7 +169,7 @@ def options_of(name: str | None, environment: Mapping[str, str]) -> dict[str, An
     return default.options()
 
 
-def store(name: str | None, **settings: str) -> Path:
+def store(name: str | None, *, trial: bool = False, **settings: str) -> Path:
     """Write settings into a profile, in a file that its owner alone can read; return its path.
 
     Other settings, other profiles, and comments stay as they are. Processes that do this at the
@@ -177,6 +177,7 @@ def store(name: str | None, **settings: str) -> Path:
 
     Args:
         name: The profile; None for the one that CCV2_PROFILE names, or the default one.
+        trial: Whether to check only that this is possible: the file keeps its content.
         settings: The settings, by their names in the file; "" removes one.
 
     Raises:
@@ -197,21 +198,19 @@ def store(name: str | None, **settings: str) -> Path:
         changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
         expected = attrs.evolve(load().get(name, Profile()), **changes)
         text = _changed(path().read_text("utf-8") if path().exists() else "", name, settings)
-        same = False
         with contextlib.suppress(ValueError, TypeError):
-            same = Profile(**tomllib.loads(text).get(name, {})) == expected
-        if same:
-            _replace(target, text)
-            return path()
+            if Profile(**tomllib.loads(text).get(name, {})) == expected:
+                _replace(target, text, trial=trial)
+                return path()
     raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
 
 
 def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
     """Return the text of the file with these settings in a profile."""
-    lines = text.splitlines()
+    lines = text.split("\n")  # not at other line breaks, which TOML allows in a comment
     header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]\s*(#.*)?")
     if not any(map(header.fullmatch, lines)):
-        lines += [*[""] * bool(lines), f"[{name}]"]
+        lines.append(f"[{name}]")
     at = next(at for at, line in enumerate(lines) if header.fullmatch(line))
     rest = lines[at + 1 :]
     end = next((end for end, line in enumerate(rest) if line.lstrip().startswith("[")), len(rest))
@@ -222,10 +221,10 @@ def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
         for setting, value in settings.items()
         if value
     ]
-    return "\n".join([*lines[: at + 1], *new, *kept, *rest[end:]]) + "\n"
+    return "\n".join([*lines[: at + 1], *new, *kept, *rest[end:]]).strip("\n") + "\n"
 
 
-def _replace(target: Path, text: str) -> None:
+def _replace(target: Path, text: str, *, trial: bool = False) -> None:
     # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
     number, temporary = tempfile.mkstemp(dir=target.parent, prefix=".profiles-")
     try:
@@ -233,7 +232,10 @@ def _replace(target: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)  # noqa: PTH105  # a plain string
+        if trial:
+            os.unlink(temporary)  # noqa: PTH108  # a plain string
+        else:
+            os.replace(temporary, target)  # noqa: PTH105  # a plain string
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108  # a plain string

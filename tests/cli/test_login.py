@@ -247,3 +247,39 @@ def test_a_login_needs_a_key_and_a_secret(
     ran = ccv2("login", "--no-browser")
     assert ran.code == Exit.USAGE
     assert "CCV2_CLIENT_SECRET" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "named"),
+    [
+        ({}, ["--profile", "a b"], "--profile is 'a b'"),
+        ({"CCV2_OAUTH_URL": "no URL"}, [], "CCV2_OAUTH_URL is"),
+        ({"CCV2_BASE_URL": "https://me:word@x/v2"}, [], "CCV2_BASE_URL is"),
+        ({"CCV2_API_KEY": "a key"}, [], "The API key contains a space"),
+    ],
+)
+@pytest.mark.usefixtures("alone")
+def test_what_cannot_be_stored_is_refused_before_the_browser_opens(
+    ccv2: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    arguments: list[str],
+    named: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ran = ccv2("login", "--no-browser", "--port", str(free_port()), *arguments)
+    assert ran.code == Exit.USAGE
+    assert named in ran.err
+    assert "Open this page" not in ran.err
+    assert not profiles.path().exists()
+
+
+def test_a_profile_changes_beside_unusual_line_breaks(alone: Sandbox) -> None:
+    path = stored("key-1", "token-1", alone.base_url)
+    others = '# a\u2028b\u0085c\n[other]\nbase_url = "http://x\u2028[default]"\n'
+    path.write_text(others, "utf-8")
+    stored("key-1", "token-2", alone.base_url)
+    stored("key-1", "token-3", alone.base_url)
+    assert path.read_text("utf-8").startswith(others + "\n[default]\n")
+    assert profiles.load()["default"].access_token == "token-3"

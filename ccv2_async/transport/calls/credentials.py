@@ -336,8 +336,8 @@ def _encoded(char: str, slashes: str) -> str:
 
 
 def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None:
-    flaw = _flaw_of(secret.reveal())
-    if flaw == "empty":
+    flaw = flaw_of(secret.reveal())
+    if flaw == "is empty":
         raise MissingCredentials(
             f"No {what}: pass {argument} or set {variable}. Nothing was sent.",
             subject=what,
@@ -347,10 +347,10 @@ def _check(secret: Secret[str], what: str, argument: str, variable: str) -> None
         raise MissingCredentials(f"The {what} {flaw}. Nothing was sent.")
 
 
-def _flaw_of(value: Any) -> str | None:
+def flaw_of(value: Any) -> str | None:
     """Return the flaw of a key or token, without showing its value; None if it has none."""
     if not value:
-        return "empty"
+        return "is empty"
     if not isinstance(value, str):
         return f"must be text, not {type(value).__name__}"
     if not (value.isascii() and value.isprintable()) or " " in value:
