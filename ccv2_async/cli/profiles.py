@@ -198,10 +198,12 @@ def store(name: str | None, *, trial: bool = False, **settings: str) -> Path:
         changes: dict[str, Any] = {key: value or None for key, value in settings.items()}
         expected = attrs.evolve(load().get(name, Profile()), **changes)
         text = _changed(path().read_text("utf-8") if path().exists() else "", name, settings)
+        same = False
         with contextlib.suppress(ValueError, TypeError):
-            if Profile(**tomllib.loads(text).get(name, {})) == expected:
-                _replace(target, text, trial=trial)
-                return path()
+            same = Profile(**tomllib.loads(text).get(name, {})) == expected
+        if same:
+            _replace(target, text, trial=trial)
+            return path()
     raise UsageError(f"{path()}: [{name}] cannot be changed. Remove it from the file first.")
 
 
@@ -224,7 +226,7 @@ def _changed(text: str, name: str, settings: Mapping[str, str]) -> str:
     return "\n".join([*lines[: at + 1], *new, *kept, *rest[end:]]).strip("\n") + "\n"
 
 
-def _replace(target: Path, text: str, *, trial: bool = False) -> None:
+def _replace(target: Path, text: str, *, trial: bool) -> None:
     # mkstemp creates the file with mode 0600: there is no moment at which others can read it.
     number, temporary = tempfile.mkstemp(dir=target.parent, prefix=".profiles-")
     try:

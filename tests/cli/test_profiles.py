@@ -201,13 +201,13 @@ def test_profiles_that_are_stored_at_the_same_time_are_all_kept(
 ) -> None:
     replace, threads = profiles._replace, []
 
-    def replace_while_another_is_stored(target: Path, text: str) -> None:
+    def replace_while_another_is_stored(target: Path, text: str, *, trial: bool) -> None:
         monkeypatch.setattr(profiles, "_replace", replace)
         other = Thread(target=profiles.store, args=("b",), kwargs={"access_token": "2"})
         other.start()
         threads.append(other)
         other.join(0.3)  # without a lock, it is done by then
-        replace(target, text)
+        replace(target, text, trial=trial)
 
     monkeypatch.setattr(profiles, "_replace", replace_while_another_is_stored)
     profiles.store("a", access_token="1")
