@@ -98,7 +98,8 @@ async def seen(connect: Callable[..., Any]) -> list[Request]:
 
     async def note(wire: Wire, request: Request) -> None:
         seen.append(request)
-        await wire.answer(body=b'{"id": "a~b", "name": "x"}')
+        deleted = request.method == "DELETE"
+        await wire.answer(body=b"" if deleted else b'{"id": "a~b", "name": "x"}')
 
     async with serving(note) as server:
         cc = await connect(server, api_key="k/e&y+1")
