@@ -260,11 +260,13 @@ class Poller(Generic[Result_co]):
 
     def timed_out(self, limit: float) -> errors.PollTimeout:
         """Return the exception for a wait of `limit` seconds that ended before the job did."""
-        return self._error(
-            errors.PollTimeout,
-            f"still {self.status or 'without a status'} after {round(limit, 1):g} s of waiting",
-            "The job continues on the server; wait again, or resume it by token.",
-        )
+        reason = f"still {self.status or 'without a status'}"
+        advice = "The job continues on the server; wait again, or resume it by token."
+        if self._job.state is State.SUCCEEDED:
+            reason = f"it is {self.status}, but its record did not arrive"
+            advice = "The job has ended; wait again for the record, or resume it by token."
+        waited = f"after {round(limit, 1):g} s of waiting"
+        return self._error(errors.PollTimeout, f"{reason} {waited}", advice)
 
     def _error(self, kind: type[E], reason: str, advice: str, **more: Any) -> E:
         """Return an exception about the job."""

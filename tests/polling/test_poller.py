@@ -604,6 +604,23 @@ async def test_an_upload_that_takes_too_long_is_not_safe_to_repeat(
     assert caught.value.token
 
 
+async def test_a_wait_for_the_record_of_a_finished_upload_does_not_say_that_the_job_continues(
+    client: ConstantContact, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    poller = await begin(client)
+    sandbox.admin.fault("hang", "GET", f"*/{poller.id}", skip=3, times=20)  # after the looks
+    waiting = asyncio.create_task(poller.wait(timeout=100))
+    while not waiting.done():
+        if poller.status == "Active":
+            await clock.advance(100)  # less than the deadline of the read
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(errors.PollTimeout, match="it is Active, but its record did not") as caught:
+        await waiting
+
+    assert "The job has ended" in str(caught.value)
+
+
 async def test_an_upload_that_was_not_accepted_is_safe_to_repeat(
     client: ConstantContact, sandbox: Sandbox
 ) -> None:

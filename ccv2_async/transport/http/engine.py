@@ -241,8 +241,8 @@ class _LastBody(ProvenBody):
 async def close_quietly(*discarded: Any) -> None:
     """Close connections and responses, even while the caller is being cancelled.
 
-    Failures are ignored: engines raise more than they document, and what is closed is not needed
-    any more.
+    Failures are ignored: engines raise more than they document, and what is closed is no longer
+    needed.
     """
     for connection in discarded:
         with anyio.CancelScope(shield=True):
