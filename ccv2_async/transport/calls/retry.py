@@ -98,9 +98,7 @@ class Decision(enum.Enum):
 
 
 def _row(
-    safe: Decision,
-    convergent: Decision | None = None,
-    additive: Decision | None = None,
+    safe: Decision, convergent: Decision | None = None, additive: Decision | None = None
 ) -> dict[Effect, Decision]:
     """Return a row. An effect without a decision gets that of the column to its left."""
     convergent = convergent or safe
@@ -142,6 +140,7 @@ class Tries:
         waits: How many times the call has waited for the quota.
         doubtful: How many failed attempts may have been carried out.
         refreshed: Whether the call has used a fresh token.
+        counts: Whether the day's count includes the current attempt.
         granted: When the quota admitted the current attempt, on the monotonic clock.
         began: When it admitted the first one.
     """
@@ -151,6 +150,7 @@ class Tries:
     waits: int = 0
     doubtful: int = 0
     refreshed: bool = False
+    counts: bool = False
     granted: float = 0.0
     began: float = 0.0
 

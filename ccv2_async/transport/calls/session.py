@@ -550,9 +550,10 @@ class Session:
         Otherwise, calls of this second and of the next would be sent together.
         """
         if self.clock.monotonic() - tries.granted > LATE:
+            tries.counts = False
             self.budget.give_back()
             await self._take_turn(call)
-            tries.granted = self.clock.monotonic()
+            tries.granted, tries.counts = self.clock.monotonic(), True
 
     def _require_open(self, what: str, advice: str = "It was not sent.") -> None:
         if self._shared.is_closed:
@@ -586,7 +587,7 @@ class Session:
         token = self.credentials.generation
         attempt: BodyAttempt | None = None
         response: httpx.Response | None = None
-        tries.granted = self.clock.monotonic()
+        tries.granted, tries.counts = self.clock.monotonic(), True
         keep_turn, unsent = partial(self._keep_turn, call, tries), set[str]()
         try:
             async with self.clock.timeout(left):
@@ -614,9 +615,10 @@ class Session:
         finally:
             await _close(response, attempt)
         unopened = call.body is not None and attempt is None
-        may_be_sent = attempt is not None and attempt.sent != "nothing"
-        if unopened or (isinstance(failure, errors.UsageError) and not may_be_sent):
-            self.budget.give_back()  # nothing was sent
+        sent = "nothing" if attempt is None else attempt.sent
+        refused = isinstance(failure, errors.UsageError) and sent == "nothing"
+        if tries.counts and (unopened or refused):
+            self.budget.give_back()
         try:
             overdue = isinstance(failure, TimeoutError) and (
                 ends is not None and self.clock.monotonic() >= ends
@@ -631,7 +633,7 @@ class Session:
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
             del failure  # it and this frame would keep each other, and the request, alive
-        if isinstance(failed.error, errors.ConnectFailed):
+        if tries.counts and isinstance(failed.error, errors.ConnectFailed):
             self.budget.give_back()
         return failed
 
