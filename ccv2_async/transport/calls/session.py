@@ -628,7 +628,7 @@ class Session:
             raise_unless_connection_failed(failure, attempt)
             if unopened and not overdue:
                 raise failure  # the user's source, which could not be opened; nothing was sent
-            if overdue and unsent:
+            if overdue and unsent and not tries.doubtful:
                 failure = NothingSent("There was no connection in time.")
             failed = self._judge.broken(call, attempt, failure, overdue=overdue)
         finally:
