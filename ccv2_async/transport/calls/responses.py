@@ -129,7 +129,7 @@ def from_elsewhere(document: object, *, bare: str) -> bool:
             empty object, and one with an ID from the path, comes from elsewhere.
     """
     rows = document if isinstance(document, list) else [document]
-    asked = re.split("[/,]", unquote(bare))
+    asked = [part for part in re.split("[/,]", unquote(bare)) if any(map(str.isdigit, part))]
 
     def is_foreign(row: object) -> bool:
         if not isinstance(row, dict):
