@@ -239,13 +239,13 @@ class _LastBody(ProvenBody):
 
 
 async def close_quietly(*discarded: Any) -> None:
-    """Close connections and responses, even while the caller is being cancelled.
+    """Close connections and responses within 5 s each, even if the caller is being cancelled.
 
     Failures are ignored: engines raise more than they document, and what is closed is no longer
     needed.
     """
     for connection in discarded:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(5.0, shield=True):  # a response of the user's may never close
             try:
                 await connection.aclose()
             except Exception:  # noqa: BLE001  # see above
