@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -77,6 +78,11 @@ class Upload:
     def what(self) -> str:
         """The name for messages."""
         return f"upload of {self.name}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The folder and the name; the service stores a name in one Unicode form."""
+        return self.folder_id, unicodedata.normalize("NFC", self.name)
 
     def form(self, boundary: str) -> MultipartLayout:
         """Return the layout of its form.

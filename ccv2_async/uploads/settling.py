@@ -5,7 +5,6 @@ The decisions are in `settle`; this module carries them out.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import unicodedata
@@ -177,6 +176,8 @@ class Settler:
 
     Attributes:
         claims: The number of IDs that this client has received so far.
+        undecided: The uploads that may own a file without knowing its ID, by folder and name, and
+            whether they await a response that names it.
     """
 
     def __init__(
@@ -191,17 +192,8 @@ class Settler:
         # possible extra copy of another upload has no such time: it belongs to no upload yet.
         self._claimed: OrderedDict[str, float] = OrderedDict()
         self.claims: int = 0
+        self.undecided: dict[tuple[str, str], bool] = {}
         self._looks = FolderLooks(session)
-        self._awaited: dict[Sending[Any], asyncio.Event] = {}
-
-    def begin(self, sending: Sending[Any]) -> None:
-        """Note that an upload awaits a response, which may name a file that a look shows."""
-        self._awaited.setdefault(sending, asyncio.Event())
-
-    def end(self, sending: Sending[Any]) -> None:
-        """Note that the response was lost, or that the ID in it is claimed."""
-        if sending in self._awaited:
-            self._awaited.pop(sending).set()
 
     def claim(self, file_ids: Iterable[str], copies: Iterable[str] = ()) -> None:
         """Note which files belong to uploads already, so that no look adopts one of them.
@@ -236,6 +228,7 @@ class Settler:
             may_send: Whether it can be sent again.
         """
         upload = sending.upload
+        self.undecided[upload.place] = False
         if upload.on_ambiguous == "raise":
             raise self.ambiguous(sending, lost, (), "")
         finding: Before = Before.UNPROVEN
@@ -245,8 +238,9 @@ class Settler:
                 for delay in look_delays(self._settle_time):
                     pause = sending.lost + delay - self._clock.monotonic()
                     await self._session.sleep(pause, upload.what)
-                    finding, ids = await self._judge_before(sending, limit)
-                    step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
+                    settled = delay >= self._settle_time
+                    finding, ids = await self._judge_before(sending, limit, settled=settled)
+                    step = step_for(BEFORE_RESEND, finding, settled=settled)
                     if step is Step.ADOPT:
                         return ids
                     if step is Step.SEND_AGAIN and may_send:
@@ -270,7 +264,7 @@ class Settler:
             yield
 
     async def _judge_before(
-        self, sending: Sending[Any], limit: Deadline | None
+        self, sending: Sending[Any], limit: Deadline | None, *, settled: bool
     ) -> tuple[Before, tuple[str, ...]]:
         """Take one look at the folder, and return what it shows."""
         upload = sending.upload
@@ -281,6 +275,12 @@ class Settler:
                 if could_be(file, upload.name, sending.size):
                     found[file.id] = file, window.distance(file)
         possible = await self._possible(sending, [file for file, _ in found.values()])
+        for id_ in possible:
+            # One that another upload may own is taken only if no other file shows up in time, and
+            # if no response to that upload may still name it.
+            awaits = self._others(sending, found[id_][0])
+            if awaits and (any(awaits) or len(possible) > 1 or not settled):
+                possible[id_] = Evidence.UNKNOWN
         distances = {id_: distance for id_, (_, distance) in found.items()}
         # One that may be the copy of another upload is as doubtful as one with a distant date.
         distances |= dict.fromkeys(possible.keys() & self._claimed.keys(), math.inf)
@@ -320,35 +320,40 @@ class Settler:
         return Window(now - elapsed, now, reach + sending.suspended(self._clock))
 
     async def _possible(
-        self, sending: Sending[Any], files: Collection[LibraryFile]
+        self, sending: Sending[Any], files: Collection[LibraryFile], *, surely: bool = False
     ) -> dict[str, Evidence]:
-        """Compare files, and return the evidence for those that are, or may be, an upload."""
+        """Compare files, and return the evidence for those that are, or may be, an upload.
+
+        Args:
+            sending: The upload and its state.
+            files: The files.
+            surely: Whether to leave out those that may be another upload.
+        """
+
+        def is_free(file: LibraryFile) -> bool:
+            is_taken = self._claimed.get(file.id, math.inf) < math.inf
+            return not (is_taken or (surely and self._others(sending, file)))
+
         # Any of them may be this upload until it is compared, which can fail or run out of time.
-        sending.candidates = in_order(file.id for file in files if not self._is_taken(file.id))
+        sending.candidates = in_order(file.id for file in files if is_free(file))
         evidence = {file.id: await self._compare(sending, file) for file in files}
-        # Checked last, as another upload may own it, or may be about to receive its ID.
-        for file in files:
-            if evidence[file.id] is not Evidence.OTHER_BYTES:
-                await self._claim_for_others(sending, file)
-        possible: dict[str, Evidence] = {
-            id_: known
-            for id_, known in evidence.items()
-            if known is not Evidence.OTHER_BYTES and not self._is_taken(id_)
-        }
+        left = [file for file in files if evidence[file.id] is not Evidence.OTHER_BYTES]
+        sending.candidates = () if surely else sending.candidates
+        for file in left:
+            self.claim(await sending.store.owned(sending.upload.folder_id, file.name))
+        # Checked last: another upload may have received its response in the meantime.
+        possible = {file.id: evidence[file.id] for file in left if is_free(file)}
         sending.candidates = in_order(possible)
         return possible
 
-    async def _claim_for_others(self, sending: Sending[Any], file: LibraryFile) -> None:
-        """Claim a file for the upload that owns it, after all that may own it have a response."""
-        folder_id = sending.upload.folder_id
-        for other, ended in [*self._awaited.items()]:
-            it = other.upload
-            if other is not sending and it.folder_id == folder_id and same_name(it.name, file.name):
-                await ended.wait()
-        self.claim(await sending.store.owned(folder_id, file.name))
-
-    def _is_taken(self, file_id: str) -> bool:
-        return self._claimed.get(file_id, math.inf) < math.inf
+    def _others(self, sending: Sending[Any], file: LibraryFile) -> list[bool]:
+        """Return for each other upload that may own a file whether it awaits a response."""
+        own = sending.upload.place
+        return [
+            awaits
+            for place, awaits in self.undecided.items()
+            if place != own and place[0] == own[0] and same_name(place[1], file.name)
+        ]
 
     async def _compare(self, sending: Sending[Any], file: LibraryFile) -> Evidence:
         """Return whether a file holds the bytes that were sent, once it has been processed."""
@@ -380,7 +385,7 @@ class Settler:
             ServiceUnavailable: The same.
         """
         self.claim([file_id])
-        self.end(sending)
+        self.undecided.pop(sending.upload.place, None)
         sending.candidates = ()
         try:
             return await self._check_for_doubles(sending, file_id, limit)
@@ -402,7 +407,8 @@ class Settler:
                     with _unless_later(sending):  # the next look may succeed
                         await self._session.sleep(pause, upload.what)
                         listed, found = await self._list_after(sending, file_id, limit)
-                        double = await self._possible(sending, found)
+                        double = await self._possible(sending, found, surely=True)
+                        listed &= not any(self._others(sending, file) for file in found)
                         alone = After.ALONE if listed else After.HIDDEN
                         finding = After.DOUBLE if double else alone
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)

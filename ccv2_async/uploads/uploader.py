@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import unicodedata
 from contextlib import asynccontextmanager
 from copy import copy
 from hashlib import blake2b
@@ -52,6 +51,9 @@ class Uploader:
         threads: The threads that read files.
         sweep: Follows a file until it can be compared.
         settle_time: Seconds of looks before a file counts as not arrived.
+
+    Attributes:
+        undecided: The same as of the `Settler`.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Uploader:
         self._threads = threads
         self._sweep = sweep
         self._settler = Settler(session, threads, sweep, settle_time)
+        self.undecided: dict[tuple[str, str], bool] = self._settler.undecided
         self._secret = os.urandom(32)
         self._numbers = itertools.count()
         self._names: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -88,8 +91,7 @@ class Uploader:
             DeadlineExceeded: The caller's deadline passed first. Nothing was sent.
         """
         self._session.require_loop(f"uploading {upload.name}")
-        key = (upload.folder_id, unicodedata.normalize("NFC", upload.name))
-        lock = self._names.setdefault(key, asyncio.Lock())
+        lock = self._names.setdefault(upload.place, asyncio.Lock())
         async with self._session.holding(lock, upload.what):
             yield
 
@@ -114,6 +116,14 @@ class Uploader:
                 whether the file arrived. Safe to try again: no.
             ConstantContactError: See `errors`; nothing was added to the library.
         """
+        try:
+            return await self._send(sending)
+        finally:
+            self.undecided.pop(sending.upload.place, None)
+            if sending.entry.may_have_arrived:
+                self.undecided[sending.upload.place] = False
+
+    async def _send(self, sending: Sending[E]) -> Job:
         before = sending.entry
         lost = sending.recall(self._clock)
         if lost and before.file_id:
@@ -154,8 +164,6 @@ class Uploader:
                 # It is never sent again, but has to be found.
                 lost = f"the service accepted it ({response.status}) but {without_id(headers)}"
                 sends_left = 0
-            finally:
-                self._settler.end(sending)
             sending.lost = self._clock.monotonic()
 
     async def require(self, file: FileInput) -> None:
@@ -192,7 +200,7 @@ class Uploader:
         file_ids = (accepted.file_id, *accepted.duplicates)
         proven = [id_ for id_ in accepted.duplicates if self._settler.is_proven(sending, id_)]
         self._settler.claim((accepted.file_id, *proven), accepted.duplicates)
-        self._settler.end(sending)
+        self.undecided.pop(sending.upload.place, None)
         job = self._sweep.start(UPLOAD, accepted.file_id, label=sending.upload.name)
         tokens: tuple[str, ...] = ()
         if sending.store.wants_tokens:
@@ -238,7 +246,7 @@ class Uploader:
             if sending.started is None:
                 sending.started = now
             sending.size = length
-            self._settler.begin(sending)
+            self.undecided[upload.place] = True
             entry = sending.entry
             since = entry.begun if entry.may_have_arrived else self._clock.time()
             sends = sending.sends + doubtful + 1

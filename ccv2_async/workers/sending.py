@@ -147,13 +147,13 @@ class Sender:
         if not await store.add(record):
             record = await store.find(record.key) or record
         # A record from an earlier version, or for a key that was given twice, has its own lock.
-        lease = attrs.evolve(self.lease, lock=record.lock)
+        sender = attrs.evolve(self, lease=attrs.evolve(self.lease, lock=record.lock))
 
         async def work() -> JobRecord | None:
-            return await self._send(await store.find(record.key) or record)
+            return await sender._send(await store.find(record.key) or record)  # noqa: SLF001
 
         with contextlib.suppress(LeaseLost):
-            if (sent := await lease.run(work, None)) is not None:
+            if (sent := await sender.lease.run(work, None)) is not None:
                 return sent
         known = await store.find(record.key) or record
         if known.state is BulkState.PENDING:
@@ -187,8 +187,11 @@ class Sender:
             StoreUnavailable: They cannot be read.
         """
         store, owned = self.lease.store, list[str]()
-        for lock in {lock_of_upload(folder_id, sent) for sent in sent_as(name)}:
-            if lock != self.lease.lock and await store.is_held(lock, self.lease.seconds):
+        known = self.client._open_parts.uploader.undecided  # noqa: SLF001  # the client is ours
+        for sent in sent_as(name):
+            lock = lock_of_upload(folder_id, sent)
+            held = lock != self.lease.lock and await store.is_held(lock, self.lease.seconds)
+            if held and (folder_id, sent) not in known:
                 raise LeaseLost(f"another worker is sending a file that may be {name}")
             owned += await store.file_ids(lock)
         return owned

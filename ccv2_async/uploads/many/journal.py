@@ -21,7 +21,7 @@ from ccv2_async.transport.calls.saving import checked_path
 from ccv2_async.transport.files import databases
 from ccv2_async.transport.files.reading import check_file
 from ccv2_async.transport.files.sources import absolute
-from ccv2_async.uploads.ledger import BulkState, Entry
+from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -197,6 +197,7 @@ class Journal:
     """
 
     wants_tokens = True
+    owned = NoStore().owned  # no other process uses it, and a run claims all its files at the start
     is_read_only = False
     _schema = SCHEMA
     _tables: tuple[str, ...] = ("files",)
@@ -311,10 +312,6 @@ class Journal:
         """
         query = "SELECT file_id FROM files WHERE token != '' OR state = 'sending' ORDER BY since"
         return [id_ for (id_,) in await self._read(query) if isinstance(id_, str) and id_]
-
-    async def owned(self, folder_id: str, name: str, /) -> tuple[()]:  # noqa: ARG002
-        """Return no IDs: no other process uses the journal, and a run claims all at its start."""
-        return ()
 
     async def sent(self) -> set[tuple[str, int]]:
         """Return the folder and the size of each file that was sent and may have arrived.
