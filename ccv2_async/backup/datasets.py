@@ -88,8 +88,7 @@ class Dataset:
     def first_page(self, since: str) -> tuple[tuple[str, str], ...]:
         """Return the query of the first page, for changes since a date, or "" for everything."""
         size = (("limit", str(self.limit)),) if self.limit else ()
-        changed = ((self.since, since),) if self.since and since else ()
-        return size + self.query + changed
+        return size + self.query + (((self.since, since),) if self.since and since else ())
 
 
 def _events(name: str, path: str, **more: Any) -> Dataset:

@@ -77,8 +77,7 @@ def exit_of_item(error: Exception) -> Exit:
 
 def heaviest(codes: Iterable[Exit]) -> Exit:
     """Return the code for a run in which all of these occurred; OK if there are none."""
-    seen = frozenset(codes)
-    return next((code for code in _BY_WEIGHT if code in seen), Exit.OK)
+    return next(filter(frozenset(codes).__contains__, _BY_WEIGHT), Exit.OK)
 
 
 def message_of(error: errors.ConstantContactError, names: Mapping[str, str] | None = None) -> str:

@@ -228,7 +228,9 @@ class Contacts(Resource):
         _check_addresses(wanted.addresses)
         check(wanted)
         actor = one_of("action_by", action_by, ActionBy)
-        lock = _lock_of(self._session.base_url, email)
+        # All clients in this event loop share it.
+        key = id(running_loop()), self._session.base_url, email.casefold()
+        lock = _LOCKS.setdefault(key, asyncio.Lock())
         async with self._session.holding(lock, f"upsert of {email}"):
             return await self._upsert(wanted, given, actor)
 
@@ -350,11 +352,6 @@ class Contacts(Resource):
 # The locks of addresses that `upsert` is writing. They live as long as a call holds or awaits them.
 # A lock belongs to its event loop, so the loop is part of the key.
 _LOCKS: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDictionary()
-
-
-def _lock_of(base_url: str, email: str) -> asyncio.Lock:
-    """Return the lock of an address, shared by all clients in this event loop."""
-    return _LOCKS.setdefault((id(running_loop()), base_url, email.casefold()), asyncio.Lock())
 
 
 def _has(contact: Contact, email: str) -> bool:

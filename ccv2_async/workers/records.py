@@ -158,8 +158,7 @@ def lock_of_upload(folder_id: str, name: str) -> str:
 
 
 def _digest(*words: str) -> str:
-    text = "\0".join(words).encode("utf-8", "backslashreplace")
-    return hashlib.sha256(text).hexdigest()[:32]
+    return hashlib.sha256("\0".join(words).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def after_failure(

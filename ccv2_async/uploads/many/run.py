@@ -624,8 +624,7 @@ class Run:
         self, file: FileToUpload, result: UploadResult, entry: JournalEntry | None = None
     ) -> None:
         """Report a file's result; `entry` is given if the file was compared with the journal."""
-        same = self._in_progress.pop(entry.key, ()) if entry is not None else ()
-        for each in (file, *same):
+        for each in (file, *(self._in_progress.pop(entry.key, ()) if entry is not None else ())):
             self._give(attrs.evolve(result, path=each.label, folders=each.folders))
 
     def _give(self, result: UploadResult) -> None:

@@ -420,8 +420,7 @@ class Mirror:
         digest = await self._digest(self._files[entry.key])
         upload = await journal.find(self._uploads[entry.key].key)
         assert upload is not None, entry.path  # noqa: S101  # it is written before its result
-        known = await journal.adopt(upload, digest)
-        if known.replaces:
+        if (await journal.adopt(upload, digest)).replaces:
             await self._finish(entry, file_id, journal)
         else:
             self._note(entry, done=True, file_id=file_id)
