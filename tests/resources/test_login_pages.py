@@ -77,6 +77,9 @@ ERRORS_IN_PLACE_OF_NOTHING = [
     '{"title": "Forbidden", "status": 403}',
     "false",
     "403",
+    '{"id": "", "action": "blocked"}',
+    '{"id": "files"}',
+    '{"id": "contacts"}',
 ]
 PROBLEM = {"content-type": "application/problem+json"}
 """The type of an error according to RFC 9457."""

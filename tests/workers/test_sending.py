@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -247,3 +248,22 @@ async def test_a_lost_file_is_not_settled_while_a_job_with_a_numbered_name_is_be
         answer = await answer_of(await workers.enqueue_upload(picture))
     assert {answer["id"], file.id} == {stored["id"] for stored in sandbox.admin.files()}
     assert len(sandbox.admin.files()) == 2
+
+
+async def test_a_key_that_was_given_twice_does_not_meet_its_own_lock(
+    sandbox: Sandbox, picture: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(PICTURE)
+    async with workers_of(sandbox) as workers:
+        first = workers.upload_record(str(picture), "0", None, "", "key")
+        size, now = len(PICTURE), workers._clock.time()
+        facts = {"size": size, "written_ns": os.stat(picture).st_mtime_ns, "sends": 1}  # noqa: PTH116
+        sending = advance(first, BulkState.SENDING, since=now, **facts)
+        await workers._store.add(sending)
+        async with ConstantContact(**sandbox.client_options()) as client:
+            file = await client.library.upload(picture)
+
+        answer = await answer_of(await workers.enqueue_upload(other, key="key"))
+
+        assert (answer["state"], answer["id"], uploads(sandbox)) == ("accepted", file.id, 1)

@@ -11,6 +11,7 @@ from ccv2_async import ConstantContact, errors
 from ccv2_async.polling.poller import UploadPoller
 from ccv2_async.transport.calls.call import Call
 from ccv2_async.transport.calls.retry import Effect
+from ccv2_async.transport.http import protocol
 from ccv2_async.transport.quota import Lane
 from ccv2_async.transport.quota.budget import Budget
 from ccv2_async.uploads.status import UPLOAD
@@ -362,3 +363,27 @@ async def test_a_hanging_result_request_hits_the_deadline(
         await manual_clock.advance(21)
         with pytest.raises(errors.PollTimeout, match="after 30 s"):
             await task
+
+
+async def test_a_change_that_was_sent_before_is_not_said_to_be_unsent(
+    connect: Callable[..., Any], manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async def lose(wire: Wire) -> None:
+        await wire.head()
+        monkeypatch.setattr(protocol, "dial", hang)
+        wire.reset()
+
+    async with RawServer(lose) as server:
+        cc = await connect(server, clock=manual_clock)
+        with cc.deadline(5):
+            task = asyncio.create_task(cc.request("DELETE", "/thing"))
+        await until(lambda: server.connections)
+        while not task.done():
+            await manual_clock.advance(0.5)
+            await asyncio.sleep(0.001)
+        with pytest.raises(errors.DeadlineExceeded) as late:
+            await task
+    assert late.value.sent == "wholly"

@@ -228,6 +228,27 @@ async def test_a_connection_whose_call_loses_its_turn_is_closed(
         assert session.budget.used_today == 0
 
 
+async def test_a_call_that_loses_its_turn_is_given_back_once(
+    open_session: Callable[..., Any], manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow_dial(*args: Any, **options: Any) -> Any:
+        manual_clock.now += 1.0
+        session.budget.pause(500)
+        return await dial.dial(*args, **options)
+
+    async with serving(fine) as server:
+        session = await open_session(server, clock=manual_clock, per_second=4, per_day=100)
+        await session.budget.acquire(Lane.BULK)  # another client's call
+        monkeypatch.setattr(protocol, "dial", slow_dial)
+        task = asyncio.create_task(session.send(read()))
+        await until(lambda: server.open == 1)
+        await settle()
+        await session.aclose()
+        with pytest.raises(errors.ClientClosed):
+            await task
+        assert session.budget.used_today == 1
+
+
 async def test_closing_the_client_ends_queued_calls_at_once(
     open_session: Callable[..., Any], manual_clock: ManualClock
 ) -> None:

@@ -41,6 +41,7 @@ class Folder:
 
     Attributes:
         lost: The names whose first upload gets no response, and whether it arrives anyway.
+        lost_again: The names whose second upload arrives, but gets no response.
         held: Uploads that arrive before the folder is listed, and are answered on `release`.
         arrived: The names of the stored files. The ID of each is its position, from 1.
         readable: Whether the folder can be listed.
@@ -52,6 +53,7 @@ class Folder:
     """
 
     lost: dict[str, bool] = attrs.field(factory=dict)
+    lost_again: set[str] = attrs.field(factory=set)
     held: set[str] = attrs.field(factory=set)
     arrived: list[str] = attrs.field(factory=list)
     posts: Counter[str] = attrs.field(factory=Counter)
@@ -97,6 +99,8 @@ class Folder:
         if first and name in self.lost:
             # Do not let anyone look before all uploads that will be lost are in flight.
             await until(lambda: all(self.posts[other] for other in self.lost))
+            wire.reset()
+        elif self.posts[name] == 2 and name in self.lost_again:
             wire.reset()
         else:
             await wire.answer("202 Accepted", b"", f"Location: /v2/library/files/{id_}")
@@ -175,6 +179,28 @@ async def test_a_lost_file_does_not_adopt_an_equal_one_whose_response_is_on_its_
     check(results, folder)
     assert {result.state for result in results.values()} == {BulkState.DONE}
     assert folder.arrived == [TWO, ONE]
+
+
+@pytest.mark.parametrize("lost_again", [{ONE}, {TWO}, {ONE, TWO}], ids=sorted)
+@pytest.mark.parametrize("on_duplicate", ["trash", "report"])
+async def test_the_file_of_an_upload_that_still_looks_is_no_copy_of_another(
+    connect: Callable[..., Any], lost_again: set[str], on_duplicate: str
+) -> None:
+    """Nothing is deleted either: the folder answers a DELETE with its listing, an error."""
+    folder = Folder(
+        lost={ONE: False, TWO: False},
+        lost_again=lost_again,
+        contents=dict.fromkeys((ONE, TWO), b"1" * SIZE),
+    )
+    async with serving(folder.answer) as server:
+        files = [FileToUpload(content, name=name) for name, content in folder.contents.items()]
+        client = await connect(server)
+        results = await upload(client, files, folder, on_duplicate=on_duplicate)
+
+    check(results, folder)
+    assert {result.state for result in results.values()} == {BulkState.DONE}
+    assert sorted(folder.arrived) == [TWO, ONE]
+    assert not any(result.duplicates for result in results.values())
 
 
 async def test_the_next_run_looks_again_for_files_that_could_not_be_told_apart(
