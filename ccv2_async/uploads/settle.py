@@ -12,7 +12,10 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
    the ledger keeps the ID, so that if this run is interrupted, the next one takes that look.
 4. A file that may be an extra copy of one upload is not adopted by another upload, and is not a
    reason to send that other one again.
-5. Anything else is ambiguous, and a person decides. The error says how often the file was
+5. A file that another upload of this process may own is never trashed or reported as a copy. It is
+   adopted only if that upload awaits no response, and if the whole settling time has shown no other
+   file. Before that, it counts as one that cannot be compared.
+6. Anything else is ambiguous, and a person decides. The error says how often the file was
    sent.
 
 Before a resend (`BEFORE_RESEND` in the code)::
