@@ -13,8 +13,8 @@ have arrived, may still arrive, or may be lost. These rules hold for any clock e
 4. A file that may be an extra copy of one upload is not adopted by another upload, and is not a
    reason to send that other one again.
 5. A file that another upload of this process may own is never trashed or reported as a copy. It is
-   adopted only if that upload awaits no response, and if the whole settling time has shown no other
-   file. Before that, it counts as one that cannot be compared.
+   adopted only after that upload has had its response, or lost it, and unless it has the very name
+   of that upload.
 6. Anything else is ambiguous, and a person decides. The error says how often the file was
    sent.
 

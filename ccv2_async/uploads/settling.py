@@ -238,9 +238,8 @@ class Settler:
                 for delay in look_delays(self._settle_time):
                     pause = sending.lost + delay - self._clock.monotonic()
                     await self._session.sleep(pause, upload.what)
-                    settled = delay >= self._settle_time
-                    finding, ids = await self._judge_before(sending, limit, settled=settled)
-                    step = step_for(BEFORE_RESEND, finding, settled=settled)
+                    finding, ids = await self._judge_before(sending, limit)
+                    step = step_for(BEFORE_RESEND, finding, settled=delay >= self._settle_time)
                     if step is Step.ADOPT:
                         return ids
                     if step is Step.SEND_AGAIN and may_send:
@@ -264,7 +263,7 @@ class Settler:
             yield
 
     async def _judge_before(
-        self, sending: Sending[Any], limit: Deadline | None, *, settled: bool
+        self, sending: Sending[Any], limit: Deadline | None
     ) -> tuple[Before, tuple[str, ...]]:
         """Take one look at the folder, and return what it shows."""
         upload = sending.upload
@@ -275,12 +274,13 @@ class Settler:
                 if could_be(file, upload.name, sending.size):
                     found[file.id] = file, window.distance(file)
         possible = await self._possible(sending, [file for file, _ in found.values()])
-        for id_ in possible:
-            # One that another upload may own is taken only if no other file shows up in time, and
-            # if no response to that upload may still name it.
-            awaits = self._others(sending, found[id_][0])
-            if awaits and (any(awaits) or len(possible) > 1 or not settled):
-                possible[id_] = Evidence.UNKNOWN
+        while any(any(self._others(sending, found[id_][0]).values()) for id_ in possible):
+            await self._session.sleep(0.1, upload.what)
+        for id_, known in [*possible.items()]:
+            others = self._others(sending, file := found[id_][0])
+            is_theirs = unicodedata.normalize("NFC", file.name) in others
+            if self._is_taken(id_) or (is_theirs and known is Evidence.SAME_BYTES):
+                del possible[id_]
         distances = {id_: distance for id_, (_, distance) in found.items()}
         # One that may be the copy of another upload is as doubtful as one with a distant date.
         distances |= dict.fromkeys(possible.keys() & self._claimed.keys(), math.inf)
@@ -331,8 +331,7 @@ class Settler:
         """
 
         def is_free(file: LibraryFile) -> bool:
-            is_taken = self._claimed.get(file.id, math.inf) < math.inf
-            return not (is_taken or (surely and self._others(sending, file)))
+            return not (self._is_taken(file.id) or (surely and self._others(sending, file)))
 
         # Any of them may be this upload until it is compared, which can fail or run out of time.
         sending.candidates = in_order(file.id for file in files if is_free(file))
@@ -346,14 +345,17 @@ class Settler:
         sending.candidates = in_order(possible)
         return possible
 
-    def _others(self, sending: Sending[Any], file: LibraryFile) -> list[bool]:
-        """Return for each other upload that may own a file whether it awaits a response."""
+    def _is_taken(self, file_id: str) -> bool:
+        return self._claimed.get(file_id, math.inf) < math.inf
+
+    def _others(self, sending: Sending[Any], file: LibraryFile) -> dict[str, bool]:
+        """Return the names of other uploads that may own a file; which of them await a response."""
         own = sending.upload.place
-        return [
-            awaits
+        return {
+            place[1]: awaits
             for place, awaits in self.undecided.items()
             if place != own and place[0] == own[0] and same_name(place[1], file.name)
-        ]
+        }
 
     async def _compare(self, sending: Sending[Any], file: LibraryFile) -> Evidence:
         """Return whether a file holds the bytes that were sent, once it has been processed."""
@@ -408,7 +410,6 @@ class Settler:
                         await self._session.sleep(pause, upload.what)
                         listed, found = await self._list_after(sending, file_id, limit)
                         double = await self._possible(sending, found, surely=True)
-                        listed &= not any(self._others(sending, file) for file in found)
                         alone = After.ALONE if listed else After.HIDDEN
                         finding = After.DOUBLE if double else alone
                     step = step_for(AFTER_RESEND, finding, settled=delay >= self._settle_time)

@@ -187,11 +187,10 @@ class Sender:
             StoreUnavailable: They cannot be read.
         """
         store, owned = self.lease.store, list[str]()
-        known = self.client._open_parts.uploader.undecided  # noqa: SLF001  # the client is ours
         for sent in sent_as(name):
             lock = lock_of_upload(folder_id, sent)
             held = lock != self.lease.lock and await store.is_held(lock, self.lease.seconds)
-            if held and (folder_id, sent) not in known:
+            if held and (folder_id, sent) not in self.client._open_parts.uploader.undecided:  # noqa: SLF001
                 raise LeaseLost(f"another worker is sending a file that may be {name}")
             owned += await store.file_ids(lock)
         return owned

@@ -615,9 +615,8 @@ class Session:
         finally:
             await _close(response, attempt)
         unopened = call.body is not None and attempt is None
-        sent = "nothing" if attempt is None else attempt.sent
-        refused = isinstance(failure, errors.UsageError) and sent == "nothing"
-        if tries.counts and (unopened or refused):
+        unsent_yet = getattr(attempt, "sent", "nothing") == "nothing"
+        if tries.counts and (unopened or (unsent_yet and isinstance(failure, errors.UsageError))):
             self.budget.give_back()
         try:
             overdue = isinstance(failure, TimeoutError) and (

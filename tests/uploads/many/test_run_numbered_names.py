@@ -169,7 +169,7 @@ async def test_a_lost_file_does_not_adopt_an_equal_one_whose_response_is_on_its_
     folder = Folder(lost={ONE: False}, held={TWO}, contents=dict.fromkeys((ONE, TWO), b"1" * SIZE))
 
     def release_soon() -> None:
-        asyncio.get_running_loop().call_later(0.3, folder.release.set)
+        asyncio.get_running_loop().call_later(0.05, folder.release.set)
 
     folder.on_fetch = release_soon
     async with serving(folder.answer) as server:
