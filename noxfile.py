@@ -35,8 +35,9 @@ FAST = (
 )  # fmt: skip
 """Tests that take a few minutes and touch every dependency."""
 
-PARALLEL = ("-n", "2", "--dist", "worksteal")
-"""Run two tests at a time. Arguments of a session replace this, so `--pdb` works there."""
+PARALLEL = ("-n", "3", "--dist", "worksteal")
+"""Run three tests at a time, as many of them wait for a process or a clock. Arguments of a session
+replace this, so `--pdb` works there."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # no file is opened there by a name that others know
 ROOM = 4 * 1024**3
