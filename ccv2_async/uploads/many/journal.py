@@ -24,7 +24,7 @@ from ccv2_async.transport.files.sources import absolute
 from ccv2_async.uploads.ledger import BulkState, Entry, NoStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
     from ccv2_async.transport.files.threads import FileThreads
 
@@ -197,7 +197,8 @@ class Journal:
     """
 
     wants_tokens = True
-    owned = NoStore().owned  # no other process uses it, and a run claims all its files at the start
+    # No other process uses it, and a run claims all its files at the start.
+    owned: Callable[[str, str], Coroutine[Any, Any, tuple[()]]] = NoStore().owned
     is_read_only = False
     _schema = SCHEMA
     _tables: tuple[str, ...] = ("files",)
